@@ -1,0 +1,25 @@
+"""A neural network in a few lines, with the same bits on every array library.
+
+train() is the article's trainer, "How to build a simple neural network in 9 lines of Python
+code" (Milo Spencer-Harper, 2015), written once against the Array API standard.
+"""
+
+from neuron_xp.errors import (
+    MissingBackendError,
+    TrainingDivergedError,
+    UnknownBackendError,
+    UnusableBackendError,
+)
+from neuron_xp.network import NeuralNetwork
+from neuron_xp.training import train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MissingBackendError",
+    "NeuralNetwork",
+    "TrainingDivergedError",
+    "UnknownBackendError",
+    "UnusableBackendError",
+    "train",
+]

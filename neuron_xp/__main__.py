@@ -1,0 +1,6 @@
+"""python -m neuron_xp"""
+
+from neuron_xp.cli import console
+
+if __name__ == "__main__":
+    console()

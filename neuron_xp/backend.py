@@ -1,0 +1,87 @@
+"""What a backend is: an array library on one of its devices, as data."""
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from neuron_xp.neuron.types import Array, Namespace
+
+HostArray: TypeAlias = Any
+"""A NumPy array."""
+
+Loop: TypeAlias = Callable[..., Any]
+
+
+def _unchanged(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
+def _python_loop(step: Callable[..., Any]) -> Loop:
+    """run(count, weights, *data): `count` times weights = step(weights, *data)."""
+
+    def run(count: int, weights: Any, *data: Any) -> Any:
+        for _ in range(count):
+            weights = step(weights, *data)
+        return weights
+
+    return run
+
+
+@dataclass(frozen=True, eq=False)
+class Backend:
+    """An array library on one of its devices, as data.
+
+    name, version, device
+        As the library spells them.
+    xp
+        Its Array API namespace.
+    to_host(array)
+        The array as a NumPy array.
+    context()
+        What must be in force, in every thread, while its arrays are worked on.
+    compile(function), loop(step)
+        The function compiled; and `run(count, weights, *data)`, which repeats
+        `weights = step(weights, *data)`. Plain Python for a library that does not compile.
+    compiled
+        Whether a compiler sees whole functions, and could fuse their operations.
+    block_elements
+        How many numbers of the inputs one pass of array operations should take at most.
+    slow
+        Whether one small operation takes some 100 microseconds.
+    """
+
+    name: str
+    version: str
+    xp: Namespace
+    device: Any
+    to_host: Callable[[Array], HostArray]
+    context: Callable[[], AbstractContextManager[Any]] = nullcontext
+    compile: Callable[[Callable[..., Any]], Callable[..., Any]] = _unchanged
+    loop: Callable[[Callable[..., Any]], Loop] = _python_loop
+    compiled: bool = False
+    block_elements: int = 2**17
+    slow: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} on {device_name(self.device)}"
+
+    def from_host(self, array: HostArray) -> Array:
+        """A NumPy array's values, with its type, on this device."""
+        # a fresh one: some libraries refuse views that are read-only or run backwards
+        return self.xp.asarray(array.copy(order="C"), device=self.device)
+
+    def eager(self) -> "Backend":
+        """The same, operation by operation."""
+        slow = self.slow or self.compiled
+        return replace(self, compile=_unchanged, loop=_python_loop, compiled=False, slow=slow)
+
+
+def device_name(device: Any) -> str:
+    """The device in a word: 'cpu', 'cuda:0', 'device1'."""
+    if hasattr(device, "platform"):
+        return f"{device.platform}:{device.id}"
+    text = "cpu" if device is None else str(device)
+    quoted = re.search(r"'(.+)'", text)
+    return quoted[1] if quoted else text.strip("<>").replace("CUDA Device ", "cuda:")

@@ -1,0 +1,168 @@
+"""The command line: the only file that prints."""
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+import neuron_xp
+from neuron_xp import backends, checks, matrix
+from neuron_xp.cases import CASES, published
+from neuron_xp.datasets import ARTICLE_QUESTION
+from neuron_xp.neuron.reproducible import CONTRACT_VERSION
+from neuron_xp.status import statuses
+from neuron_xp.training import ARITHMETICS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status; every error is one line on stderr."""
+    try:
+        status = commands.main(arguments, prog_name="neuron-xp", standalone_mode=False)
+        sys.stdout.flush()
+        return int(status or 0)
+    except click.Abort:
+        return 130
+    except click.ClickException as error:
+        return _failed(error.format_message(), 2)
+    except neuron_xp.TrainingDivergedError as error:
+        return _failed(str(error), 1)
+    except BrokenPipeError:  # the reader left, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        return _failed(str(error), 2)
+
+
+def _failed(message: str, status: int) -> int:
+    print(f"neuron-xp: {message}", file=sys.stderr)
+    return status
+
+
+@click.group(invoke_without_command=True)
+@click.version_option(neuron_xp.__version__)
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """A neuron that learns, with the same bits on every array library."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@commands.command()
+@click.option("--backend", default="numpy", show_default=True, help="The array library.")
+@click.option("--device", help="As the library spells it.  [default: the library's own]")
+@click.option("--arithmetic", default=ARITHMETICS[0], show_default=True, help="Or native.")
+def demo(backend: str, device: str | None, arithmetic: str) -> None:
+    """The article's program: a neuron learns from four examples."""
+    checks.choice("arithmetic", arithmetic, ARITHMETICS)
+    place = backends.open_backend(backend, device)
+    start = neuron_xp.train(backend=place, arithmetic=arithmetic, iterations=0)
+    print(f"Random starting synaptic weights:\n{_host(start, start.weights[0])}\n")
+    started = time.perf_counter()
+    network = neuron_xp.train(backend=place, arithmetic=arithmetic)
+    seconds = time.perf_counter() - started
+    print(f"New synaptic weights after training:\n{_host(network, network.weights[0])}\n")
+    answer = _host(network, network.think(ARTICLE_QUESTION))
+    print(f"Considering new situation {list(ARTICLE_QUESTION)} -> ?:\n{answer}\n")
+    print(f"{place}, {arithmetic} arithmetic: 10,000 iterations in {seconds:.2f} seconds")
+    print(f"fingerprint {network.fingerprint()}")
+
+
+def _host(network: neuron_xp.NeuralNetwork, array: Any) -> Any:
+    with network.backend.context():
+        return network.backend.to_host(array)
+
+
+@commands.command("backends")
+def list_backends() -> None:
+    """The array libraries: version, device, usable or why not."""
+    _table(
+        ("backend", "version", "device", "usable", "reason"),
+        [(s.name, s.version, s.device, "yes" if s.usable else "no", s.reason) for s in statuses()],
+    )
+
+
+@commands.command("matrix")
+@click.option("--json", "file", type=click.Path(dir_okay=False, writable=True, path_type=Path),
+              help="Write every result to this file.")  # fmt: skip
+def run_matrix(file: Path | None) -> int:
+    """Train on every usable backend and compare the bits.
+
+    Status 0: all reproducible fingerprints are the published ones; 1: some differ.
+    """
+    if file is not None and not file.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {str(file.parent)!r}", param_hint="--json")
+    usable = matrix.usable_backends()
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        steps = len(usable) * len(ARITHMETICS) * len(CASES)
+        results = list(progress.track(matrix.run_matrix(usable), steps, description="training"))
+    _table(
+        ("backend", "version", "device", "arithmetic", "same bits", "ulp", "seconds"),
+        [_summary(list(group)) for _, group in groupby(results, key=_place)],
+    )
+    expected = published()
+    wrong = [
+        r for r in results
+        if r.arithmetic == "reproducible" and r.fingerprint != expected[r.case]
+    ]  # fmt: skip
+    for r in wrong:
+        print(f"DIFFERENT: {r.case} on {r.backend} {r.device}: {r.fingerprint}")
+    print("same bits: cases with the published fingerprint; ulp: largest distance from numpy")
+    if file is not None:
+        file.write_text(json.dumps(_record(results), indent=1) + "\n", encoding="utf-8")
+    return 1 if wrong else 0
+
+
+def _place(result: matrix.Result) -> tuple[str, str, str]:
+    return result.backend, result.device, result.arithmetic
+
+
+def _summary(results: list[matrix.Result]) -> tuple[str, ...]:
+    first, expected = results[0], published()
+    same = sum(r.fingerprint == expected[r.case] for r in results)
+    return (
+        first.backend, first.version, first.device, first.arithmetic,
+        f"{same} of {len(results)}" if first.arithmetic == "reproducible" else "-",
+        str(max(r.ulp for r in results)), f"{sum(r.seconds for r in results):.2f}",
+    )  # fmt: skip
+
+
+def _record(results: list[matrix.Result]) -> dict[str, Any]:
+    return {
+        "neuron_xp": neuron_xp.__version__,
+        "contract_version": CONTRACT_VERSION,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "results": [asdict(r) for r in results],
+    }
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on a terminal, aligned plain text in a pipe."""
+    console = Console()
+    if console.is_terminal:
+        table = Table(*header)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        return
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def console() -> None:
+    """The `neuron-xp` command."""
+    sys.exit(main())

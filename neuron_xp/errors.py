@@ -1,0 +1,39 @@
+"""What can go wrong, each a subclass of the built-in exception that a caller would catch."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UnknownBackendError(ValueError):
+    """No backend has this name."""
+
+
+class MissingBackendError(ImportError):
+    """The backend's library is not installed."""
+
+
+class UnusableBackendError(RuntimeError):
+    """The library is installed, but it, or the device, cannot do what was asked."""
+
+
+class TrainingDivergedError(FloatingPointError):
+    """The weights became infinite or NaN.
+
+    `iteration` is the first iteration (from 1) after which they were.
+    """
+
+    def __init__(self, iteration: int, learning_rate: float) -> None:
+        super().__init__(
+            f"weights became infinite or NaN in iteration {iteration} "
+            f"with learning_rate={learning_rate!r}: try a smaller learning_rate, "
+            "or inputs of smaller magnitude"
+        )
+        self.iteration = iteration
+        self.learning_rate = learning_rate
+
+
+def did_you_mean(given: object, options: Iterable[str]) -> str:
+    """'; did you mean 'x'?', or '; choose from ...': the end of a message."""
+    names = sorted(options)
+    close = get_close_matches(str(given).lower(), names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; choose from {', '.join(names)}"

@@ -1,0 +1,139 @@
+r"""Sums over examples that come out the same for every cut of the data and every order.
+
+A *leaf* is 64 consecutive examples, at a multiple of 64 from the first. Its sum is
+ordered (`ordered_sum`). Leaf sums g are then added **exactly**, as integers, on a grid
+that never moves: bin b holds multiples of 2^(32 b). With
+
+    t(g) = the smallest t >= -28 with |g| <= 2^(32 t + 31),      T = the largest t(g),
+
+g is written with three digits, each rounded half to even, in the bins t, t - 1, t - 2,
+and the total keeps the bins T, T - 1, T - 2. Integers add in any order, and which bins
+are kept depends on T alone, so blocks, threads, workers and devices may each sum what
+they have and merge the accumulators as they arrive.
+
+What is lost: 2^-65 of the largest leaf sum for each leaf, far below one rounding of an
+ordinary sum, and 2^-953 for each leaf with products that count as 0. The digits of a bin
+fit in 64 bits up to 2^31 leaves, 10^11 examples. A leaf sum beyond 2^1023, or NaN, makes the
+total NaN. The idea of fixed bins: Demmel and Nguyen, "Parallel reproducible summation",
+IEEE Transactions on Computers 64 (2015).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from neuron_xp.neuron.reproducible import Products, ordered_sum
+from neuron_xp.neuron.types import Array, Namespace
+
+LEAF = 64
+BITS = 32
+_HALF_DIGIT = 2 ** (BITS - 1)
+_BOTTOM, _TOP = -28, 31
+_LARGEST = 2.0 ** (BITS * _TOP + BITS - 1)
+_BROKEN = _TOP - _BOTTOM + 1  # the level of what cannot be summed: the highest, so it stays
+
+
+class Accumulator(NamedTuple):
+    """An exact sum for each weight, as int64 arrays of shape (inputs, neurons).
+
+    level : T + 28
+    high, middle, low : the digits in the bins T, T - 1, T - 2
+    """
+
+    level: Array
+    high: Array
+    middle: Array
+    low: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Tables of float64.
+
+    limit : (60,), the largest magnitude of each level: 2^(32 t + 31)
+    unit : (61, 3), of each level's bins t, t - 1, t - 2: 2^(32 b); 0 for what is broken
+    per_unit : (61, 3), 1 / unit
+    """
+
+    limit: Array
+    unit: Array
+    per_unit: Array
+
+
+def grid(*, xp: Namespace, device: object = None) -> Grid:
+    """The grid's tables."""
+    array = partial(xp.asarray, dtype=xp.float64, device=device)
+    levels, broken = range(_BOTTOM, _TOP + 1), [[0.0, 0.0, 0.0]]
+    return Grid(
+        limit=array([2.0 ** (BITS * t + BITS - 1) for t in levels]),
+        unit=array([[2.0 ** (BITS * (t - i)) for i in range(3)] for t in levels] + broken),
+        per_unit=array([[2.0 ** (-BITS * (t - i)) for i in range(3)] for t in levels] + broken),
+    )
+
+
+def _columns(table: Array, level: Array, *, xp: Namespace) -> list[Array]:
+    """The three numbers that the table holds for each level, each in the shape of `level`."""
+    rows = xp.take(table, xp.reshape(level, (-1,)), axis=0)
+    return [xp.reshape(rows[:, i], level.shape) for i in range(3)]
+
+
+def leaf_sums(inputs: Array, delta: Array, *, products: Products, xp: Namespace) -> Array:
+    """The product inputs.T @ delta of each leaf: (rows, n) and (rows, m) -> (leaves, n, m).
+
+    The first row starts a leaf; the last leaf may be short.
+    """
+    rows, features = inputs.shape
+    whole = rows - rows % LEAF
+    sums = []
+    for start, stop, count in ((0, whole, LEAF), (whole, rows, rows - whole)):
+        if start < stop:
+            a = xp.reshape(inputs[start:stop, :], (-1, count, features, 1))
+            b = xp.reshape(delta[start:stop, :], (-1, count, 1, delta.shape[1]))
+            sums.append(ordered_sum(products(a, b), xp=xp))
+    return sums[0] if len(sums) == 1 else xp.concat(sums, axis=0)
+
+
+def accumulate(sums: Array, *, xp: Namespace, grid: Grid) -> Accumulator:
+    """The exact sum over axis 0: (leaves, n, m) -> (n, m)."""
+    largest = xp.max(xp.abs(sums), axis=0)
+    level = xp.reshape(xp.searchsorted(grid.limit, xp.reshape(largest, (-1,))), largest.shape)
+    # a comparison with NaN is false
+    level = xp.where(largest <= _LARGEST, xp.astype(level, xp.int64), _BROKEN)
+    unit = _columns(grid.unit, level, xp=xp)
+    per_unit = _columns(grid.per_unit, level, xp=xp)
+    high = xp.round(sums * per_unit[0])
+    rest = sums - high * unit[0]
+    middle = xp.round(rest * per_unit[1])
+    rest = rest - middle * unit[1]
+    low = xp.round(rest * per_unit[2])
+    digits = (xp.sum(xp.astype(d, xp.int64), axis=0) for d in (high, middle, low))
+    return Accumulator(level, *digits)
+
+
+def _aligned(sum_: Accumulator, level: Array, *, xp: Namespace) -> tuple[Array, Array, Array]:
+    """The digits of `sum_` at a level that is no lower than its own."""
+    up = level - sum_.level
+    high = xp.where(up == 0, sum_.high, 0)
+    middle = xp.where(up == 0, sum_.middle, xp.where(up == 1, sum_.high, 0))
+    low = xp.where(up == 1, sum_.middle, xp.where(up == 2, sum_.high, 0))
+    return high, middle, xp.where(up == 0, sum_.low, low)
+
+
+def merge(a: Accumulator, b: Accumulator, *, xp: Namespace) -> Accumulator:
+    """The exact sum of both: associative and commutative."""
+    level = xp.maximum(a.level, b.level)
+    digits = zip(_aligned(a, level, xp=xp), _aligned(b, level, xp=xp), strict=True)
+    return Accumulator(level, *(x + y for x, y in digits))
+
+
+def total(sum_: Accumulator, *, xp: Namespace, grid: Grid) -> Array:
+    """The sum as float64: carried upward, then added from the small end."""
+    level, high, middle, low = sum_
+    carry = (low + _HALF_DIGIT) >> BITS
+    middle, low = middle + carry, low - (carry << BITS)
+    carry = (middle + _HALF_DIGIT) >> BITS
+    high, middle = high + carry, middle - (carry << BITS)
+    digits = (xp.astype(digit, xp.float64) for digit in (high, middle, low))
+    units = _columns(grid.unit, level, xp=xp)
+    first, second, third = (digit * unit for digit, unit in zip(digits, units, strict=True))
+    return xp.where(level == _BROKEN, xp.nan, first + (second + third))

@@ -1,0 +1,97 @@
+"""The matrix of backends: one parametrised fixture, and a table at the end of the run.
+
+NEURON_XP_TEST_BACKENDS=numpy,torch names what must be usable: a missing one fails.
+"""
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+
+from neuron_xp import backends
+from neuron_xp.backend import Backend
+from neuron_xp.errors import did_you_mean
+from neuron_xp.status import statuses
+
+
+@dataclass(frozen=True)
+class Place:
+    """A library on a device, or the reason why it cannot be used."""
+
+    name: str
+    device: str
+    version: str
+    reason: str = ""
+    eager: bool = False
+
+    def __str__(self) -> str:
+        return ":".join(filter(None, [self.name, self.device, "eager" if self.eager else ""]))
+
+    def open(self) -> Backend:
+        backend = backends.open_backend(self.name, self.device)
+        return backend.eager() if self.eager else backend
+
+
+def _places() -> list[Place]:
+    places = []
+    for status in statuses():
+        place = Place(status.name, status.device, status.version, status.reason)
+        places.append(place)
+        if status.usable and place.open().compiled:
+            places.append(Place(status.name, status.device, status.version, eager=True))
+    return places
+
+
+PLACES = _places()
+REQUIRED = frozenset(filter(None, os.environ.get("NEURON_XP_TEST_BACKENDS", "").split(",")))
+_results: dict[str, Counter[str]] = {str(place): Counter() for place in PLACES}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name in REQUIRED - set(backends.LIBRARIES):
+        hint = did_you_mean(name, backends.LIBRARIES)
+        raise pytest.UsageError(f"NEURON_XP_TEST_BACKENDS names the unknown backend {name!r}{hint}")
+
+
+def _open(place: Place) -> Backend:
+    if place.reason and place.name in REQUIRED:
+        pytest.fail(f"{place} is required but {place.reason}")
+    if place.reason:
+        pytest.skip(f"{place}: {place.reason}")
+    return place.open()
+
+
+@pytest.fixture(params=PLACES, ids=str)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each library on each device, compiled where it compiles, and eager."""
+    return _open(request.param)
+
+
+@pytest.fixture(params=[place for place in PLACES if not place.eager], ids=str)
+def library(request: pytest.FixtureRequest) -> Backend:
+    """Each library on each device, as `train` uses it."""
+    return _open(request.param)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" or report.outcome != "passed":
+        for place, counts in _results.items():
+            if f"[{place}]" in report.nodeid or f"[{place}-" in report.nodeid:
+                counts[report.outcome] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    header = ("backend", "device", "mode", "version", "result", "reason")
+    rows = [header]
+    for place in PLACES:
+        counts = _results[str(place)]
+        result = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
+        mode = "eager" if place.eager else ""
+        row = (place.name, place.device, mode, place.version, result or "no test", place.reason)
+        rows.append(row)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    terminalreporter.section("backends")
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        terminalreporter.line("  ".join(cells).rstrip())

@@ -1,0 +1,45 @@
+"""What the README and the examples show is what happens."""
+
+import doctest
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def test_the_readmes_python_gives_what_it_says():
+    result = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert result.attempted >= 10
+    assert result.failed == 0
+
+
+def test_every_file_that_the_readme_names_is_there():
+    links = re.findall(r"\]\(((?!http)[^)]+)\)", README)
+    commands = re.findall(r"python3 (ci/\w+)", README)
+    assert len(links) > 5
+    assert len(commands) > 3
+    assert [name for name in links + commands if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_run(example):
+    run = subprocess.run(
+        [sys.executable, str(example)], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout
+
+
+def test_the_nine_lines_are_as_the_readme_says():
+    """The trained bits of neuron_xp; the nine lines' own depend on the processor."""
+    example = ROOT / "examples" / "nine_lines.py"
+    run = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, check=True)
+    ours = [line for line in run.stdout.splitlines() if line.startswith("neuron_xp: ")]
+    assert len(ours) == 2
+    assert set(ours) == set(re.findall(r"^neuron_xp: .*$", README, re.MULTILINE))
