@@ -10,6 +10,7 @@ from neuron_xp.errors import (
     UnknownBackendError,
     UnusableBackendError,
 )
+from neuron_xp.loop import Progress
 from neuron_xp.network import NeuralNetwork
 from neuron_xp.training import train
 
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 __all__ = [
     "MissingBackendError",
     "NeuralNetwork",
+    "Progress",
     "TrainingDivergedError",
     "UnknownBackendError",
     "UnusableBackendError",

@@ -48,8 +48,8 @@ class Backend:
         Whether a compiler sees whole functions, and could fuse their operations.
     block_elements
         How many numbers of the inputs one pass of array operations should take at most.
-    slow
-        Whether one small operation takes some 100 microseconds.
+    patience
+        How many iterations of a small training take some seconds: the matrix runs no more.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Backend:
     loop: Callable[[Callable[..., Any]], Loop] = _python_loop
     compiled: bool = False
     block_elements: int = 2**17
-    slow: bool = False
+    patience: int = 10_000
 
     def __str__(self) -> str:
         return f"{self.name} on {device_name(self.device)}"
@@ -74,8 +74,10 @@ class Backend:
 
     def eager(self) -> "Backend":
         """The same, operation by operation."""
-        slow = self.slow or self.compiled
-        return replace(self, compile=_unchanged, loop=_python_loop, compiled=False, slow=slow)
+        patience = 200 if self.compiled else self.patience
+        return replace(
+            self, compile=_unchanged, loop=_python_loop, compiled=False, patience=patience
+        )
 
 
 def device_name(device: Any) -> str:

@@ -5,6 +5,7 @@ small opener that returns a `Backend`. Anything else that speaks the Array API m
 given as its namespace or by its arrays. Optional libraries are imported when asked for.
 """
 
+import copyreg
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def _open_cupy(device: Any) -> Backend:
         raise RuntimeError("found no CUDA device")
     if isinstance(device, str):
         device = int(device.removeprefix("cuda").removeprefix(":") or 0)
-    number = cupy.cuda.Device(device).id
+    number = cupy.cuda.Device(device).id  # None: the current one
     return Backend(
         name="cupy",
         version=cupy.__version__,
@@ -65,13 +66,13 @@ def _open_torch(device: Any) -> Backend:
     import array_api_compat.torch as xp
     import torch
 
-    device = torch.get_default_device() if device is None else torch.device(device)
+    device = torch.empty(0, device=device).device  # 'cuda' is now 'cuda:0'; None the default
     return Backend(
         name="torch",
         version=torch.__version__,
         xp=xp,
         device=device,
-        to_host=lambda x: x.detach().cpu().numpy(),
+        to_host=lambda x: x.detach().cpu().resolve_neg().numpy(),
         context=torch.no_grad,
         block_elements=2**18 if device.type == "cpu" else 2**26,
     )
@@ -81,7 +82,7 @@ def _open_jax(device: Any) -> Backend:
     import jax
 
     if device is None:
-        device = jax.devices()[0]
+        device = jax.numpy.zeros(()).device
     elif isinstance(device, str):
         platform, _, number = device.partition(":")
         device = jax.devices(platform)[int(number or 0)]
@@ -103,7 +104,7 @@ def _open_jax(device: Any) -> Backend:
         compile=jax.jit,
         loop=loop,
         compiled=True,
-        block_elements=2**31,
+        block_elements=2**26,
     )
 
 
@@ -119,7 +120,7 @@ def _open_array_api_strict(device: Any) -> Backend:
         device=device or xp.Device("CPU_DEVICE"),
         to_host=host.from_dlpack,
         context=partial(host.errstate, all="ignore"),
-        slow=True,
+        patience=3000,
     )
 
 
@@ -200,10 +201,13 @@ _opened: dict[tuple[str, str], Backend] = {}
 def open_library(name: str, device: Any) -> Backend:
     """The backend of a name in the table."""
     key = (name, str(device))
-    if key not in _opened:
-        backend = _open_afresh(name, device)
-        _opened[key] = _opened.setdefault((name, str(backend.device)), backend)
-    return _opened[key]
+    if device is not None and key in _opened:
+        return _opened[key]
+    backend = _open_afresh(name, device)  # without a device: on the one that is default now
+    backend = _opened.setdefault((name, str(backend.device)), backend)
+    if device is not None:
+        _opened[key] = backend
+    return backend
 
 
 def _open_afresh(name: str, device: Any) -> Backend:
@@ -244,5 +248,10 @@ def is_array(x: object) -> bool:
 def backend_of(array: Array) -> Backend:
     """The backend that holds this array."""
     xp = array_api_compat.array_namespace(array)
-    device = array_api_compat.device(array)
-    return open_backend(xp, device)
+    if hasattr(array, "devices") and len(array.devices()) > 1:
+        raise UnusableBackendError("an array lies on several devices; give it on one")
+    return open_backend(xp, array_api_compat.device(array))
+
+
+# a network may be sent to another process: its backend is opened there
+copyreg.pickle(Backend, lambda backend: (open_backend, (backend.name, device_name(backend.device))))

@@ -5,13 +5,21 @@ frozen, and powers of two: the same numbers on every platform.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any
 
 from neuron_xp.backend import HostArray
 from neuron_xp.backends import host
-from neuron_xp.datasets import ARTICLE_INPUTS, ARTICLE_TARGETS
+from neuron_xp.datasets import (
+    ARTICLE_INPUTS,
+    ARTICLE_TARGETS,
+    SEQUEL_INPUTS,
+    SEQUEL_TARGETS,
+)
+from neuron_xp.network import NeuralNetwork
+from neuron_xp.training import train
 
 TrainingSet = tuple[HostArray, HostArray]
 
@@ -23,18 +31,36 @@ class Case:
     name: str
     make: Callable[[], TrainingSet]
     iterations: int
-    learning_rate: float = 1.0
+    learning_rate: float | str = 1.0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def train(self, iterations: int | None = None, **settings: Any) -> NeuralNetwork:
+        """The case trained as it says, or with other iterations or settings."""
+        inputs, targets = self.make()
+        count = self.iterations if iterations is None else iterations
+        chosen = {"learning_rate": self.learning_rate, **self.settings, **settings}
+        return train(inputs, targets, iterations=count, **chosen)
 
 
 def _article() -> TrainingSet:
     return host.asarray(ARTICLE_INPUTS, dtype="float64"), host.asarray(ARTICLE_TARGETS, "float64")
 
 
-def _random(rows: int, features: int, seed: int = 7) -> TrainingSet:
+def _sequel() -> TrainingSet:
+    return host.asarray(SEQUEL_INPUTS, dtype="float64"), host.asarray(SEQUEL_TARGETS, "float64")
+
+
+def _random(rows: int, features: int, neurons: int = 1) -> TrainingSet:
     """Inputs in [-1, 1), targets 0 or 1."""
-    generator = host.random.RandomState(seed)
+    generator = host.random.RandomState(7)
     inputs = 2 * generator.random_sample((rows, features)) - 1
-    return inputs, generator.randint(0, 2, (rows, 1)).astype("float64")
+    return inputs, generator.randint(0, 2, (rows, neurons)).astype("float64")
+
+
+def _columns() -> TrainingSet:
+    """Columns of quite different size and place, one of them constant."""
+    inputs, targets = _random(300, 5)
+    return inputs * 2.0 ** host.asarray([0, 40, -700, 3, 0]) * [1, 1, 1, 1, 0] + 5, targets
 
 
 def _scaled(rows: int, features: int, lowest: int, highest: int) -> TrainingSet:
@@ -63,6 +89,7 @@ def _times(factor: float, data: TrainingSet) -> TrainingSet:
     return factor * data[0], data[1]
 
 
+# fmt: off
 CASES = (
     Case("article", _article, 10_000),
     Case("article, 200 iterations", _article, 200),
@@ -76,8 +103,27 @@ CASES = (
     Case("magnitudes 2^-500 to 2^8", lambda: _scaled(200, 6, -500, 8), 10),
     Case("tiny, to 2^-1021", lambda: _scaled(200, 6, -1020, -60), 10, 2.0**59),
     Case("huge", _huge, 10, 2.0**-6),
+    Case("several outputs", lambda: _random(150, 7, 3), 20, 2.0**-4),
+    Case("sequel", _sequel, 60_000, settings={"hidden": (4,)}),
+    Case("sequel, 3,000 iterations", _sequel, 3000, settings={"hidden": (4,)}),
+    Case("sequel, 100 iterations", _sequel, 100, settings={"hidden": (4,)}),
+    Case("deep", lambda: _random(200, 6, 2), 10, 2.0**-2, {"hidden": (5, 4, 3), "bias": True}),
+    Case("wide layers", lambda: _random(70, 40), 5, 2.0**-4, {"hidden": (40, 33)}),
+    Case("deep and tiny", lambda: _scaled(100, 3, -1020, -60), 10, 2.0, {"hidden": (4,)}),
+    Case("bias", lambda: _random(130, 3), 20, 2.0**-4, {"bias": True}),
+    Case("cross-entropy", lambda: _random(130, 3), 20, "auto", {"rule": "cross_entropy"}),
+    Case("safe rate", lambda: _random(130, 3), 20, "auto", {"bias": True}),
+    Case("l2", lambda: _random(130, 3), 20, 2.0**-4,
+         {"l2": 0.75, "bias": True, "rule": "cross_entropy"}),
+    Case("standardized", _columns, 20, "auto", {"standardize": True, "bias": True}),
+    Case("batches", lambda: _random(300, 4), 20, 2.0**-2, {"batch_size": 70}),
+    Case("shuffled rows", lambda: _random(300, 4), 20, 2.0**-2,
+         {"batch_size": 70, "shuffle": "rows"}),
+    Case("shuffled leaves", lambda: _random(300, 4), 20, 2.0**-2,
+         {"batch_size": 128, "shuffle": "leaves", "hidden": (3,), "bias": True}),
     Case("saturating rate", lambda: _times(8.0, _random(300, 4)), 20, 1000.0),
 )
+# fmt: on
 
 
 def published() -> dict[str, str]:

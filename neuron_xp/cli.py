@@ -21,8 +21,8 @@ from neuron_xp import backends, checks, matrix
 from neuron_xp.cases import CASES, published
 from neuron_xp.datasets import ARTICLE_QUESTION
 from neuron_xp.neuron.reproducible import CONTRACT_VERSION
+from neuron_xp.settings import ARITHMETICS
 from neuron_xp.status import statuses
-from neuron_xp.training import ARITHMETICS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -31,6 +31,10 @@ class TrainingDivergedError(FloatingPointError):
         self.iteration = iteration
         self.learning_rate = learning_rate
 
+    def __reduce__(self) -> tuple[type, tuple[int, float]]:
+        """From one process to another, as from a pool of workers."""
+        return type(self), (self.iteration, self.learning_rate)
+
 
 def did_you_mean(given: object, options: Iterable[str]) -> str:
     """'; did you mean 'x'?', or '; choose from ...': the end of a message."""

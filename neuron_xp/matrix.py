@@ -8,10 +8,8 @@ from neuron_xp.backend import Backend, HostArray
 from neuron_xp.backends import host, open_backend
 from neuron_xp.cases import CASES, Case
 from neuron_xp.network import NeuralNetwork
+from neuron_xp.settings import ARITHMETICS
 from neuron_xp.status import statuses
-from neuron_xp.training import ARITHMETICS, train
-
-SLOW_LIMIT = 1000
 
 
 @dataclass(frozen=True)
@@ -42,24 +40,12 @@ def usable_backends() -> list[Backend]:
     return [open_backend(s.name, s.device) for s in statuses() if s.usable]
 
 
-def run_case(case: Case, backend: Backend, arithmetic: str = "reproducible") -> NeuralNetwork:
-    """The case trained on the backend: in native arithmetic one iteration, but for the article.
+def _iterations(case: Case, arithmetic: str) -> int:
+    """In native arithmetic one iteration, but for the article.
 
     At saturating rates training is chaotic: a difference in the last bit grows until
     nothing is left in common, and only the first step can be compared.
     """
-    inputs, targets = case.make()
-    return train(
-        inputs,
-        targets,
-        backend=backend,
-        arithmetic=arithmetic,
-        learning_rate=case.learning_rate,
-        iterations=_iterations(case, arithmetic),
-    )
-
-
-def _iterations(case: Case, arithmetic: str) -> int:
     comparable = arithmetic == "reproducible" or case.name.startswith("article")
     return case.iterations if comparable else 1
 
@@ -70,21 +56,21 @@ def run_matrix(
     arithmetics: Iterable[str] = ARITHMETICS,
     cases: Iterable[Case] = CASES,
 ) -> Iterator[Result]:
-    """Every case on every backend in every arithmetic; long ones not where it is slow."""
+    """Every case on every backend in every arithmetic, but for those that take too long there."""
     references: dict[tuple[str, int], HostArray] = {}
     cases, arithmetics = tuple(cases), tuple(arithmetics)
     for backend in backends:
         for arithmetic in arithmetics:
             for case in cases:
-                if backend.slow and case.iterations > SLOW_LIMIT:
+                if case.iterations > backend.patience:
                     continue
-                started = time.perf_counter()
-                network = run_case(case, backend, arithmetic)
-                seconds = time.perf_counter() - started
                 iterations = _iterations(case, arithmetic)
+                started = time.perf_counter()
+                network = case.train(iterations, backend=backend, arithmetic=arithmetic)
+                seconds = time.perf_counter() - started
                 key = case.name, iterations
                 if key not in references:
-                    references[key] = _reference(case, iterations)
+                    references[key] = _host_weights(case.train(iterations))
                 yield Result(
                     backend=backend.name,
                     version=backend.version,
@@ -97,12 +83,6 @@ def run_matrix(
                     ulp=ulp_distance(_host_weights(network), references[key]),
                     seconds=seconds,
                 )
-
-
-def _reference(case: Case, iterations: int) -> HostArray:
-    inputs, targets = case.make()
-    rate = case.learning_rate
-    return _host_weights(train(inputs, targets, learning_rate=rate, iterations=iterations))
 
 
 def _host_weights(network: NeuralNetwork) -> HostArray:

@@ -1,33 +1,45 @@
 """The neural network that training returns: its weights, and what they are good for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from neuron_xp import checks
+from neuron_xp import arrays
 from neuron_xp.backend import Backend
 from neuron_xp.fingerprint import fingerprint
+from neuron_xp.loop import History
 from neuron_xp.neuron import layers
 from neuron_xp.neuron.exact_sum import LEAF
+from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.step import Scaling, standardized
 from neuron_xp.neuron.types import Array
 from neuron_xp.probe import trusted_arithmetic
+from neuron_xp.settings import Settings
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NeuralNetwork:
-    """A network of sigmoid neurons.
+    """A network of sigmoid neurons, and what made it.
 
     weights : tuple of arrays, one a layer, (inputs, neurons), float64 or float32
         In the library and on the device of `backend`.
     backend : Backend
-    arithmetic : "reproducible" or "native"
+    settings : Settings
+    biases : tuple of arrays, one a layer, (neurons,); or empty
+    scaling : Scaling(mean, inverse_scale), (features,) each; or None
+        With it the network thinks about (inputs - mean) * inverse_scale.
+    history : tuple of (iterations done, loss)
     """
 
     weights: tuple[Array, ...]
     backend: Backend
-    arithmetic: str
+    settings: Settings = field(default_factory=Settings)
+    biases: tuple[Array, ...] = ()
+    scaling: Scaling | None = None
+    history: History = ()
 
     def think(self, inputs: Any) -> Array:
-        """The outputs of the last layer: sigmoid(inputs @ weights), layer after layer.
+        """The outputs of the last layer: sigmoid(inputs @ weights + bias), layer after layer.
 
         inputs : lists or an array, (features,) for one example or (examples, features)
         Returns an array (neurons,) or (examples, neurons) in the network's library.
@@ -41,9 +53,9 @@ class NeuralNetwork:
         backend = self.backend
         with backend.context():
             dtype = "float64" if self.weights[0].dtype == backend.xp.float64 else "float32"
-            single = checks.depth(inputs) == 1
+            single = arrays.depth(inputs) == 1
             dimensions = 1 if single else 2
-            x = checks.numbers("inputs", inputs, backend, dtype=dtype, dimensions=dimensions)
+            x = arrays.numbers("inputs", inputs, backend, dtype=dtype, dimensions=dimensions)
             features = self.weights[0].shape[0]
             if x.shape[-1] != features:
                 raise ValueError(
@@ -53,38 +65,63 @@ class NeuralNetwork:
         return outputs[0, :] if single else outputs
 
     def _think(self, x: Array) -> Array:
-        xp = self.backend.xp
-        ordinary = checks.ordinary(x, self.backend)
-        arithmetic = trusted_arithmetic(self.backend, self.arithmetic, ordinary=ordinary)
-        rows = x.shape[0]
-        block = block_rows(self.weights, self.backend)
-        return xp.concat(
-            [
-                layers.think(x[a : min(a + block, rows), :], self.weights, arithmetic=arithmetic)
-                for a in range(0, rows, block)
-            ]
+        think = _thinking(self.backend, self.settings.arithmetic)
+        parameters = Parameters(self.weights, self.biases)
+        rows, block = x.shape[0], block_rows(self.weights, self.backend)
+        cuts = ((start, min(start + block, rows)) for start in range(0, rows, block))
+        return self.backend.xp.concat(
+            [think(x[start:stop, :], parameters, self.scaling) for start, stop in cuts]
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 over name, dtype, shape and little-endian bytes of the weights.
+        """SHA-256 over name, dtype, shape and little-endian bytes of what was learned.
 
-        The same for the same bits, whichever library holds them.
+        That is the weights, then biases and scaling if there are any. The same for the same
+        bits, whichever library holds them.
         """
+        named = [(f"weights.{i}", array) for i, array in enumerate(self.weights)]
+        named += [(f"biases.{i}", array) for i, array in enumerate(self.biases)]
+        if self.scaling is not None:
+            named += self.scaling._asdict().items()
         with self.backend.context():
-            arrays = [self.backend.to_host(layer) for layer in self.weights]
-        return fingerprint((f"weights.{i}", array) for i, array in enumerate(arrays))
+            return fingerprint((name, self.backend.to_host(array)) for name, array in named)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles go through the host: some libraries' own may round float64."""
+        parts = (self.weights, self.biases, self.scaling and tuple(self.scaling))
+        with self.backend.context():
+            on_host = [part and tuple(map(self.backend.to_host, part)) for part in parts]
+        return _from_host, (*on_host, self.backend, self.settings, self.history)
 
     def __repr__(self) -> str:
-        sizes = "-".join(str(size) for size in layer_sizes(self.weights))
+        sizes = [self.weights[0].shape[0], *(layer.shape[1] for layer in self.weights)]
         return (
-            f"<NeuralNetwork {sizes}, {self.arithmetic}, {self.backend}, "
-            f"fingerprint {self.fingerprint()[:12]}>"
+            f"<NeuralNetwork {'-'.join(map(str, sizes))}, {self.settings.arithmetic}, "
+            f"{self.backend}, fingerprint {self.fingerprint()[:12]}>"
         )
 
 
-def layer_sizes(weights: tuple[Array, ...]) -> list[int]:
-    """Inputs, then the neurons of each layer."""
-    return [weights[0].shape[0], *(layer.shape[1] for layer in weights)]
+def _from_host(
+    weights: Any, biases: Any, scaling: Any, backend: Backend, settings: Settings, history: History
+) -> NeuralNetwork:
+    with backend.context():
+        weights, biases = (tuple(map(backend.from_host, arrays)) for arrays in (weights, biases))
+        scaling = scaling and Scaling(*map(backend.from_host, scaling))
+    return NeuralNetwork(weights, backend, settings, biases, scaling, history)
+
+
+@lru_cache(maxsize=64)
+def _thinking(backend: Backend, name: str) -> Any:
+    """think(inputs, parameters, scaling), compiled."""
+    arithmetic = trusted_arithmetic(backend, name, ordinary=False)
+
+    def think(inputs: Array, parameters: Parameters, scaling: Scaling | None) -> Array:
+        x = standardized(inputs, scaling, arithmetic=arithmetic)
+        # trained parameters are so already; others may be anything
+        flushed = (tuple(map(arithmetic.flush, arrays)) for arrays in parameters)
+        return layers.think(x, Parameters(*flushed), arithmetic=arithmetic)
+
+    return backend.compile(think)
 
 
 def block_rows(weights: tuple[Array, ...], backend: Backend) -> int:

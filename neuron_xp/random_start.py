@@ -1,16 +1,21 @@
-"""The random starting weights: the one user of a random generator."""
+"""The one user of a random generator."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from neuron_xp.backend import HostArray
 from neuron_xp.backends import host
 
 
+def generator(seed: int | list[int]) -> Any:
+    """NumPy's RandomState (Mersenne Twister), whose stream is frozen: NEP 19."""
+    return host.random.RandomState(seed)
+
+
 def random_start(shapes: Iterable[tuple[int, ...]], *, seed: int) -> list[HostArray]:
     """2 * random - 1 for each shape in turn, uniform in [-1, 1), on the host.
 
-    From NumPy's RandomState (Mersenne Twister), whose stream is frozen: NEP 19. With seed 1
-    these are the article's starting weights.
+    With seed 1 these are the article's starting weights.
     """
-    generator = host.random.RandomState(seed)
-    return [2 * generator.random_sample(shape) - 1 for shape in shapes]
+    draw = generator(seed).random_sample
+    return [2 * draw(shape) - 1 for shape in shapes]

@@ -81,14 +81,76 @@ def exact_total(leaf_sums):
     return parts[0] + (parts[1] + parts[2])
 
 
-def step(weights, inputs, targets, learning_rate):
-    """One iteration for one neuron: lists of floats in, a list out."""
-    outputs = [sigmoid(ordered_sum([product(x, w) for x, w in zip(row, weights, strict=True)]))
-               for row in inputs]  # fmt: skip
-    deltas = [flush((y - o) * (o * (1.0 - o))) for y, o in zip(targets, outputs, strict=True)]
-    adjusted = []
-    for i, weight in enumerate(weights):
-        terms = [product(row[i], delta) for row, delta in zip(inputs, deltas, strict=True)]
-        leaves = [ordered_sum(terms[a : a + 64]) for a in range(0, len(terms), 64)]
-        adjusted.append(flush(weight + exact_total(leaves) * learning_rate))
-    return adjusted
+def column(matrix, j):
+    return [row[j] for row in matrix]
+
+
+def weighted(x, weights, j):
+    """The weighted sum of neuron j."""
+    return ordered_sum([product(a, w) for a, w in zip(x, column(weights, j), strict=True)])
+
+
+def forward(x, weights, biases):
+    """x, then the outputs of each layer."""
+    values = [x]
+    for layer, matrix in enumerate(weights):
+        sums = [weighted(values[-1], matrix, j) for j in range(len(matrix[0]))]
+        if biases:
+            sums = [z + b for z, b in zip(sums, biases[layer], strict=True)]
+        values.append([sigmoid(z) for z in sums])
+    return values
+
+
+def deltas_of(values, y, weights, rule, weight):
+    """The delta of each layer's neurons for one example."""
+    pairs = list(zip(y, values[-1], strict=True))
+    if rule == "cross_entropy":
+        delta = [flush(t - o) for t, o in pairs]
+    else:
+        delta = [flush((t - o) * (o * (1.0 - o))) for t, o in pairs]
+    if weight is not None:
+        delta = [flush(d * weight) for d in delta]
+    deltas = [delta]
+    for layer in range(len(weights) - 1, 0, -1):
+        errors = [
+            ordered_sum([product(d, w) for d, w in zip(deltas[0], row, strict=True)])
+            for row in weights[layer]
+        ]
+        gradients = [o * (1.0 - o) for o in values[layer]]
+        deltas.insert(0, [flush(e * g) for e, g in zip(errors, gradients, strict=True)])
+    return deltas
+
+
+def over_examples(terms):
+    return exact_total([ordered_sum(terms[a : a + 64]) for a in range(0, len(terms), 64)])
+
+
+def step(
+    weights, biases, inputs, targets, learning_rate, *,
+    rule="error_weighted_derivative", l2=0.0, sample_weight=None,
+):  # fmt: skip
+    """One iteration: nested lists of floats in; (weights, biases) out."""
+    counts = sample_weight or [None] * len(inputs)
+    values = [forward(x, weights, biases) for x in inputs]
+    deltas = [
+        deltas_of(v, y, weights, rule, c) for v, y, c in zip(values, targets, counts, strict=True)
+    ]
+    rows = range(len(inputs))
+
+    def new_weight(layer, i, j):
+        old = weights[layer][i][j]
+        terms = [product(values[r][layer][i], deltas[r][layer][j]) for r in rows]
+        total = over_examples(terms)
+        if l2:
+            total = total - product(old, l2)
+        return flush(old + total * learning_rate)
+
+    def new_bias(layer, j):
+        terms = [deltas[r][layer][j] for r in rows]
+        return flush(biases[layer][j] + over_examples(terms) * learning_rate)
+
+    return (
+        [[[new_weight(layer, i, j) for j in range(len(w[0]))] for i in range(len(w))]
+         for layer, w in enumerate(weights)],
+        [[new_bias(layer, j) for j in range(len(b))] for layer, b in enumerate(biases)],
+    )  # fmt: skip

@@ -1,6 +1,8 @@
 """Bad input: one clear line each, on every backend, and nothing changed or half done."""
 
+import enum
 import re
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,10 +25,15 @@ ARRAYS = table(
     target_nan=(X, [0.0, np.nan, 1.0], ValueError, "targets[1] is nan"),
     target_above_1=(X, [0.0, 0.5, 1.5], ValueError, "targets[2] is 1.5; targets must lie in"),
     target_below_0=(X, [-0.25, 0.5, 1.0], ValueError, "targets[0] is -0.25"),
-    length=(X, [0, 1], ValueError, "inputs hold 3 examples but targets 2; give one target for"),
+    length=(X, [0, 1], ValueError, "inputs hold 3 examples but targets 2; give one for each"),
     one_dimension=([0.0, 1.0], [0, 1], ValueError, "(examples, features); got (2,); for one"),
     three_dimensions=([X], Y, ValueError, "inputs must have the shape (examples, features)"),
-    target_dimensions=(X, [[[0]], [[1]], [[1]]], ValueError, "targets must have the shape"),
+    target_dimensions=(
+        X,
+        [[[0]], [[1]], [[1]]],
+        ValueError,
+        "targets must have the shape (examples,) or",
+    ),
     no_features=([[], [], []], Y, ValueError, "inputs are empty: shape (3, 0)"),
     no_examples=(np.zeros((0, 2)), np.zeros(0), ValueError, "inputs are empty: shape (0, 2)"),
     large_integers=([[2**53 + 1, 0], [0, 1], [1, 1]], Y, ValueError, "integers of 2^53 or more"),
@@ -67,6 +74,9 @@ OTHER = table(
     huge_integers=([[2**70, 0.5]], [0], ValueError, "integers of 2^53 or more"),
     very_huge_integers=([[2**70, 1]], [0], ValueError, "integers of 2^53 or more"),
     mixed_integers=([[2**53 + 1, 0.5]], [0], ValueError, "integers of 2^53 or more"),
+    numpy_integers=([[np.int64(2**53 + 1), 0.5]], [0], ValueError, "integers of 2^53 or more"),
+    two_kinds=([[np.uint64(2**63 + 1), np.int64(-1)]], [0], ValueError, "integers of 2^53 or"),
+    object_array=(np.asarray([[1, 0.5]], dtype=object), [0], TypeError, "inputs.astype('float64')"),
     longdouble=(np.asarray(X, dtype="longdouble"), Y, TypeError, "real numbers; got dtype"),
     no_targets=(X, None, TypeError, "targets are missing; give inputs and targets, or neither"),
     no_inputs=(None, Y, TypeError, "inputs are missing"),
@@ -85,14 +95,74 @@ SETTINGS = table(
     bool_iterations=({"iterations": True}, TypeError, "from 0; got True"),
     text_iterations=({"iterations": "10"}, TypeError, "from 0; got '10'"),
     zero_rate=({"learning_rate": 0}, ValueError, "learning_rate must be a finite number above 0"),
-    negative_rate=({"learning_rate": -1.0}, ValueError, "above 0; got -1.0"),
-    nan_rate=({"learning_rate": float("nan")}, ValueError, "above 0; got nan"),
-    infinite_rate=({"learning_rate": float("inf")}, ValueError, "above 0; got inf"),
-    text_rate=({"learning_rate": "1"}, TypeError, "above 0; got '1'"),
-    list_rate=({"learning_rate": [1.0]}, TypeError, "above 0; got [1.0]"),
-    huge_rate=({"learning_rate": 10**400}, TypeError, "above 0; got 1000"),
+    negative_rate=({"learning_rate": -1.0}, ValueError, "got -1.0"),
+    nan_rate=({"learning_rate": float("nan")}, ValueError, "got nan"),
+    infinite_rate=({"learning_rate": float("inf")}, ValueError, "got inf"),
+    text_rate=({"learning_rate": "1"}, TypeError, "above 0 (or 'auto'); got '1'"),
+    list_rate=({"learning_rate": [1.0]}, TypeError, "got [1.0]"),
+    huge_rate=({"learning_rate": 10**400}, TypeError, "got 1000"),
     negative_seed=({"seed": -1}, ValueError, "seed must be a whole number from 0 to 4294967295"),
     large_seed=({"seed": 2**32}, ValueError, "got 4294967296"),
+    hidden_number=({"hidden": 4}, TypeError, "hidden must be a tuple of layer sizes, such as"),
+    hidden_zero=(
+        {"hidden": (4, 0)},
+        ValueError,
+        "a layer size in hidden must be a whole",
+    ),
+    bias=({"bias": 1}, TypeError, "bias must be True or False; got 1"),
+    standardize=({"standardize": "yes"}, TypeError, "standardize must be True or False"),
+    rule=(
+        {"rule": "crossentropy"},
+        ValueError,
+        "did you mean 'cross_entropy'?",
+    ),
+    negative_l2=({"l2": -1}, ValueError, "l2 must be a finite number 0 or more; got -1"),
+    nan_tolerance=({"tolerance": float("nan")}, ValueError, "tolerance must be a finite number"),
+    batch_size=({"batch_size": 0}, ValueError, "batch_size must be a whole number from 1; got 0"),
+    loss_every=(
+        {"loss_every": 0.5},
+        TypeError,
+        "loss_every must be a whole number from 1",
+    ),
+    shuffle=({"shuffle": "row", "batch_size": 2}, ValueError, "did you mean 'rows'?"),
+    shuffle_alone=(
+        {"shuffle": "rows"},
+        ValueError,
+        "shuffle changes nothing without batches",
+    ),
+    leaves_of_100=(
+        {"shuffle": "leaves", "batch_size": 100},
+        ValueError,
+        "shuffle='leaves' needs a batch_size that is a multiple of 64; got 100",
+    ),
+    auto_with_layers=(
+        {"learning_rate": "auto", "hidden": (4,)},
+        ValueError,
+        "learning_rate='auto' is a safe step for one layer; with hidden layers no such bound",
+    ),
+    weights_length=(
+        {"sample_weight": [1, 2]},
+        ValueError,
+        "4 examples but sample_weight 2",
+    ),
+    negative_weight=(
+        {"sample_weight": [1, 2, -1, 1]},
+        ValueError,
+        "sample_weight[2] is -1.0; ",
+    ),
+    no_weight=({"sample_weight": [0] * 4}, ValueError, "sample_weight is 0 for every example"),
+    wide_weights=(
+        {"sample_weight": [[1, 1]] * 4},
+        ValueError,
+        "sample_weight must have one",
+    ),
+    tiny_rate=({"learning_rate": 5e-324}, ValueError, "below the smallest normal float, 2.2e-308"),
+    array_iterations=(
+        {"iterations": np.ones((9, 9))},
+        TypeError,
+        "iterations must be a whole number",
+    ),
+    huge_iterations=({"iterations": -(10**5000)}, ValueError, "got an integer of 16610 bits"),
     arithmetic=({"arithmetic": "reproducable"}, ValueError, "did you mean 'reproducible'?"),
     unlike_arithmetic=({"arithmetic": "x"}, ValueError, "choose from native, reproducible"),
     unknown_backend=({"backend": "numpi"}, ValueError, "unknown backend 'numpi'; did you mean"),
@@ -107,6 +177,42 @@ def test_bad_settings(settings, error, words):
     with pytest.raises(error, match=re.escape(words)) as raised:
         neuron_xp.train(**settings)
     assert "\n" not in str(raised.value)
+
+
+def test_a_list_of_tensors_that_require_grad():
+    torch = pytest.importorskip("torch", reason="needs PyTorch")
+    with pytest.raises(TypeError, match="inputs must be lists of numbers: .*grad"):
+        neuron_xp.train([[torch.ones((), requires_grad=True)]], [0])
+    with pytest.raises(ValueError, match=r"inputs require grad; give inputs.detach\(\)"):
+        neuron_xp.train(torch.ones((1, 1), requires_grad=True), [0])
+
+
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr"])
+def test_sparse_tensors(layout):
+    torch = pytest.importorskip("torch", reason="needs PyTorch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch calls its CSR a beta
+        x = getattr(torch.ones((2, 2)), layout)()
+    with pytest.raises(TypeError, match=r"inputs are sparse \(Tensor\); give inputs.to_dense\(\)"):
+        neuron_xp.train(x, [0, 1])
+
+
+def test_float32_is_checked_before_anything_is_rounded():
+    x = np.ones((2, 1), dtype="float32")
+    network = neuron_xp.train(x, [0, 1], arithmetic="native", iterations=1)
+    with pytest.raises(ValueError, match=r"inputs\[0\] is 1e\+300; inputs must fit into float32"):
+        network.think([1e300])
+    with pytest.raises(ValueError, match=r"integers of 2\^24 or more, which float32 cannot tell"):
+        network.think([16777217])
+    with pytest.raises(ValueError, match=r"targets\[1\] is 1.000000001; targets must lie"):
+        neuron_xp.train(x, [0, 1 + 1e-9], arithmetic="native")
+
+
+def test_a_string_that_only_equals_an_option_is_that_option():
+    class Name(str, enum.Enum):
+        MINE = "reproducible"
+
+    assert neuron_xp.train(arithmetic=Name.MINE, iterations=0).settings.arithmetic == "reproducible"
 
 
 def test_arrays_in_two_places(library):

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -120,7 +121,7 @@ def matrix(*arguments):
 def test_matrix_compares_and_writes_json(tmp_path):
     run = matrix(str(tmp_path / "matrix.json"))
     assert (run.returncode, run.stderr) == (0, "")
-    assert "13 of 13" in run.stdout
+    assert re.search(r"numpy .* reproducible +(\d+) of \1 ", run.stdout)
     record = json.loads((tmp_path / "matrix.json").read_text())
     assert record["neuron_xp"] == neuron_xp.__version__
     rows = [r for r in record["results"] if r["arithmetic"] == "reproducible"]
@@ -132,7 +133,7 @@ def test_matrix_fails_when_fingerprints_differ(tmp_path):
     run = matrix(str(tmp_path / "matrix.json"), "different")
     assert run.returncode == 1
     assert "DIFFERENT: article on numpy cpu: 47c54196" in run.stdout
-    assert "0 of 13" in run.stdout
+    assert "0 of " in run.stdout
 
 
 def test_a_reader_that_leaves_is_no_error():

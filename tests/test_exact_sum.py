@@ -164,3 +164,18 @@ def test_subnormal_products_break_no_tie(backend):
         sum_ = function(backend.from_host(inputs), backend.from_host(delta))
         found = float(backend.to_host(arithmetic.total(sum_))[0, 0])
     assert found.hex() == (2.0**-864).hex()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, LARGEST])
+def test_one_bad_example_among_many_leaves_is_never_lost(backend, bad):
+    """Whatever a library's max or search makes of NaN: training must see it."""
+    inputs, delta = np.ones((300, 2)), np.full((300, 1), 0.5)
+    inputs[130, 1] = bad
+    arithmetic = trusted_arithmetic(backend, "reproducible", ordinary=False)
+    with backend.context():
+        function = backend.compile(arithmetic.sum_over_examples)
+        delta[130] = 1.0
+        sum_ = function(backend.from_host(inputs), backend.from_host(delta))
+        found = backend.to_host(arithmetic.total(sum_))
+    assert found[0, 0] == 150.5
+    assert np.isnan(found[1, 0])

@@ -30,7 +30,9 @@ def random_inputs(count):
     generator = np.random.RandomState(5)
     spread = -generator.random_sample(count) * 700
     near = -generator.random_sample(count) * 2.0 ** generator.randint(-60, 6, count)
-    return np.concatenate([spread, near, [-0.0, 0.0, -5e-324, -700.0]])
+    # the worst found in 30 million
+    worst = [float.fromhex(x) for x in ("-0x1.5e4f8226e9027p+5", "-0x1.940c03e4ec5dbp-1")]
+    return np.concatenate([spread, near, [-0.0, 0.0, -5e-324, -700.0], worst])
 
 
 def errors_in_ulp(computed, exact):
@@ -45,7 +47,7 @@ def test_exp_is_within_1_ulp_of_mpmath():
     x = random_inputs(20_000)
     with mpmath.workprec(200):
         exact = [mpmath.exp(mpmath.mpf(float(value))) for value in x]
-        assert max(errors_in_ulp(NUMPY.exp(x), exact)) < 0.502
+        assert max(errors_in_ulp(NUMPY.exp(x), exact)) < 0.504
 
 
 def test_exp_on_hard_cases():
@@ -57,7 +59,7 @@ def test_exp_on_hard_cases():
     assert np.max(np.abs(computed - rounded) / np.spacing(rounded)) <= 1
     with mpmath.workprec(400):
         exact = [mpmath.exp(mpmath.mpf(float(value))) for value in x]
-        assert max(errors_in_ulp(computed, exact)) < 0.502
+        assert max(errors_in_ulp(computed, exact)) < 0.504
 
 
 def test_exp_ends_at_minus_700():
@@ -79,11 +81,12 @@ def test_exp_is_the_scalar_port():
     assert NUMPY.exp(x).tolist() == [scalar_port.exp(float(value)) for value in x]
 
 
-def test_sigmoid_is_within_2_5_ulp_of_mpmath():
-    x = np.concatenate([random_inputs(10_000), -random_inputs(10_000)])
+def test_sigmoid_is_within_3_ulp_of_mpmath():
+    worst = [float.fromhex(x) for x in ("-0x1.098308a14025bp+2", "-0x1.5fde7c2cff275p+1")]
+    x = np.concatenate([random_inputs(10_000), -random_inputs(10_000), worst])
     with mpmath.workprec(1200):
         exact = [1 / (1 + mpmath.exp(-mpmath.mpf(float(value)))) for value in x]
-        assert max(errors_in_ulp(sigmoid(x, arithmetic=NUMPY), exact)) < 2.5
+        assert max(errors_in_ulp(sigmoid(x, arithmetic=NUMPY), exact)) < 3
 
 
 def test_sigmoid_keeps_nan_and_saturates():
@@ -108,8 +111,6 @@ def test_sigmoid_gradient_is_the_slope_of_the_sigmoid():
     "count", [1, 2, 3, 5, 16, 17, 31, 32, 33, 63, 64, 65, 100, 1000, 1024, 1025, 2048, 5000]
 )
 def test_ordered_sum_is_the_scalar_port(backend, count):
-    if backend.slow and count > 64:
-        count = count % 64 + 1024
     terms = np.random.RandomState(count).random_sample((2, count, 1)) - 0.5
     with backend.context():
         compiled = backend.compile(lambda x: reproducible.ordered_sum(x, xp=backend.xp))
@@ -158,3 +159,17 @@ def test_weighted_sum_is_no_worse_than_numpys_bound(features, span):
         bound = features * u / (1 - features * u) * exact_dot(abs(row), abs(weights[:, 0]))
         allowed = bound + features * Fraction(1, 2**960)
         assert abs(Fraction(float(value)) - exact_dot(row, weights[:, 0])) <= allowed
+
+
+def test_log1p_is_within_1_ulp_of_mpmath(backend):
+    generator = np.random.RandomState(6)
+    near_0 = generator.random_sample(3000) * 2.0 ** -generator.randint(0, 1000, 3000)
+    x = np.concatenate([generator.random_sample(10_000), near_0, [0.0, 0.5, 1.0]])
+    arithmetic = trusted_arithmetic(backend, "reproducible", ordinary=False)
+    with backend.context():
+        found = backend.to_host(backend.compile(arithmetic.log1p)(backend.from_host(x)))
+    assert found.tobytes() == NUMPY.log1p(x).tobytes()
+    if backend.name == "numpy":
+        with mpmath.workprec(200):
+            exact = [mpmath.log1p(mpmath.mpf(float(value))) for value in x]
+            assert max(errors_in_ulp(found, exact)) < 1

@@ -1,4 +1,4 @@
-"""What exp, a weighted sum and a sum over examples mean: `reproducible` or `native`.
+"""What exp, log, a weighted sum and a sum over examples mean: `reproducible` or `native`.
 
 The trainer is written once on top of these few functions.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from neuron_xp.neuron import exact_sum, reproducible
+from neuron_xp.neuron import exact_sum, logarithm, reproducible
 from neuron_xp.neuron.types import Array, Namespace
 
 
@@ -18,28 +18,38 @@ class Arithmetic:
 
     exp(x)
         e^x, for x <= 0.
+    log1p(e)
+        log(1 + e), for 0 <= e <= 1.
     multiply(a, b)
         a * b, fit to be added to something.
-    flush(x)
-        x without magnitudes that are too small to be multiplied again.
-    weighted_sum(inputs, weights)
-        inputs @ weights: (rows, n), (n, m) -> (rows, m).
-    sum_over_examples(inputs, delta)
+    flush(x), flush_products(x), flush_inputs(x)
+        x with 0 in place of what is too small to be multiplied again: below 2^-900, or
+        2^-960 for products, or 2^-60 for inputs that the trainer itself computes.
+    weighted_sum(inputs, weights, of_data=False)
+        inputs @ weights: (rows, n), (n, m) -> (rows, m). `of_data`: these are the inputs
+        of the first layer, of which something is known beforehand.
+    sum_over_examples(inputs, delta, of_data=False)
         inputs.T @ delta of a block of rows, (n, m), as something that can be merged:
         the first row of a block is a multiple of 64 rows away from the first of all.
+    column_sums(x)
+        The sums of the columns of a block of rows, (m,), to be merged likewise.
     merge(a, b)
         The sum over the examples of two blocks.
     total(sum)
-        That sum as an array (n, m).
+        That sum as an array.
     """
 
     name: str
     xp: Namespace
     exp: Callable[[Array], Array]
+    log1p: Callable[[Array], Array]
     multiply: Callable[[Array, Array], Array]
     flush: Callable[[Array], Array]
-    weighted_sum: Callable[[Array, Array], Array]
-    sum_over_examples: Callable[[Array, Array], Any]
+    flush_products: Callable[[Array], Array]
+    flush_inputs: Callable[[Array], Array]
+    weighted_sum: Callable[..., Array]
+    sum_over_examples: Callable[..., Any]
+    column_sums: Callable[[Array], Any]
     merge: Callable[[Any, Any], Any]
     total: Callable[[Any], Array]
 
@@ -52,42 +62,66 @@ def reproducible_arithmetic(
     `compiled` says that a compiler will see the operations, and may want to fuse them;
     `ordinary`, that no input lies between 0 and 2^-60 in magnitude. Neither changes a bit.
     """
-    tables = reproducible.exp_tables(xp=xp, device=device)
+    exp_tables = reproducible.exp_tables(xp=xp, device=device)
+    log_tables = logarithm.log_tables(xp=xp, device=device)
     grid = exact_sum.grid(xp=xp, device=device)
-    multiply = partial(reproducible.multiply, xp=xp, fence=compiled)
-    products = partial(reproducible.products, xp=xp, fence=compiled, ordinary=ordinary)
+    flush = partial(reproducible.flush, xp=xp)
 
-    def sum_over_examples(inputs: Array, delta: Array) -> exact_sum.Accumulator:
-        sums = exact_sum.leaf_sums(inputs, delta, products=products, xp=xp)
+    def products(of_data: bool) -> reproducible.Products:
+        is_ordinary = ordinary and of_data
+        return partial(reproducible.products, xp=xp, fence=compiled, ordinary=is_ordinary)
+
+    def weighted_sum(inputs: Array, weights: Array, *, of_data: bool = False) -> Array:
+        return reproducible.weighted_sum(inputs, weights, products=products(of_data), xp=xp)
+
+    def sum_over_examples(
+        inputs: Array, delta: Array, *, of_data: bool = False
+    ) -> exact_sum.Accumulator:
+        sums = exact_sum.leaf_products(inputs, delta, products=products(of_data), xp=xp)
         return exact_sum.accumulate(sums, xp=xp, grid=grid)
+
+    def column_sums(x: Array) -> exact_sum.Accumulator:
+        x = flush(x, reproducible.SMALLEST_PRODUCT)
+        return exact_sum.accumulate(exact_sum.leaf_sums(x, xp=xp), xp=xp, grid=grid)
 
     return Arithmetic(
         name="reproducible",
         xp=xp,
-        exp=partial(reproducible.exp, xp=xp, tables=tables, fence=compiled),
-        multiply=multiply,
-        flush=partial(reproducible.flush, smallest=reproducible.SMALLEST_FACTOR, xp=xp),
-        weighted_sum=partial(reproducible.weighted_sum, products=products, xp=xp),
+        exp=partial(reproducible.exp, xp=xp, tables=exp_tables, fence=compiled),
+        log1p=partial(logarithm.log1p, xp=xp, tables=log_tables, fence=compiled),
+        multiply=partial(reproducible.multiply, xp=xp, fence=compiled),
+        flush=partial(flush, smallest=reproducible.SMALLEST_FACTOR),
+        flush_products=partial(flush, smallest=reproducible.SMALLEST_PRODUCT),
+        flush_inputs=partial(flush, smallest=reproducible.SMALLEST_ORDINARY_INPUT),
+        weighted_sum=weighted_sum,
         sum_over_examples=sum_over_examples,
+        column_sums=column_sums,
         merge=partial(exact_sum.merge, xp=xp),
         total=partial(exact_sum.total, xp=xp, grid=grid),
     )
 
 
 def native_arithmetic(xp: Namespace) -> Arithmetic:
-    """The library's own exp and matmul: other last bits in every library."""
+    """The library's own exp, log1p, matmul and sum: other last bits in every library."""
 
-    def sum_over_examples(inputs: Array, delta: Array) -> Array:
+    def weighted_sum(inputs: Array, weights: Array, *, of_data: bool = False) -> Array:
+        return xp.matmul(inputs, weights)
+
+    def sum_over_examples(inputs: Array, delta: Array, *, of_data: bool = False) -> Array:
         return xp.matmul(xp.matrix_transpose(inputs), delta)
 
     return Arithmetic(
         name="native",
         xp=xp,
         exp=xp.exp,
+        log1p=xp.log1p,
         multiply=lambda a, b: a * b,
         flush=lambda x: x,
-        weighted_sum=xp.matmul,
+        flush_products=lambda x: x,
+        flush_inputs=lambda x: x,
+        weighted_sum=weighted_sum,
         sum_over_examples=sum_over_examples,
+        column_sums=lambda x: xp.sum(x, axis=0),
         merge=lambda a, b: a + b,
         total=lambda sum_: sum_,
     )

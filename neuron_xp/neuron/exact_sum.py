@@ -11,11 +11,11 @@ and the total keeps the bins T, T - 1, T - 2. Integers add in any order, and whi
 are kept depends on T alone, so blocks, threads, workers and devices may each sum what
 they have and merge the accumulators as they arrive.
 
-What is lost: 2^-65 of the largest leaf sum for each leaf, far below one rounding of an
-ordinary sum, and 2^-953 for each leaf with products that count as 0. The digits of a bin
-fit in 64 bits up to 2^31 leaves, 10^11 examples. A leaf sum beyond 2^1023, or NaN, makes the
-total NaN. The idea of fixed bins: Demmel and Nguyen, "Parallel reproducible summation",
-IEEE Transactions on Computers 64 (2015).
+What is lost: for each leaf 2^-64 of the largest leaf sum, far below one rounding of an
+ordinary sum, or 2^-961 if that is more; and 2^-954 where products count as 0. The digits
+of a bin fit in 64 bits up to 2^31 leaves, 10^11 examples. A leaf sum beyond 2^1023, or
+NaN, makes the total NaN. The idea of fixed bins: Demmel and Nguyen, "Parallel reproducible
+summation", IEEE Transactions on Computers 64 (2015).
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _BROKEN = _TOP - _BOTTOM + 1  # the level of what cannot be summed: the highest,
 
 
 class Accumulator(NamedTuple):
-    """An exact sum for each weight, as int64 arrays of shape (inputs, neurons).
+    """An exact sum for each weight, as int64 arrays of its shape.
 
     level : T + 28
     high, middle, low : the digits in the bins T, T - 1, T - 2
@@ -77,24 +77,35 @@ def _columns(table: Array, level: Array, *, xp: Namespace) -> list[Array]:
     return [xp.reshape(rows[:, i], level.shape) for i in range(3)]
 
 
-def leaf_sums(inputs: Array, delta: Array, *, products: Products, xp: Namespace) -> Array:
-    """The product inputs.T @ delta of each leaf: (rows, n) and (rows, m) -> (leaves, n, m).
+def leaves(x: Array, *, xp: Namespace) -> list[Array]:
+    """The rows of x, cut into leaves: (leaves, 64, m), and (1, the rest, m) if there is one.
 
-    The first row starts a leaf; the last leaf may be short.
+    The first row starts a leaf.
     """
-    rows, features = inputs.shape
+    rows, columns = x.shape
     whole = rows - rows % LEAF
-    sums = []
-    for start, stop, count in ((0, whole, LEAF), (whole, rows, rows - whole)):
-        if start < stop:
-            a = xp.reshape(inputs[start:stop, :], (-1, count, features, 1))
-            b = xp.reshape(delta[start:stop, :], (-1, count, 1, delta.shape[1]))
-            sums.append(ordered_sum(products(a, b), xp=xp))
-    return sums[0] if len(sums) == 1 else xp.concat(sums, axis=0)
+    cuts = ((0, whole, LEAF), (whole, rows, rows - whole))
+    return [xp.reshape(x[a:b, :], (-1, count, columns)) for a, b, count in cuts if a < b]
+
+
+def leaf_sums(x: Array, *, xp: Namespace) -> Array:
+    """The sum of each leaf of x: (rows, m) -> (leaves, m)."""
+    return _joined([ordered_sum(leaf, xp=xp) for leaf in leaves(x, xp=xp)], xp=xp)
+
+
+def leaf_products(inputs: Array, delta: Array, *, products: Products, xp: Namespace) -> Array:
+    """The product inputs.T @ delta of each leaf: (rows, n) and (rows, m) -> (leaves, n, m)."""
+    pairs = zip(leaves(inputs, xp=xp), leaves(delta, xp=xp), strict=True)
+    sums = [ordered_sum(products(a[..., None], b[..., None, :]), xp=xp) for a, b in pairs]
+    return _joined(sums, xp=xp)
+
+
+def _joined(parts: list[Array], *, xp: Namespace) -> Array:
+    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
 
 
 def accumulate(sums: Array, *, xp: Namespace, grid: Grid) -> Accumulator:
-    """The exact sum over axis 0: (leaves, n, m) -> (n, m)."""
+    """The exact sum over axis 0: (leaves, ...) -> (...)."""
     largest = xp.max(xp.abs(sums), axis=0)
     level = xp.reshape(xp.searchsorted(grid.limit, xp.reshape(largest, (-1,))), largest.shape)
     # a comparison with NaN is false

@@ -8,10 +8,12 @@ definition. Where an operation could still differ, the contract says what happen
 - **Products** that may enter a sum go through `multiply`, so that a compiler cannot merge
   the two into one fused multiply-add, which rounds once instead of twice.
 - **Sums of products** are added in the order of `ordered_sum`.
-- **Subnormals** (below 2^-1022), which some compilers replace by 0, never occur:
-  inputs below 2^-1022 are 0; weights and deltas below `SMALLEST_FACTOR` = 2^-900 are 0;
-  products below `SMALLEST_PRODUCT` = 2^-960 count as 0. What is left of a product is a
-  multiple of 2^-1012, and so is every sum of such products.
+- **Subnormals** (below 2^-1022), which some compilers and threads replace by 0, never
+  change a result. Inputs below 2^-1022 are 0; weights and deltas below `SMALLEST_FACTOR`
+  = 2^-900 are 0; products in a sum that are below `SMALLEST_PRODUCT` = 2^-960 count as 0.
+  What is left of a product is a multiple of 2^-1012, and so is every sum of such products.
+  Elsewhere (r^2 in `exp`, a small rate times a sum, a small delta) one may occur, and is
+  then added to a number at least 2^53 times as large, or flushed, or rounded to 0.
 
 Sums over examples are in `exact_sum.py`. Any other program that follows the same
 definition (a compiled kernel, say) gives the same bits, and can be tested for just that.
@@ -89,7 +91,7 @@ def flush(x: Array, smallest: float, *, xp: Namespace) -> Array:
 
 
 def exp(x: Array, *, xp: Namespace, tables: ExpTables, fence: bool) -> Array:
-    r"""e^x for x <= 0, within 0.501 ulp; e^-700 below -700, and for NaN.
+    r"""e^x for x <= 0, within 0.504 ulp; e^-700 below -700, and for NaN.
 
     With k = round(256 x / ln 2), r = x - k ln(2)/256, k = 256 m + j:
 

@@ -1,44 +1,157 @@
 """One iteration of the training: a map over blocks of examples, and an exact sum."""
 
-from functools import reduce
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial, reduce
+from typing import Any, NamedTuple
 
 from neuron_xp.neuron.arithmetic import Arithmetic
-from neuron_xp.neuron.layers import think
-from neuron_xp.neuron.learning_rules import error_weighted_derivative
+from neuron_xp.neuron.layers import Parameters, back_propagate, forward
+from neuron_xp.neuron.learning_rules import LearningRule
 from neuron_xp.neuron.types import Array
 
-Weights = tuple[Array, ...]
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """How a step is computed; `block_rows`, examples at a time, is a multiple of 64."""
+
+    arithmetic: Arithmetic
+    rule: LearningRule
+    block_rows: int
 
 
-def block_sum(weights: Weights, inputs: Array, targets: Array, *, arithmetic: Arithmetic) -> Any:
-    """The map: what a block of examples adds to the adjustment of the weights."""
-    outputs = think(inputs, weights, arithmetic=arithmetic)
-    delta = error_weighted_derivative(outputs, targets, arithmetic=arithmetic)
-    return arithmetic.sum_over_examples(inputs, delta)
+class Scaling(NamedTuple):
+    """Standardization, (features,) each: (inputs - mean) * inverse_scale."""
+
+    mean: Array
+    inverse_scale: Array
 
 
-def adjust(weights: Weights, sum_: Any, learning_rate: Array, *, arithmetic: Arithmetic) -> Weights:
-    """The weights + learning_rate * the sum over examples of error * input * gradient."""
-    (layer,) = weights
-    adjustment = arithmetic.multiply(arithmetic.total(sum_), learning_rate)
-    return (arithmetic.flush(layer + adjustment),)
+class Examples(NamedTuple):
+    """Rows to learn from, and how to read them.
+
+    inputs : (rows, features)
+    targets : (rows, neurons)
+    sample_weight : (rows, 1), how much each example counts; or None
+    scaling : what the inputs are standardized by; or None
+    """
+
+    inputs: Array
+    targets: Array
+    sample_weight: Array | None = None
+    scaling: Scaling | None = None
+
+    def select(self, rows: Callable[[Array], Array]) -> "Examples":
+        """Some of the examples: `rows` takes them from each array."""
+        weight = None if self.sample_weight is None else rows(self.sample_weight)
+        return Examples(rows(self.inputs), rows(self.targets), weight, self.scaling)
+
+
+def blocks(examples: Examples, block_rows: int) -> Iterator[Examples]:
+    """The examples in order, `block_rows` at a time."""
+    rows = examples.inputs.shape[0]
+    for start in range(0, rows, block_rows):
+        yield examples.select(partial(_rows, start=start, stop=min(start + block_rows, rows)))
+
+
+def _rows(x: Array, start: int, stop: int) -> Array:
+    return x[start:stop, :]
+
+
+def sum_over_blocks(
+    function: Callable[[Examples], tuple[Any, ...]], examples: Examples, *, method: Method
+) -> tuple[Array, ...]:
+    """The map and the exact sum: totals of the sums that `function` gives for each block."""
+    arithmetic = method.arithmetic
+
+    def merge(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(arithmetic.merge(x, y) for x, y in zip(a, b, strict=True))
+
+    sums = reduce(merge, map(function, blocks(examples, method.block_rows)))
+    return tuple(arithmetic.total(sum_) for sum_ in sums)
+
+
+def standardized(inputs: Array, scaling: Scaling | None, *, arithmetic: Arithmetic) -> Array:
+    """(inputs - mean) * inverse_scale; without scaling the inputs themselves."""
+    if scaling is None:
+        return inputs
+    centred = arithmetic.flush_products(inputs - scaling.mean)
+    return arithmetic.flush_inputs(arithmetic.multiply(centred, scaling.inverse_scale))
+
+
+def _weighted(x: Array, sample_weight: Array | None, *, arithmetic: Arithmetic) -> Array:
+    if sample_weight is None:
+        return x
+    return arithmetic.flush(arithmetic.multiply(x, sample_weight))
+
+
+def block_sums(examples: Examples, parameters: Parameters, *, method: Method) -> tuple[Any, ...]:
+    """The map: what a block adds to the sums for each layer's weights, then its biases."""
+    arithmetic = method.arithmetic
+    inputs = standardized(examples.inputs, examples.scaling, arithmetic=arithmetic)
+    values, _ = forward(inputs, parameters, arithmetic=arithmetic)
+    delta = method.rule.delta(values[-1], examples.targets, arithmetic=arithmetic)
+    delta = _weighted(delta, examples.sample_weight, arithmetic=arithmetic)
+    deltas = back_propagate(delta, values, parameters, arithmetic=arithmetic)
+    sums = [
+        arithmetic.sum_over_examples(values[layer], delta, of_data=layer == 0)
+        for layer, delta in enumerate(deltas)
+    ]
+    if parameters.biases:
+        sums += map(arithmetic.column_sums, deltas)
+    return tuple(sums)
+
+
+def adjust(
+    parameters: Parameters,
+    sums: tuple[Array, ...],
+    learning_rate: Array,
+    l2: Array | None,
+    *,
+    arithmetic: Arithmetic,
+) -> Parameters:
+    """Add learning_rate * (sum - l2 * weights) to weights, learning_rate * sum to biases."""
+
+    def adjusted(old: Array, sum_: Array) -> Array:
+        return arithmetic.flush(old + arithmetic.multiply(sum_, learning_rate))
+
+    def shrunk(sum_: Array, weights: Array) -> Array:
+        if l2 is None:
+            return sum_
+        return sum_ - arithmetic.flush_products(arithmetic.multiply(weights, l2))
+
+    weights, biases = parameters
+    of_weights, of_biases = sums[: len(weights)], sums[len(weights) :]
+    return Parameters(
+        tuple(map(adjusted, weights, map(shrunk, of_weights, weights))),
+        tuple(map(adjusted, biases, of_biases)),
+    )
 
 
 def step(
-    weights: Weights,
-    inputs: Array,
-    targets: Array,
+    parameters: Parameters,
+    examples: Examples,
     learning_rate: Array,
+    l2: Array | None,
     *,
-    arithmetic: Arithmetic,
-    block_rows: int,
-) -> Weights:
-    """One adjustment of the weights by the whole training set, `block_rows` at a time."""
-    rows = inputs.shape[0]
-    blocks = [(start, min(start + block_rows, rows)) for start in range(0, rows, block_rows)]
-    sums = (
-        block_sum(weights, inputs[a:b, :], targets[a:b, :], arithmetic=arithmetic)
-        for a, b in blocks
-    )
-    return adjust(weights, reduce(arithmetic.merge, sums), learning_rate, arithmetic=arithmetic)
+    method: Method,
+) -> Parameters:
+    """One adjustment by all of the examples."""
+    block = partial(block_sums, parameters=parameters, method=method)
+    sums = sum_over_blocks(block, examples, method=method)
+    return adjust(parameters, sums, learning_rate, l2, arithmetic=method.arithmetic)
+
+
+def loss(parameters: Parameters, examples: Examples, *, method: Method) -> Array:
+    """The rule's loss, summed over the examples, for each output neuron."""
+    arithmetic = method.arithmetic
+
+    def block(part: Examples) -> tuple[Any]:
+        inputs = standardized(part.inputs, part.scaling, arithmetic=arithmetic)
+        values, z = forward(inputs, parameters, arithmetic=arithmetic)
+        losses = method.rule.loss(z, values[-1], part.targets, arithmetic=arithmetic)
+        losses = _weighted(losses, part.sample_weight, arithmetic=arithmetic)
+        return (arithmetic.column_sums(losses),)
+
+    (total,) = sum_over_blocks(block, examples, method=method)
+    return total

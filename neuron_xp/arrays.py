@@ -1,0 +1,227 @@
+"""From what the user gives to arrays on the backend: converted exactly, or refused in one line.
+
+A value is looked at where it is and as it is, before anything is moved or rounded.
+"""
+
+import math
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+from neuron_xp.backend import Backend, HostArray
+from neuron_xp.backends import backend_of, host, is_array, one_line
+from neuron_xp.neuron.reproducible import SMALLEST_NORMAL, SMALLEST_ORDINARY_INPUT, flush
+from neuron_xp.neuron.step import Examples
+from neuron_xp.neuron.types import Array
+
+DIGITS = {"float64": 53, "float32": 24}
+MEANING = {
+    ("inputs", 1): "(features)",
+    ("inputs", 2): "(examples, features)",
+    ("targets", 2): "(examples,) or (examples, neurons)",
+    ("sample_weight", 2): "(examples,)",
+}
+
+Rule = tuple[Callable[[Array], Array], str]
+"""Where an array is bad, and the words for it."""
+
+IN_0_1: Rule = (lambda x: (x < 0) | (x > 1), "must lie in [0, 1]")
+NOT_NEGATIVE: Rule = (lambda x: x < 0, "must not be negative")
+
+
+def examples(
+    inputs: Any, targets: Any, sample_weight: Any, backend: Backend, *, dtype: str
+) -> Examples:
+    """Inputs, targets and sample weights, each with one row an example.
+
+    Targets of one dimension are a column; so are the weights.
+    """
+    x = numbers("inputs", inputs, backend, dtype=dtype, dimensions=2)
+    rows = x.shape[0]
+    y = _column("targets", targets, rows, backend, dtype=dtype, rule=IN_0_1)
+    if sample_weight is None:
+        return Examples(x, y)
+    weight = _column("sample_weight", sample_weight, rows, backend, dtype=dtype, rule=NOT_NEGATIVE)
+    if weight.shape[1] != 1:
+        raise ValueError(f"sample_weight must have one column; got {tuple(weight.shape)}")
+    if not bool(backend.xp.any(weight > 0)):
+        raise ValueError("sample_weight is 0 for every example; give one that is above 0")
+    return Examples(x, y, weight)
+
+
+def _column(name: str, value: Any, rows: int, backend: Backend, *, dtype: str, rule: Rule) -> Array:
+    dimensions = 1 if depth(value) == 1 else 2
+    array = numbers(name, value, backend, dtype=dtype, dimensions=dimensions, rule=rule)
+    if array.shape[0] != rows:
+        raise ValueError(
+            f"inputs hold {rows} examples but {name} {array.shape[0]}; give one for each"
+        )
+    return backend.xp.reshape(array, (rows, -1))
+
+
+def numbers(
+    name: str,
+    value: Any,
+    backend: Backend,
+    *,
+    dtype: str,
+    dimensions: int,
+    rule: Rule | None = None,
+) -> Array:
+    """The value as an array of `dtype` on the backend, finite, and as the rule wants it.
+
+    Inside `backend.context()`. Magnitudes below 2^-1022 become 0.
+    """
+    array = plain(name, value)
+    source = backend_of(array)
+    with source.context():
+        if array.ndim != dimensions:
+            raise ValueError(_wrong_dimensions(name, array.shape, dimensions))
+        if 0 in array.shape:
+            raise ValueError(f"{name} are empty: shape {tuple(array.shape)}")
+        _refuse_where(name, array, ~source.xp.isfinite(array), "must be finite numbers", source)
+        if rule is not None:
+            _refuse_where(name, array, rule[0](array), rule[1], source)
+        array = _widened(name, array, source, dtype)
+    if str(source) != str(backend):
+        with source.context():
+            on_host = source.to_host(array)
+        array = backend.from_host(host.asarray(on_host, dtype=dtype))
+    xp = backend.xp
+    found = xp.astype(array, getattr(xp, dtype), copy=False)
+    if dtype == "float32":
+        _refuse_where(name, array, ~xp.isfinite(found), "must fit into float32", backend)
+        return found
+    return found if _needs_no_flush(found, backend) else flush(found, SMALLEST_NORMAL, xp=xp)
+
+
+def _widened(name: str, array: Array, source: Backend, dtype: str) -> Array:
+    """Integers as floats, and the smallest floats as float32: exactly, or refused."""
+    xp = source.xp
+    if xp.isdtype(array.dtype, "complex floating"):
+        raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}")
+    if not xp.isdtype(array.dtype, "real floating"):
+        floats = xp.astype(array, getattr(xp, dtype))
+        if bool(xp.any(xp.abs(floats) >= 2.0 ** DIGITS[dtype])):
+            raise ValueError(_too_large(name, dtype))
+        return floats
+    usual = array.dtype in (xp.float64, xp.float32)
+    return array if usual else xp.astype(array, xp.float32)
+
+
+def plain(name: str, value: Any) -> Any:
+    """The value as a plain array, or an error for what only looks like one."""
+    kind = type(value).__name__
+    if getattr(value, "requires_grad", False):
+        raise ValueError(f"{name} require grad; give {name}.detach()")
+    if hasattr(value, "mask") and hasattr(value, "filled"):
+        raise TypeError(f"{name} are a masked array; give {name}.filled(VALUE), or leave rows out")
+    flags = (getattr(value, flag, False) for flag in ("is_sparse", "is_sparse_csr"))
+    if hasattr(value, "toarray") or any(flag is True for flag in flags):
+        dense = "toarray()" if hasattr(value, "toarray") else "to_dense()"
+        raise TypeError(f"{name} are sparse ({kind}); give {name}.{dense}")
+    if isinstance(value, list | tuple | bool | int | float):
+        return _from_list(name, value)
+    if isinstance(value, host.ndarray | host.generic):
+        return _real(name, host.asarray(value))
+    if not is_array(value):
+        hint = f"; give {name}.to_numpy()" if hasattr(value, "to_numpy") else ""
+        raise TypeError(f"{name} must be lists of numbers or an array; got {kind}{hint}")
+    return value
+
+
+def _from_list(name: str, value: Any) -> HostArray:
+    try:
+        array = host.asarray(value)
+    except Exception as error:  # whatever the items' library raises
+        if "inhomogeneous" in str(error):
+            problem = f"{name} are ragged: every example needs the same length"
+            raise ValueError(problem) from None
+        raise TypeError(f"{name} must be lists of numbers: {one_line(error)}") from error
+    # NumPy turns integers in a list with floats, or of two types, into floats, and may round
+    large = 2.0 ** DIGITS["float64"]
+    if array.dtype.kind == "f" and array.size and abs(array).max() >= large:
+        _refuse_large_integers(name, host.asarray(value, dtype=object))
+    return _real(name, array)
+
+
+def _real(name: str, array: HostArray) -> HostArray:
+    if array.dtype.kind == "O" and all(isinstance(n, Real) for n in array.flat):
+        _refuse_large_integers(name, array)
+        hint = f"; give {name}.astype('float64')"
+    else:
+        hint = ""
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}{hint}")
+    return array
+
+
+def _refuse_large_integers(name: str, objects: HostArray) -> None:
+    large = 2 ** DIGITS["float64"]
+    if any(isinstance(n, Integral) and abs(int(n)) >= large for n in objects.flat):
+        raise ValueError(_too_large(name, "float64"))
+
+
+def _too_large(name: str, dtype: str) -> str:
+    return (
+        f"{name} hold integers of 2^{DIGITS[dtype]} or more, which {dtype} cannot tell apart; "
+        "scale them, or give them as floats"
+    )
+
+
+def _wrong_dimensions(name: str, shape: tuple[int, ...], dimensions: int) -> str:
+    one_example = (name, len(shape), dimensions) == ("inputs", 1, 2)
+    hint = "; for one example give [inputs]" if one_example else ""
+    return f"{name} must have the shape {MEANING[name, dimensions]}; got {tuple(shape)}{hint}"
+
+
+def depth(value: Any) -> int:
+    """The number of dimensions of an array, or of lists in lists."""
+    if isinstance(value, list | tuple):
+        return 1 + max(map(depth, value), default=0)
+    return getattr(value, "ndim", 0)
+
+
+def _refuse_where(name: str, array: Array, bad: Array, rule: str, backend: Backend) -> None:
+    """Raise ValueError that names the first place where `bad` is true, if there is one."""
+    xp = backend.xp
+    if not bool(xp.any(bad)):
+        return
+    flat = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int64)))
+    place = host.unravel_index(flat, array.shape)
+    index = ", ".join(str(int(i)) for i in place)
+    value = float(xp.reshape(array, (-1,))[flat])
+    raise ValueError(f"{name}[{index}] is {value!r}; {name} {rule}")
+
+
+def ordinary(array: Array, backend: Backend) -> bool:
+    """Whether every number is 0 or at least 2^-60 in magnitude."""
+    xp = backend.xp
+    return bool(xp.all((array == 0) | (xp.abs(array) >= SMALLEST_ORDINARY_INPUT)))
+
+
+def _needs_no_flush(array: Array, backend: Backend) -> bool:
+    """Whether a large array, which is better not copied, certainly holds no subnormals.
+
+    Some threads, and XLA, take subnormals for 0, and `ordinary` is then not to be believed:
+    so the test shows some first, as many as a library with threads gives to all of them.
+    """
+    some = 2**18
+    if math.prod(array.shape) <= some or not ordinary(array, backend):
+        return False
+    return bool(backend.xp.all(backend.from_host(host.full(some, 2.0**-1030)) != 0))
+
+
+def same_place(values: dict[str, Any]) -> list[Backend]:
+    """The one place of the arrays among the values, if any; lists go anywhere."""
+    places: dict[str, tuple[str, Backend]] = {}
+    for name, value in values.items():
+        if is_array(value):
+            place = backend_of(plain(name, value))
+            places.setdefault(str(place), (name, place))
+    if len(places) > 1:
+        (first, (one, _)), (second, (other, _)) = list(places.items())[:2]
+        raise ValueError(
+            f"{one} are in {first} but {other} are in {second}; give both in one place"
+        )
+    return [place for _, place in places.values()]

@@ -1,0 +1,92 @@
+"""How to train: every setting that the trained bits depend on, checked."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from neuron_xp import checks
+from neuron_xp.neuron.exact_sum import LEAF
+from neuron_xp.neuron.learning_rules import RULES
+
+ARITHMETICS = ("reproducible", "native")
+SHUFFLES = ("rows", "leaves")
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The keywords of `train` that say what is computed; see there."""
+
+    arithmetic: str = "reproducible"
+    hidden: tuple[int, ...] = ()
+    bias: bool = False
+    rule: str = "error_weighted_derivative"
+    l2: float = 0.0
+    learning_rate: float | str = 1.0
+    iterations: int = 10_000
+    seed: int = 1
+    standardize: bool = False
+    batch_size: int | None = None
+    shuffle: str | None = None
+    tolerance: float = 0.0
+    loss_every: int | None = None
+
+    @property
+    def recording(self) -> int:
+        """Every how many iterations the loss is recorded."""
+        return self.loss_every or max(1, self.iterations // 100)
+
+
+def checked(**given: Any) -> Settings:
+    """The settings as plain Python values, or one clear line about the first that is wrong."""
+    settings = Settings(
+        arithmetic=checks.choice("arithmetic", given["arithmetic"], ARITHMETICS),
+        hidden=_layer_sizes(given["hidden"]),
+        bias=checks.yes_or_no("bias", given["bias"]),
+        rule=checks.choice("rule", given["rule"], RULES),
+        l2=checks.number("l2", given["l2"], zero=True),
+        learning_rate=_learning_rate(given["learning_rate"]),
+        iterations=checks.whole_number("iterations", given["iterations"]),
+        seed=checks.whole_number("seed", given["seed"], most=2**32 - 1),
+        standardize=checks.yes_or_no("standardize", given["standardize"]),
+        batch_size=_optional_count("batch_size", given["batch_size"]),
+        shuffle=_optional_choice("shuffle", given["shuffle"], SHUFFLES),
+        tolerance=checks.number("tolerance", given["tolerance"], zero=True),
+        loss_every=_optional_count("loss_every", given["loss_every"]),
+    )
+    _check_combinations(settings)
+    return settings
+
+
+def _layer_sizes(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"hidden must be a tuple of layer sizes, such as (4,); got {value!r}")
+    return tuple(checks.whole_number("a layer size in hidden", size, least=1) for size in value)
+
+
+def _learning_rate(value: Any) -> float | str:
+    return AUTO if value == AUTO else checks.number("learning_rate", value, hint=" (or 'auto')")
+
+
+def _optional_count(name: str, value: Any) -> int | None:
+    return None if value is None else checks.whole_number(name, value, least=1)
+
+
+def _optional_choice(name: str, value: Any, options: tuple[str, ...]) -> str | None:
+    return None if value is None else checks.choice(name, value, options)
+
+
+def _check_combinations(settings: Settings) -> None:
+    if settings.learning_rate == AUTO and settings.hidden:
+        raise ValueError(
+            "learning_rate='auto' is a safe step for one layer; with hidden layers no such "
+            "bound is known: give a number"
+        )
+    if settings.shuffle and settings.batch_size is None:
+        raise ValueError(
+            "shuffle changes nothing without batches: give batch_size, or leave shuffle out"
+        )
+    if settings.shuffle == "leaves" and (settings.batch_size or 0) % LEAF:
+        raise ValueError(
+            f"shuffle='leaves' needs a batch_size that is a multiple of {LEAF}; "
+            f"got {settings.batch_size}"
+        )
