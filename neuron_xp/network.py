@@ -91,7 +91,7 @@ class NeuralNetwork:
         parts = (self.weights, self.biases, self.scaling and tuple(self.scaling))
         with self.backend.context():
             on_host = [part and tuple(map(self.backend.to_host, part)) for part in parts]
-        return _from_host, (*on_host, self.backend, self.settings, self.history)
+        return _from_host, (on_host, self.backend, self.settings, self.history)
 
     def __repr__(self) -> str:
         sizes = [self.weights[0].shape[0], *(layer.shape[1] for layer in self.weights)]
@@ -102,10 +102,11 @@ class NeuralNetwork:
 
 
 def _from_host(
-    weights: Any, biases: Any, scaling: Any, backend: Backend, settings: Settings, history: History
+    arrays: list[Any], backend: Backend, settings: Settings, history: History
 ) -> NeuralNetwork:
+    weights, biases, scaling = arrays
     with backend.context():
-        weights, biases = (tuple(map(backend.from_host, arrays)) for arrays in (weights, biases))
+        weights, biases = (tuple(map(backend.from_host, part)) for part in (weights, biases))
         scaling = scaling and Scaling(*map(backend.from_host, scaling))
     return NeuralNetwork(weights, backend, settings, biases, scaling, history)
 

@@ -100,7 +100,7 @@ SETTINGS = table(
     infinite_rate=({"learning_rate": float("inf")}, ValueError, "got inf"),
     text_rate=({"learning_rate": "1"}, TypeError, "above 0 (or 'auto'); got '1'"),
     list_rate=({"learning_rate": [1.0]}, TypeError, "got [1.0]"),
-    huge_rate=({"learning_rate": 10**400}, TypeError, "got 1000"),
+    huge_rate=({"learning_rate": 10**400}, TypeError, "got an integer of 1329 bits"),
     negative_seed=({"seed": -1}, ValueError, "seed must be a whole number from 0 to 4294967295"),
     large_seed=({"seed": 2**32}, ValueError, "got 4294967296"),
     hidden_number=({"hidden": 4}, TypeError, "hidden must be a tuple of layer sizes, such as"),
@@ -181,7 +181,7 @@ def test_bad_settings(settings, error, words):
 
 def test_a_list_of_tensors_that_require_grad():
     torch = pytest.importorskip("torch", reason="needs PyTorch")
-    with pytest.raises(TypeError, match="inputs must be lists of numbers: .*grad"):
+    with pytest.raises(TypeError, match=r"inputs must be lists of numbers: .*grad"):
         neuron_xp.train([[torch.ones((), requires_grad=True)]], [0])
     with pytest.raises(ValueError, match=r"inputs require grad; give inputs.detach\(\)"):
         neuron_xp.train(torch.ones((1, 1), requires_grad=True), [0])
@@ -209,7 +209,7 @@ def test_float32_is_checked_before_anything_is_rounded():
 
 
 def test_a_string_that_only_equals_an_option_is_that_option():
-    class Name(str, enum.Enum):
+    class Name(enum.StrEnum):
         MINE = "reproducible"
 
     assert neuron_xp.train(arithmetic=Name.MINE, iterations=0).settings.arithmetic == "reproducible"
