@@ -6,6 +6,7 @@ code" (Milo Spencer-Harper, 2015), written once against the Array API standard.
 
 from neuron_xp.errors import (
     MissingBackendError,
+    ModelFileError,
     TrainingDivergedError,
     UnknownBackendError,
     UnusableBackendError,
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "MissingBackendError",
+    "ModelFileError",
     "NeuralNetwork",
     "Progress",
     "TrainingDivergedError",

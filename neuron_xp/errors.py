@@ -16,6 +16,10 @@ class UnusableBackendError(RuntimeError):
     """The library is installed, but it, or the device, cannot do what was asked."""
 
 
+class ModelFileError(ValueError):
+    """A file is not a model file of this format, or is damaged."""
+
+
 class TrainingDivergedError(FloatingPointError):
     """The weights became infinite or NaN.
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from neuron_xp.backend import Backend, HostArray
+from neuron_xp.backend import Backend, HostArray, device_name
 from neuron_xp.backends import host, open_backend
 from neuron_xp.cases import CASES, Case
 from neuron_xp.network import NeuralNetwork
@@ -74,7 +74,7 @@ def run_matrix(
                 yield Result(
                     backend=backend.name,
                     version=backend.version,
-                    device=str(backend).rpartition(" ")[2],
+                    device=device_name(backend.device),
                     compiled=backend.compiled,
                     arithmetic=arithmetic,
                     case=case.name,

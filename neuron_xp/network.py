@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
-from neuron_xp import arrays
+from neuron_xp import arrays, model_files
 from neuron_xp.backend import Backend
+from neuron_xp.backends import open_backend
+from neuron_xp.durable_files import write_durably
 from neuron_xp.fingerprint import fingerprint
 from neuron_xp.loop import History
+from neuron_xp.model_files import Model
 from neuron_xp.neuron import layers
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.layers import Parameters
@@ -86,12 +91,37 @@ class NeuralNetwork:
         with self.backend.context():
             return fingerprint((name, self.backend.to_host(array)) for name, array in named)
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a model file (safetensors), whole or not at all; an older one is replaced.
+
+        It holds what was learned and the settings, and no trace of the library or the
+        machine: the same bits make the same file everywhere. `history` is not kept.
+        Raises OSError.
+        """
+        write_durably(path, model_files.to_bytes(self._on_host()))
+
+    @classmethod
+    def load(
+        cls, path: str | PathLike[str], *, backend: Any = "numpy", device: Any = None
+    ) -> "NeuralNetwork":
+        """The network of a model file, on any backend.
+
+        Raises OSError, or ModelFileError (a ValueError) for a file that is damaged, newer
+        than this program, or something else.
+        """
+        model = model_files.from_bytes(Path(path).read_bytes(), str(path))
+        return _from_host(model, open_backend(backend, device), ())
+
+    def _on_host(self) -> Model:
+        to_host = self.backend.to_host
+        with self.backend.context():
+            weights, biases = (tuple(map(to_host, part)) for part in (self.weights, self.biases))
+            scaling = self.scaling and (to_host(self.scaling[0]), to_host(self.scaling[1]))
+        return Model(weights, biases, scaling, self.settings)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles go through the host: some libraries' own may round float64."""
-        parts = (self.weights, self.biases, self.scaling and tuple(self.scaling))
-        with self.backend.context():
-            on_host = [part and tuple(map(self.backend.to_host, part)) for part in parts]
-        return _from_host, (on_host, self.backend, self.settings, self.history)
+        return _from_host, (self._on_host(), self.backend, self.history)
 
     def __repr__(self) -> str:
         sizes = [self.weights[0].shape[0], *(layer.shape[1] for layer in self.weights)]
@@ -101,14 +131,12 @@ class NeuralNetwork:
         )
 
 
-def _from_host(
-    arrays: list[Any], backend: Backend, settings: Settings, history: History
-) -> NeuralNetwork:
-    weights, biases, scaling = arrays
+def _from_host(model: Model, backend: Backend, history: History) -> NeuralNetwork:
+    there = backend.from_host
     with backend.context():
-        weights, biases = (tuple(map(backend.from_host, part)) for part in (weights, biases))
-        scaling = scaling and Scaling(*map(backend.from_host, scaling))
-    return NeuralNetwork(weights, backend, settings, biases, scaling, history)
+        weights, biases = (tuple(map(there, part)) for part in (model.weights, model.biases))
+        scaling = model.scaling and Scaling(*map(there, model.scaling))
+    return NeuralNetwork(weights, backend, model.settings, biases, scaling, history)
 
 
 @lru_cache(maxsize=64)

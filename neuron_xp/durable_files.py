@@ -1,0 +1,67 @@
+"""Files that are replaced whole: at any moment the old content or the new, also after a crash."""
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+
+def write_durably(path: str | os.PathLike[str], data: bytes) -> None:
+    """Make `path` a regular file with this content.
+
+    The content goes to a new file in the same folder, which takes the name only when all of
+    it is on the disk. Raises OSError, with the file's name, and leaves what was there.
+    """
+    target = Path(path)
+    _refuse_other_than_regular(target)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        _write_new(temporary, data)
+        os.replace(temporary, target)
+    except BaseException as error:
+        _remove(temporary)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        raise
+    _sync_folder(target.parent)
+
+
+def _refuse_other_than_regular(target: Path) -> None:
+    try:
+        mode = os.lstat(target).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise FileExistsError(f"{target} is not a regular file, and only those are replaced")
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    # no link is followed, and Windows translates no line ends
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    # it may never have been there, or the disk be in no state to be tidied
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the new name on the disk; Windows has no such call, and needs none."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
