@@ -14,5 +14,5 @@ network = neuron_xp.train(
 )  # fmt: skip
 chosen = network.think(table.data).argmax(axis=1)
 print(f"{np.mean(chosen == table.target):.1%} of {len(chosen)} wines are named right")
-for iteration, loss in network.history[::25]:
+for iteration, loss in network.history[::5]:
     print(f"loss after {iteration:4} iterations: {loss:.4f}")

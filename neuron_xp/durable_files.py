@@ -7,17 +7,24 @@ import stat
 from pathlib import Path
 
 
-def write_durably(path: str | os.PathLike[str], data: bytes) -> None:
+def write_durably(
+    path: str | os.PathLike[str], data: bytes, *, keep_previous: bool = False
+) -> None:
     """Make `path` a regular file with this content.
 
     The content goes to a new file in the same folder, which takes the name only when all of
-    it is on the disk. Raises OSError, with the file's name, and leaves what was there.
+    it is on the disk; what had the name then is gone, or kept as `previous(path)`. Between
+    the two there may be a moment with no file of the name, but never with none of both.
+    Raises OSError, with the file's name, and leaves what was there.
     """
     target = Path(path)
     _refuse_other_than_regular(target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     try:
         _write_new(temporary, data)
+        if keep_previous:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(target, previous(target))
         os.replace(temporary, target)
     except BaseException as error:
         _remove(temporary)
@@ -25,6 +32,11 @@ def write_durably(path: str | os.PathLike[str], data: bytes) -> None:
             raise OSError(error.errno, error.strerror, str(target)) from error
         raise
     _sync_folder(target.parent)
+
+
+def previous(path: str | os.PathLike[str]) -> Path:
+    """The name under which the content before the last is kept."""
+    return Path(f"{os.fspath(path)}.previous")
 
 
 def _refuse_other_than_regular(target: Path) -> None:

@@ -37,43 +37,63 @@ def iterate(
     backend: Backend,
     *,
     learning_rate: float,
+    start: int = 0,
+    history: History = (),
+    watch: Callable[[int, Parameters, History], object] = lambda *_: None,
+    pause_every: int | None = None,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> tuple[Parameters, History]:
-    """Advance to the last iteration, or to where the loss stops falling.
+    """Advance from iteration `start` to the last, or to where the loss stops falling.
 
-    The loss is recorded before the first iteration, after every `settings.recording`
+    The loss is recorded before the first iteration, after every `settings.loss_every`
     iterations, and after the last. Training stops at a record whose loss fell by no more
-    than `settings.tolerance` of the one before.
+    than `settings.tolerance` of the one before. `watch(iterations done, parameters, history)`
+    is called after every stretch, `pause_every` iterations at the latest, and when the
+    keyboard interrupts one, with what was there before it.
     """
-    history = [(0, loss(parameters))]
-    for start, count in _stretches(settings.iterations, settings.recording):
-        before, parameters = parameters, advance(parameters, start, count)
-        if not _finite(parameters, backend):
-            bad = _first_bad_iteration(advance, before, start, count, backend)
+    every = settings.loss_every
+    kept = (r for r in history if r[0] % every == 0 or r[0] == settings.iterations)
+    records = list(kept) or [(0, loss(parameters))]
+    pauses = [every] if pause_every is None else [every, pause_every]
+    if _has_settled(records, settings.tolerance):
+        return parameters, tuple(records)
+    for begin, count in _stretches(start, settings.iterations, pauses):
+        before = parameters
+        try:
+            parameters = advance(parameters, begin, count)
+            is_finite = _finite(parameters, backend)
+        except (KeyboardInterrupt, SystemExit):
+            watch(begin, before, tuple(records))
+            raise
+        if not is_finite:
+            bad = _first_bad_iteration(advance, before, begin, count, backend)
             raise TrainingDivergedError(bad, learning_rate)
-        done = start + count
-        if done % settings.recording == 0 or done == settings.iterations:
-            history.append((done, loss(parameters)))
+        done = begin + count
+        if done % every == 0 or done == settings.iterations:
+            records.append((done, loss(parameters)))
+        watch(done, parameters, tuple(records))
         if on_progress is not None:
-            on_progress(Progress(done, settings.iterations, history[-1][1]))
-        if history[-1][0] == done and _has_settled(history, settings.tolerance):
+            on_progress(Progress(done, settings.iterations, records[-1][1]))
+        if records[-1][0] == done and _has_settled(records, settings.tolerance):
             break
-    return parameters, tuple(history)
+    return parameters, tuple(records)
 
 
 def _has_settled(history: list[tuple[int, float]], tolerance: float) -> bool:
+    if tolerance == 0 or len(history) < 2:
+        return False
     (_, before), (_, now) = history[-2:]
-    return tolerance > 0 and before - now <= tolerance * before
+    return before - now <= tolerance * before
 
 
-def _stretches(iterations: int, recording: int) -> Iterator[tuple[int, int]]:
-    """(start, count): about half a second of work each, and none across a record.
+def _stretches(start: int, iterations: int, pauses: list[int]) -> Iterator[tuple[int, int]]:
+    """(start, count): about half a second of work each, and none across a pause.
 
     The clock decides how often the host looks in, never what is computed.
     """
-    start, size = 0, FIRST_STRETCH
+    size = FIRST_STRETCH
     while start < iterations:
-        count = min(size, recording - start % recording, iterations - start)
+        count = min(size, iterations - start, *(every - start % every for every in pauses))
         began = time.perf_counter()
         yield start, count
         start += count

@@ -7,7 +7,8 @@ several open. A file that this version would not write byte for byte is refused.
 """
 
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from itertools import pairwise
 from typing import Any
@@ -17,6 +18,7 @@ from safetensors.numpy import load, save
 
 from neuron_xp.backend import HostArray
 from neuron_xp.backends import host
+from neuron_xp.checks import whole_number
 from neuron_xp.errors import ModelFileError
 from neuron_xp.fingerprint import fingerprint
 from neuron_xp.neuron.reproducible import CONTRACT_VERSION
@@ -24,7 +26,17 @@ from neuron_xp.settings import Settings, checked
 
 FORMAT_VERSION = 1
 KEY = "neuron_xp"
-FIELDS = {"format_version", "contract_version", "settings", "sha256"}
+FIELDS = {
+    "format_version", "contract_version", "settings", "data_fingerprint", "position", "sha256",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a training stands: iterations done, and the losses recorded so far."""
+
+    iteration: int
+    history: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +44,16 @@ class Model:
     """What a model file holds, as NumPy arrays and plain values.
 
     scaling : (mean, inverse_scale), or None
+    data_fingerprint : of the data that it was trained on, if that is known
+    position : of a checkpoint
     """
 
     weights: tuple[HostArray, ...]
     biases: tuple[HostArray, ...]
     scaling: tuple[HostArray, HostArray] | None
     settings: Settings
+    data_fingerprint: str | None = None
+    position: Position | None = None
 
 
 def to_bytes(model: Model) -> bytes:
@@ -47,6 +63,8 @@ def to_bytes(model: Model) -> bytes:
         "format_version": FORMAT_VERSION,
         "contract_version": CONTRACT_VERSION,
         "settings": asdict(model.settings),
+        "data_fingerprint": model.data_fingerprint,
+        "position": _to_json(model.position),
     }
     fields["sha256"] = _digest(fields, arrays)
     return save(arrays, metadata={KEY: _canonical(fields)})
@@ -89,7 +107,25 @@ def _model(fields: Any, arrays: dict[str, HostArray]) -> Model:
         raise ModelFileError("unknown or missing settings")
     model = _arranged(arrays, checked(**fields["settings"]))
     _check_arrays(model)
-    return model
+    digest = fields["data_fingerprint"]
+    if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ModelFileError("a data fingerprint that is none")
+    return replace(model, data_fingerprint=digest, position=_from_json(fields["position"]))
+
+
+def _to_json(position: Position | None) -> dict[str, Any] | None:
+    if position is None:
+        return None
+    # a loss may be infinite, which JSON cannot say
+    history = [[iteration, loss.hex()] for iteration, loss in position.history]
+    return {"iteration": position.iteration, "history": history}
+
+
+def _from_json(found: Any) -> Position | None:
+    if found is None:
+        return None
+    history = tuple((whole_number("history", i), float.fromhex(x)) for i, x in found["history"])
+    return Position(whole_number("iteration", found["iteration"]), history)
 
 
 def _arranged(arrays: dict[str, HostArray], settings: Settings) -> Model:

@@ -12,7 +12,7 @@ from neuron_xp.backends import open_backend
 from neuron_xp.durable_files import write_durably
 from neuron_xp.fingerprint import fingerprint
 from neuron_xp.loop import History
-from neuron_xp.model_files import Model
+from neuron_xp.model_files import Model, Position
 from neuron_xp.neuron import layers
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.layers import Parameters
@@ -34,6 +34,7 @@ class NeuralNetwork:
     scaling : Scaling(mean, inverse_scale), (features,) each; or None
         With it the network thinks about (inputs - mean) * inverse_scale.
     history : tuple of (iterations done, loss)
+    data_fingerprint : str, of the data that it was trained on, if that is known
     """
 
     weights: tuple[Array, ...]
@@ -42,6 +43,12 @@ class NeuralNetwork:
     biases: tuple[Array, ...] = ()
     scaling: Scaling | None = None
     history: History = ()
+    data_fingerprint: str | None = None
+
+    @property
+    def parameters(self) -> Parameters:
+        """Weights and biases."""
+        return Parameters(self.weights, self.biases)
 
     def think(self, inputs: Any) -> Array:
         """The outputs of the last layer: sigmoid(inputs @ weights + bias), layer after layer.
@@ -71,7 +78,7 @@ class NeuralNetwork:
 
     def _think(self, x: Array) -> Array:
         think = _thinking(self.backend, self.settings.arithmetic)
-        parameters = Parameters(self.weights, self.biases)
+        parameters = self.parameters
         rows, block = x.shape[0], block_rows(self.weights, self.backend)
         cuts = ((start, min(start + block, rows)) for start in range(0, rows, block))
         return self.backend.xp.concat(
@@ -98,7 +105,7 @@ class NeuralNetwork:
         machine: the same bits make the same file everywhere. `history` is not kept.
         Raises OSError.
         """
-        write_durably(path, model_files.to_bytes(self._on_host()))
+        write_durably(path, model_files.to_bytes(self.to_model()))
 
     @classmethod
     def load(
@@ -110,18 +117,30 @@ class NeuralNetwork:
         than this program, or something else.
         """
         model = model_files.from_bytes(Path(path).read_bytes(), str(path))
-        return _from_host(model, open_backend(backend, device), ())
+        return cls.from_model(model, open_backend(backend, device))
 
-    def _on_host(self) -> Model:
+    def to_model(self, iteration: int | None = None) -> Model:
+        """What a model file holds, on the host; with `iteration`, a checkpoint."""
         to_host = self.backend.to_host
         with self.backend.context():
-            weights, biases = (tuple(map(to_host, part)) for part in (self.weights, self.biases))
+            weights, biases = (tuple(map(to_host, part)) for part in self.parameters)
             scaling = self.scaling and (to_host(self.scaling[0]), to_host(self.scaling[1]))
-        return Model(weights, biases, scaling, self.settings)
+        position = None if iteration is None else Position(iteration, self.history)
+        return Model(weights, biases, scaling, self.settings, self.data_fingerprint, position)
+
+    @classmethod
+    def from_model(cls, model: Model, backend: Backend, history: History = ()) -> "NeuralNetwork":
+        """The network that a model describes, on a backend."""
+        there = backend.from_host
+        with backend.context():
+            weights, biases = (tuple(map(there, part)) for part in (model.weights, model.biases))
+            scaling = model.scaling and Scaling(*map(there, model.scaling))
+        digest = model.data_fingerprint
+        return cls(weights, backend, model.settings, biases, scaling, history, digest)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles go through the host: some libraries' own may round float64."""
-        return _from_host, (self._on_host(), self.backend, self.history)
+        return NeuralNetwork.from_model, (self.to_model(), self.backend, self.history)
 
     def __repr__(self) -> str:
         sizes = [self.weights[0].shape[0], *(layer.shape[1] for layer in self.weights)]
@@ -129,14 +148,6 @@ class NeuralNetwork:
             f"<NeuralNetwork {'-'.join(map(str, sizes))}, {self.settings.arithmetic}, "
             f"{self.backend}, fingerprint {self.fingerprint()[:12]}>"
         )
-
-
-def _from_host(model: Model, backend: Backend, history: History) -> NeuralNetwork:
-    there = backend.from_host
-    with backend.context():
-        weights, biases = (tuple(map(there, part)) for part in (model.weights, model.biases))
-        scaling = model.scaling and Scaling(*map(there, model.scaling))
-    return NeuralNetwork(weights, backend, model.settings, biases, scaling, history)
 
 
 @lru_cache(maxsize=64)

@@ -28,12 +28,7 @@ class Settings:
     batch_size: int | None = None
     shuffle: str | None = None
     tolerance: float = 0.0
-    loss_every: int | None = None
-
-    @property
-    def recording(self) -> int:
-        """Every how many iterations the loss is recorded."""
-        return self.loss_every or max(1, self.iterations // 100)
+    loss_every: int = 100
 
 
 def checked(**given: Any) -> Settings:
@@ -51,7 +46,7 @@ def checked(**given: Any) -> Settings:
         batch_size=_optional_count("batch_size", given["batch_size"]),
         shuffle=_optional_choice("shuffle", given["shuffle"], SHUFFLES),
         tolerance=checks.number("tolerance", given["tolerance"], zero=True),
-        loss_every=_optional_count("loss_every", given["loss_every"]),
+        loss_every=checks.whole_number("loss_every", given["loss_every"], least=1),
     )
     _check_combinations(settings)
     return settings

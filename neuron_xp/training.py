@@ -1,27 +1,20 @@
 """train(): from data and settings to a neural network."""
 
-import math
 from collections.abc import Callable
-from functools import lru_cache, partial
-from itertools import pairwise
+from os import PathLike
 from types import ModuleType
 from typing import Any
 
 from neuron_xp import arrays
-from neuron_xp.backend import Backend, Loop
+from neuron_xp.backend import Backend
 from neuron_xp.backends import backend_of, is_array, open_backend
-from neuron_xp.batches import batch
+from neuron_xp.checkpoints import Saving
 from neuron_xp.datasets import ARTICLE_INPUTS, ARTICLE_TARGETS
-from neuron_xp.loop import Progress, iterate
-from neuron_xp.network import NeuralNetwork, block_rows
-from neuron_xp.neuron import step as steps
-from neuron_xp.neuron.layers import Parameters
-from neuron_xp.neuron.learning_rules import RULES
-from neuron_xp.neuron.step import Examples, Method
-from neuron_xp.preparation import safe_learning_rate, standardization
-from neuron_xp.probe import has_float64, probe, trusted_arithmetic
-from neuron_xp.random_start import random_start
-from neuron_xp.settings import AUTO, Settings, checked
+from neuron_xp.fit import fit
+from neuron_xp.loop import Progress
+from neuron_xp.network import NeuralNetwork
+from neuron_xp.probe import has_float64, probe
+from neuron_xp.settings import checked
 
 
 def train(
@@ -43,7 +36,10 @@ def train(
     batch_size: int | None = None,
     shuffle: str | None = None,
     tolerance: float = 0.0,
-    loss_every: int | None = None,
+    loss_every: int = 100,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> NeuralNetwork:
     r"""Train a network of sigmoid neurons, by default as the article does.
@@ -95,8 +91,16 @@ def train(
         of 64 (then batch_size is a multiple of 64), or keeps the order of the data.
     tolerance : float >= 0
         Stop at a recorded loss that fell by no more than this share of the one before.
-    loss_every : int, optional
-        Iterations between two records of the loss; default: a hundredth of them.
+    loss_every : int
+        Iterations between two records of the loss.
+    checkpoint : path, optional
+        Where to write, as training goes, a model file from which it can be resumed; the one
+        before is kept beside it. Also written when the keyboard interrupts.
+    checkpoint_every : int, optional
+        Iterations between two checkpoints; default: about ten seconds.
+    resume : bool
+        Go on from the checkpoint, if there is one: to the bits of an uninterrupted run, on
+        any backend. Data and settings must be the same; `iterations` may be larger.
     on_progress : callable, optional
         Called with a `Progress` between stretches of about a second at most.
 
@@ -115,6 +119,8 @@ def train(
         A ValueError, ImportError and RuntimeError.
     TrainingDivergedError
         A FloatingPointError: the weights became infinite or NaN.
+    OSError, ModelFileError
+        The checkpoint cannot be written, is there and not to be resumed, or is damaged.
 
     The rule is Milo Spencer-Harper's, "How to build a simple neural network in 9 lines of
     Python code" (2015).
@@ -132,6 +138,7 @@ def train(
         standardize=standardize, batch_size=batch_size, shuffle=shuffle,
         tolerance=tolerance, loss_every=loss_every,
     )  # fmt: skip
+    saving = Saving.checked(checkpoint, checkpoint_every, resume)
     inputs, targets = _or_article(inputs, targets)
     place = _place({"inputs": inputs, "targets": targets, "sample_weight": sample_weight},
                    backend, device)  # fmt: skip
@@ -140,8 +147,7 @@ def train(
     dtype = _dtype(inputs, settings.arithmetic, place)
     with place.context():
         examples = arrays.examples(inputs, targets, sample_weight, place, dtype=dtype)
-        start = _start(examples, settings, place, dtype)
-        return _trained(examples, start, settings, place, on_progress)
+        return fit(examples, settings, place, dtype=dtype, saving=saving, on_progress=on_progress)
 
 
 def _or_article(inputs: Any, targets: Any) -> tuple[Any, Any]:
@@ -169,88 +175,3 @@ def _dtype(inputs: Any, arithmetic: str, backend: Backend) -> str:
         return "float64"
     single = is_array(inputs) and inputs.dtype == backend_of(inputs).xp.float32
     return "float32" if single or not has_float64(backend) else "float64"
-
-
-def _start(examples: Examples, settings: Settings, place: Backend, dtype: str) -> Parameters:
-    """Random weights, the first layer's drawn first; biases of 0."""
-    sizes = [examples.inputs.shape[1], *settings.hidden, examples.targets.shape[1]]
-    weights = random_start(pairwise(sizes), seed=settings.seed)
-    biases = [weight[0] * 0.0 for weight in weights] if settings.bias else []
-    arrays = (tuple(place.from_host(x.astype(dtype)) for x in xs) for xs in (weights, biases))
-    return Parameters(*arrays)
-
-
-def _trained(
-    examples: Examples,
-    start: Parameters,
-    settings: Settings,
-    place: Backend,
-    on_progress: Callable[[Progress], object] | None,
-) -> NeuralNetwork:
-    method, run, loss = _compiled(
-        place,
-        settings.arithmetic,
-        settings.rule,
-        ordinary=settings.standardize or arrays.ordinary(examples.inputs, place),
-        block=block_rows(start.weights, place),
-    )
-    if settings.standardize:
-        examples = examples._replace(scaling=standardization(examples, place, method=method))
-    rate, l2 = settings.learning_rate, settings.l2 or None
-    if rate == AUTO:
-        rate = safe_learning_rate(
-            examples, place, method=method, bias=settings.bias, l2=settings.l2
-        )
-    rate = float(rate)
-
-    def advance(parameters: Parameters, start: int, count: int) -> Parameters:
-        if settings.batch_size is None:
-            return run(count, parameters, examples, rate, l2)  # type: ignore[no-any-return]
-        for iteration in range(start, start + count):
-            part = batch(examples, iteration, settings, place)
-            parameters = run(1, parameters, part, rate, l2)
-        return parameters
-
-    parameters, history = iterate(
-        advance,
-        partial(_mean_loss, loss=loss, examples=examples, l2=settings.l2, place=place),
-        start,
-        settings,
-        place,
-        learning_rate=rate,
-        on_progress=on_progress,
-    )
-    weights, biases = parameters
-    return NeuralNetwork(weights, place, settings, biases, examples.scaling, history)
-
-
-@lru_cache(maxsize=64)
-def _compiled(
-    backend: Backend, arithmetic: str, rule: str, *, ordinary: bool, block: int
-) -> tuple[Method, Loop, Callable[..., Any]]:
-    """The method; run(count, parameters, examples, rate, l2); and loss(parameters, examples).
-
-    Compiled once for each setting.
-    """
-    functions = trusted_arithmetic(backend, arithmetic, ordinary=ordinary)
-    method = Method(functions, RULES[rule], block)
-    run = backend.loop(partial(steps.step, method=method))
-    return method, run, backend.compile(partial(steps.loss, method=method))
-
-
-def _mean_loss(
-    parameters: Parameters,
-    *,
-    loss: Callable[..., Any],
-    examples: Examples,
-    l2: float,
-    place: Backend,
-) -> float:
-    """(sum of the examples' losses + l2/2 sum w^2) / sum of the sample weights, on the host."""
-    terms = place.to_host(loss(parameters, examples)).tolist()
-    if l2:
-        weights = (w for layer in parameters.weights for w in place.to_host(layer).flat)
-        terms.append(l2 / 2 * math.fsum(float(w) * float(w) for w in weights))
-    if examples.sample_weight is None:
-        return math.fsum(terms) / float(examples.inputs.shape[0])
-    return math.fsum(terms) / math.fsum(place.to_host(examples.sample_weight).flat)

@@ -90,7 +90,7 @@ def test_how_long_a_stretch_is_changes_nothing(library, monkeypatch, first, seco
 @pytest.mark.parametrize("recording", [1, 10, 64, 100_000])
 @pytest.mark.parametrize("iterations", [0, 1, 63, 64, 65, 1000])
 def test_stretches_add_up_and_end_at_every_record(iterations, recording):
-    stretches = list(loop._stretches(iterations, recording))
+    stretches = list(loop._stretches(0, iterations, [recording, 7000]))
     ends = [start + count for start, count in stretches]
     assert [start for start, _ in stretches] == [0, *ends][:-1]
     assert ends[-1:] == [iterations][: len(ends)]

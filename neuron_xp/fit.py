@@ -1,0 +1,141 @@
+"""From checked examples and settings to a trained network."""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache, partial
+from itertools import pairwise
+from typing import Any
+
+from neuron_xp import arrays
+from neuron_xp.backend import Backend, Loop
+from neuron_xp.batches import batch
+from neuron_xp.checkpoints import Saving
+from neuron_xp.fingerprint import data_fingerprint, rows_digest
+from neuron_xp.loop import History, Progress, iterate
+from neuron_xp.network import NeuralNetwork, block_rows
+from neuron_xp.neuron import step as steps
+from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.learning_rules import RULES
+from neuron_xp.neuron.step import Examples, Method, blocks
+from neuron_xp.preparation import safe_learning_rate, standardization
+from neuron_xp.probe import trusted_arithmetic
+from neuron_xp.random_start import random_start
+from neuron_xp.settings import AUTO, Settings
+
+
+def fit(
+    examples: Examples,
+    settings: Settings,
+    place: Backend,
+    *,
+    dtype: str,
+    saving: Saving | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
+) -> NeuralNetwork:
+    """Train on the examples, from random weights or from the checkpoint of `saving`."""
+    digest = fingerprint_of(examples, place) if saving else None
+    resumed = saving.resumed(settings, digest) if saving and digest else None
+    before = resumed and NeuralNetwork.from_model(resumed, place)
+    parameters = before.parameters if before else _fresh_start(examples, settings, place, dtype)
+    method, run, loss = _compiled(
+        place,
+        settings.arithmetic,
+        settings.rule,
+        ordinary=settings.standardize or arrays.ordinary(examples.inputs, place),
+        block=block_rows(parameters.weights, place),
+    )
+    if settings.standardize:
+        examples = examples._replace(scaling=standardization(examples, place, method=method))
+    rate = _rate(examples, settings, place, method)
+    l2 = settings.l2 or None
+
+    def advance(parameters: Parameters, start: int, count: int) -> Parameters:
+        if settings.batch_size is None:
+            return run(count, parameters, examples, rate, l2)  # type: ignore[no-any-return]
+        for iteration in range(start, start + count):
+            part = batch(examples, iteration, settings, place)
+            parameters = run(1, parameters, part, rate, l2)
+        return parameters
+
+    def network(parameters: Parameters, history: History) -> NeuralNetwork:
+        weights, biases = parameters
+        return NeuralNetwork(weights, place, settings, biases, examples.scaling, history, digest)
+
+    def watch(iteration: int, parameters: Parameters, history: History, due: bool = False) -> None:
+        if saving and (due or saving.is_due(iteration)):
+            saving.write(network(parameters, history).to_model(iteration))
+
+    position = resumed and resumed.position
+    parameters, history = iterate(
+        advance,
+        partial(_mean_loss, loss=loss, examples=examples, l2=settings.l2, place=place),
+        parameters,
+        settings,
+        place,
+        learning_rate=rate,
+        start=position.iteration if position else 0,
+        history=position.history if position else (),
+        watch=watch,
+        pause_every=saving.every if saving else None,
+        on_progress=on_progress,
+    )
+    watch(history[-1][0], parameters, history, due=True)
+    return network(parameters, history)
+
+
+def fingerprint_of(examples: Examples, place: Backend) -> str:
+    """The fingerprint of inputs, targets and weights: the same wherever they are."""
+    row, total = 0, 0
+    tables = examples[:3]
+    for part in blocks(examples, 2**16):
+        on_host = [place.to_host(x).astype("float64") for x in part[:3] if x is not None]
+        total += rows_digest(row, *on_host)
+        row += len(on_host[0])
+    return data_fingerprint(total, *(tuple(x.shape) for x in tables if x is not None))
+
+
+def _rate(examples: Examples, settings: Settings, place: Backend, method: Method) -> float:
+    if settings.learning_rate != AUTO:
+        return float(settings.learning_rate)
+    return safe_learning_rate(examples, place, method=method, bias=settings.bias, l2=settings.l2)
+
+
+def _fresh_start(examples: Examples, settings: Settings, place: Backend, dtype: str) -> Parameters:
+    """Random weights, the first layer's drawn first; biases of 0."""
+    sizes = [examples.inputs.shape[1], *settings.hidden, examples.targets.shape[1]]
+    weights = random_start(pairwise(sizes), seed=settings.seed)
+    biases = [weight[0] * 0.0 for weight in weights] if settings.bias else []
+    arrays = (tuple(place.from_host(x.astype(dtype)) for x in xs) for xs in (weights, biases))
+    return Parameters(*arrays)
+
+
+@lru_cache(maxsize=64)
+def _compiled(
+    backend: Backend, arithmetic: str, rule: str, *, ordinary: bool, block: int
+) -> tuple[Method, Loop, Callable[..., Any]]:
+    """The method; run(count, parameters, examples, rate, l2); and loss(parameters, examples).
+
+    Compiled once for each setting.
+    """
+    functions = trusted_arithmetic(backend, arithmetic, ordinary=ordinary)
+    method = Method(functions, RULES[rule], block)
+    run = backend.loop(partial(steps.step, method=method))
+    return method, run, backend.compile(partial(steps.loss, method=method))
+
+
+def _mean_loss(
+    parameters: Parameters,
+    *,
+    loss: Callable[..., Any],
+    examples: Examples,
+    l2: float,
+    place: Backend,
+) -> float:
+    """(sum of the examples' losses + l2/2 sum w^2) / sum of the sample weights, on the host."""
+    terms = place.to_host(loss(parameters, examples)).tolist()
+    if l2:
+        weights = (w for layer in parameters.weights for w in place.to_host(layer).flat)
+        terms.append(l2 / 2 * math.fsum(float(w) * float(w) for w in weights))
+    if examples.sample_weight is None:
+        return math.fsum(terms) / float(examples.inputs.shape[0])
+    return math.fsum(terms) / math.fsum(place.to_host(examples.sample_weight).flat)
