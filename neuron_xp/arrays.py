@@ -79,10 +79,10 @@ def numbers(
             raise ValueError(_wrong_dimensions(name, array.shape, dimensions))
         if 0 in array.shape:
             raise ValueError(f"{name} are empty: shape {tuple(array.shape)}")
+        array = _widened(name, array, source, dtype)
         _refuse_where(name, array, ~source.xp.isfinite(array), "must be finite numbers", source)
         if rule is not None:
             _refuse_where(name, array, rule[0](array), rule[1], source)
-        array = _widened(name, array, source, dtype)
     if str(source) != str(backend):
         with source.context():
             on_host = source.to_host(array)
