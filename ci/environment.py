@@ -12,13 +12,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".venv"
 PROGRAMS = FOLDER / ("Scripts" if os.name == "nt" else "bin")
+PYPROJECT = ROOT / "pyproject.toml"
 CONSTRAINTS = ROOT / "ci" / "constraints.txt"
 RECORD = FOLDER / "installed.json"
 
 
 def environment(extras: Iterable[str]) -> None:
     """Make it, or bring it up to date, when something is missing."""
-    files = (ROOT / "pyproject.toml").read_bytes() + CONSTRAINTS.read_bytes()
+    import tomllib  # new in 3.11, which is checked first
+
+    known = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]["optional-dependencies"]
+    if unknown := sorted(set(extras) - set(known)):
+        sys.exit(f"unknown extra {unknown[0]!r}; choose from {', '.join(known)} (options of "
+                 "pytest come after --: python3 ci/test -- -q)")  # fmt: skip
+    files = PYPROJECT.read_bytes() + CONSTRAINTS.read_bytes()
     state = hashlib.sha256(str(ROOT).encode() + files).hexdigest()
     installed = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     before = set(installed.get("extras", []))

@@ -4,6 +4,7 @@ A value is looked at where it is and as it is, before anything is moved or round
 """
 
 import math
+import os
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -54,7 +55,7 @@ def _column(name: str, value: Any, rows: int, backend: Backend, *, dtype: str, r
     array = numbers(name, value, backend, dtype=dtype, dimensions=dimensions, rule=rule)
     if array.shape[0] != rows:
         raise ValueError(
-            f"inputs hold {rows} examples but {name} {array.shape[0]}; give one for each"
+            f"inputs hold {rows} examples but {name} hold {array.shape[0]}; give one for each"
         )
     return backend.xp.reshape(array, (rows, -1))
 
@@ -75,10 +76,10 @@ def numbers(
     array = plain(name, value)
     source = backend_of(array)
     with source.context():
-        if array.ndim != dimensions:
-            raise ValueError(_wrong_dimensions(name, array.shape, dimensions))
         if 0 in array.shape:
             raise ValueError(f"{name} are empty: shape {tuple(array.shape)}")
+        if array.ndim != dimensions:
+            raise ValueError(_wrong_dimensions(name, array.shape, dimensions))
         array = _widened(name, array, source, dtype)
         _refuse_where(name, array, ~source.xp.isfinite(array), "must be finite numbers", source)
         if rule is not None:
@@ -126,6 +127,7 @@ def plain(name: str, value: Any) -> Any:
         return _real(name, host.asarray(value))
     if not is_array(value):
         hint = f"; give {name}.to_numpy()" if hasattr(value, "to_numpy") else ""
+        hint = "; read the file first" if isinstance(value, str | os.PathLike) else hint
         raise TypeError(f"{name} must be lists of numbers or an array; got {kind}{hint}")
     return value
 
@@ -150,7 +152,8 @@ def _real(name: str, array: HostArray) -> HostArray:
         _refuse_large_integers(name, array)
         hint = f"; give {name}.astype('float64')"
     else:
-        hint = ""
+        odd = next((repr(n) for n in array.ravel().tolist() if not isinstance(n, Real)), "")
+        hint = f", such as {odd[:40]}" if odd and array.dtype.kind in "OUS" else ""
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}{hint}")
     return array

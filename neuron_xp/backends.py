@@ -7,6 +7,7 @@ given as its namespace or by its arrays. Optional libraries are imported when as
 
 import copyreg
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -37,7 +38,7 @@ def _open_numpy(device: Any) -> Backend:
     import array_api_compat.numpy as xp
 
     if device not in (None, "cpu"):
-        raise ValueError("numpy has only the device 'cpu'")
+        raise ValueError("numpy has only the device 'cpu'; for a GPU name another backend too")
     quiet = partial(host.errstate, all="ignore")
     return Backend("numpy", version("numpy"), xp, "cpu", host.asarray, context=quiet)
 
@@ -85,7 +86,10 @@ def _open_jax(device: Any) -> Backend:
         device = jax.numpy.zeros(()).device
     elif isinstance(device, str):
         platform, _, number = device.partition(":")
-        device = jax.devices(platform)[int(number or 0)]
+        found = jax.devices(platform)
+        if int(number or 0) >= len(found):
+            raise ValueError(f"jax has only {', '.join(map(device_name, found))}")
+        device = found[int(number or 0)]
 
     def loop(step: Callable[..., Any]) -> Loop:
         def run(count: Any, weights: Any, *data: Any) -> Any:
@@ -152,7 +156,11 @@ class Library:
 
     open: Callable[[Any], Backend]
     devices: Callable[[], list[Any]]
-    install: str
+    package: str
+
+    def how_to_install(self) -> str:
+        """The command, for the Python that runs now."""
+        return f"{sys.executable} -m pip install {self.package}"
 
 
 LIBRARIES = {
@@ -213,7 +221,7 @@ def open_library(name: str, device: Any) -> Backend:
 def _open_afresh(name: str, device: Any) -> Backend:
     if importlib.util.find_spec(name) is None:
         raise MissingBackendError(
-            f"backend {name!r} is not installed; type: pip install {LIBRARIES[name].install}"
+            f"backend {name!r} is not installed; type: {LIBRARIES[name].how_to_install()}"
         )
     try:
         backend = LIBRARIES[name].open(device)

@@ -49,7 +49,7 @@ def _failed(message: str, status: int) -> int:
     return status
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(neuron_xp.__version__)
 @click.pass_context
 def commands(context: click.Context) -> None:
@@ -75,7 +75,9 @@ def demo(backend: str, device: str | None, arithmetic: str) -> None:
     answer = _host(network, network.think(ARTICLE_QUESTION))
     print(f"Considering new situation {list(ARTICLE_QUESTION)} -> ?:\n{answer}\n")
     print(f"{place}, {arithmetic} arithmetic: 10,000 iterations in {seconds:.2f} seconds")
-    print(f"fingerprint {network.fingerprint()}")
+    fingerprint = network.fingerprint()
+    known = ", as published" if fingerprint == published()["article"] else ""
+    print(f"fingerprint {fingerprint}{known}")
 
 
 def _host(network: neuron_xp.NeuralNetwork, array: Any) -> Any:
@@ -118,7 +120,8 @@ def run_matrix(file: Path | None) -> int:
     ]  # fmt: skip
     for r in wrong:
         print(f"DIFFERENT: {r.case} on {r.backend} {r.device}: {r.fingerprint}")
-    print("same bits: cases with the published fingerprint; ulp: largest distance from numpy")
+    print("same bits: cases with the published fingerprint; those that take long are left out")
+    print("ulp: the largest distance of a weight from numpy's reproducible one")
     if file is not None:
         file.write_text(json.dumps(_record(results), indent=1) + "\n", encoding="utf-8")
     return 1 if wrong else 0

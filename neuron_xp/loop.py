@@ -46,10 +46,11 @@ def iterate(
     """Advance from iteration `start` to the last, or to where the loss stops falling.
 
     The loss is recorded before the first iteration, after every `settings.loss_every`
-    iterations, and after the last. Training stops at a record whose loss fell by no more
-    than `settings.tolerance` of the one before. `watch(iterations done, parameters, history)`
-    is called after every stretch, `pause_every` iterations at the latest, and when the
-    keyboard interrupts one, with what was there before it.
+    iterations, and after the last. Training stops at a record whose loss did not rise, and
+    fell by no more than `settings.tolerance` of the one before.
+    `watch(iterations done, parameters, history)` is called after every stretch, at the
+    latest after `pause_every` iterations, and when the keyboard interrupts one, with what
+    was there before it.
     """
     every = settings.loss_every
     kept = (r for r in history if r[0] % every == 0 or r[0] == settings.iterations)
@@ -83,7 +84,7 @@ def _has_settled(history: list[tuple[int, float]], tolerance: float) -> bool:
     if tolerance == 0 or len(history) < 2:
         return False
     (_, before), (_, now) = history[-2:]
-    return before - now <= tolerance * before
+    return 0 <= before - now <= tolerance * before
 
 
 def _stretches(start: int, iterations: int, pauses: list[int]) -> Iterator[tuple[int, int]]:

@@ -40,7 +40,7 @@ def checked(**given: Any) -> Settings:
         rule=checks.choice("rule", given["rule"], RULES),
         l2=checks.number("l2", given["l2"], zero=True),
         learning_rate=_learning_rate(given["learning_rate"]),
-        iterations=checks.whole_number("iterations", given["iterations"]),
+        iterations=checks.whole_number("iterations", given["iterations"], most=2**53),
         seed=checks.whole_number("seed", given["seed"], most=2**32 - 1),
         standardize=checks.yes_or_no("standardize", given["standardize"]),
         batch_size=_optional_count("batch_size", given["batch_size"]),
@@ -59,7 +59,8 @@ def _layer_sizes(value: Any) -> tuple[int, ...]:
 
 
 def _learning_rate(value: Any) -> float | str:
-    return AUTO if value == AUTO else checks.number("learning_rate", value, hint=" (or 'auto')")
+    is_auto = isinstance(value, str) and value == AUTO
+    return AUTO if is_auto else checks.number("learning_rate", value, hint=" (or 'auto')")
 
 
 def _optional_count(name: str, value: Any) -> int | None:

@@ -27,7 +27,7 @@ def statuses() -> Iterator[Status]:
             open_library(name, None)
             devices = library.devices()
         except MissingBackendError:
-            yield Status(name, "", "", False, f"not installed; type: pip install {library.install}")
+            yield Status(name, "", "", False, f"not installed; type: {library.how_to_install()}")
             continue
         except UnusableBackendError as error:
             yield Status(name, _imported_version(name), "", False, one_line(error.__cause__))

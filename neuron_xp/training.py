@@ -74,8 +74,10 @@ def train(
     l2 : float >= 0
         Adds l2/2 * (sum of the squared weights) to the loss: shrinks weights, not biases.
     learning_rate : float > 0, or "auto"
-        "auto", for one layer: 1 / (c ||X||^2 + l2), with which the loss never rises; c is
-        1/4 for cross-entropy and 0.0770293 for the error-weighted derivative.
+        Times a sum over the examples: for many of them 1.0 is far too much with hidden
+        layers; begin near 1 / examples. "auto", for one layer: 1 / (c ||X||^2 + l2), with
+        which, without batches, the loss never rises but for rounding; c is 1/4 for
+        cross-entropy and 0.0770293 for the error-weighted derivative.
     iterations : int >= 0
         How often the weights are adjusted.
     seed : int in [0, 2^32)
@@ -90,7 +92,7 @@ def train(
         The order of batches: each epoch draws the examples anew, or whole aligned groups
         of 64 (then batch_size is a multiple of 64), or keeps the order of the data.
     tolerance : float >= 0
-        Stop at a recorded loss that fell by no more than this share of the one before.
+        Stop at a recorded loss that fell, but by no more than this share of the one before.
     loss_every : int
         Iterations between two records of the loss.
     checkpoint : path, optional
@@ -138,6 +140,8 @@ def train(
         standardize=standardize, batch_size=batch_size, shuffle=shuffle,
         tolerance=tolerance, loss_every=loss_every,
     )  # fmt: skip
+    if on_progress is not None and not callable(on_progress):
+        raise TypeError(f"on_progress must be a callable, such as print; got {on_progress!r}")
     saving = Saving.checked(checkpoint, checkpoint_every, resume)
     inputs, targets = _or_article(inputs, targets)
     place = _place({"inputs": inputs, "targets": targets, "sample_weight": sample_weight},

@@ -39,7 +39,7 @@ def test_demo_prints_the_articles_numbers():
     run = command("demo")
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.startswith(DEMO)
-    assert f"fingerprint {published()['article']}\n" in run.stdout
+    assert f"fingerprint {published()['article']}, as published\n" in run.stdout
 
 
 def test_demo_in_native_arithmetic():
