@@ -151,12 +151,15 @@ def test_leaf_sums_are_ordered_sums_of_64_rows(backend, rows):
 
 
 def test_subnormal_products_break_no_tie(backend):
-    """Each number is half an ulp of the next: one subnormal would tip all of the ties.
+    """Each number is half an ulp of the one before; a subnormal product would tip both ties.
 
     Compilers that replace subnormals by 0 would then give other bits than those that do not.
     """
     inputs = np.zeros((8, 1))
-    inputs[[0, 1, 3, 7], 0] = 2.0**-863, 2.0**-916, 2.0**-969, 2.0**-1022
+    inputs[[0, 1, 3, 7], 0] = 2.0**-863, 2.0**-916, 2.0**-969, 1.5 * 2.0**-1022
+    a, b, c, d = (inputs[[0, 1, 3, 7], 0] * 0.5).tolist()
+    assert 0 < d < 2.0**-1022
+    assert a + (b + (c + d)) > a + (b + c) == a
     delta = np.full((8, 1), 0.5)
     arithmetic = trusted_arithmetic(backend, "reproducible", ordinary=False)
     with backend.context():
