@@ -3,9 +3,11 @@
 import json
 import os
 import platform
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -13,13 +15,21 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 import neuron_xp
 from neuron_xp import backends, checks, matrix
 from neuron_xp.cases import CASES, published
 from neuron_xp.datasets import ARTICLE_QUESTION
+from neuron_xp.file_commands import COMMANDS, Outcome
+from neuron_xp.loop import Progress
 from neuron_xp.neuron.reproducible import CONTRACT_VERSION
 from neuron_xp.settings import ARITHMETICS
 from neuron_xp.status import statuses
@@ -28,11 +38,18 @@ from neuron_xp.status import statuses
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status; every error is one line on stderr."""
     try:
-        status = commands.main(arguments, prog_name="neuron-xp", standalone_mode=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stop)
+        outcome = commands.main(arguments, prog_name="neuron-xp", standalone_mode=False)
+        if isinstance(outcome, Outcome):
+            for note in outcome.notes:
+                print(f"neuron-xp: {note}", file=sys.stderr)
+            print(outcome.text)
+            outcome = outcome.status
         sys.stdout.flush()
-        return int(status or 0)
-    except click.Abort:
-        return 130
+        return int(outcome or 0)
+    except _StoppedError as stopped:
+        return _failed(str(stopped), stopped.status)
     except click.ClickException as error:
         return _failed(error.format_message(), 2)
     except neuron_xp.TrainingDivergedError as error:
@@ -42,6 +59,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         return _failed(str(error), 2)
+
+
+class _StoppedError(SystemExit):
+    """A signal came: Ctrl-C, or a polite kill."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            "stopped; a run with --checkpoint goes on by the same command with --resume"
+        )
+        self.status = 128 + number
+
+
+def _stop(number: int, frame: object) -> None:
+    raise _StoppedError(number)
+
+
+@contextmanager
+def _progress_bar(iterations: int) -> Iterator[Callable[[Progress], None] | None]:
+    """A bar with loss, rate and time left, if there is a terminal to see it."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+               TextColumn("{task.fields[loss]}"))  # fmt: skip
+    with ProgressBar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=iterations, loss="")
+        yield lambda p: bar.update(task, completed=p.iteration, loss=f"loss {p.loss:.4g}")
 
 
 def _failed(message: str, status: int) -> int:
@@ -54,8 +99,13 @@ def _failed(message: str, status: int) -> int:
 @click.pass_context
 def commands(context: click.Context) -> None:
     """A neuron that learns, with the same bits on every array library."""
+    context.obj = _progress_bar
     if context.invoked_subcommand is None:
         print(context.get_help())
+
+
+for command in COMMANDS:
+    commands.add_command(command)
 
 
 @commands.command()
@@ -106,7 +156,7 @@ def run_matrix(file: Path | None) -> int:
         raise click.BadParameter(f"there is no folder {str(file.parent)!r}", param_hint="--json")
     usable = matrix.usable_backends()
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with ProgressBar(console=console, transient=True, disable=not console.is_terminal) as progress:
         steps = len(usable) * len(ARITHMETICS) * len(CASES)
         results = list(progress.track(matrix.run_matrix(usable), steps, description="training"))
     _table(

@@ -94,6 +94,20 @@ def fingerprint_of(examples: Examples, place: Backend) -> str:
     return data_fingerprint(total, *(tuple(x.shape) for x in tables if x is not None))
 
 
+def loss_of(network: NeuralNetwork, examples: Examples) -> float:
+    """The mean loss that training would record for this network."""
+    place, settings = network.backend, network.settings
+    _, _, loss = _compiled(
+        place,
+        settings.arithmetic,
+        settings.rule,
+        ordinary=False,
+        block=block_rows(network.weights, place),
+    )
+    examples = examples._replace(scaling=network.scaling)
+    return _mean_loss(network.parameters, loss=loss, examples=examples, l2=settings.l2, place=place)
+
+
 def _rate(examples: Examples, settings: Settings, place: Backend, method: Method) -> float:
     if settings.learning_rate != AUTO:
         return float(settings.learning_rate)

@@ -23,12 +23,27 @@ from neuron_xp.errors import ModelFileError
 from neuron_xp.fingerprint import fingerprint
 from neuron_xp.neuron.reproducible import CONTRACT_VERSION
 from neuron_xp.settings import Settings, checked
+from neuron_xp.table_use import TableUse
 
 FORMAT_VERSION = 1
 KEY = "neuron_xp"
 FIELDS = {
-    "format_version", "contract_version", "settings", "data_fingerprint", "position", "sha256",
-}  # fmt: skip
+    "format_version",
+    "contract_version",
+    "settings",
+    "data_fingerprint",
+    "position",
+    "table",
+    "sha256",
+}
+MALFORMED = (
+    SafetensorError,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,7 @@ class Model:
     scaling : (mean, inverse_scale), or None
     data_fingerprint : of the data that it was trained on, if that is known
     position : of a checkpoint
+    table : how it came from a table, if it did
     """
 
     weights: tuple[HostArray, ...]
@@ -54,6 +70,7 @@ class Model:
     settings: Settings
     data_fingerprint: str | None = None
     position: Position | None = None
+    table: TableUse | None = None
 
 
 def to_bytes(model: Model) -> bytes:
@@ -65,6 +82,7 @@ def to_bytes(model: Model) -> bytes:
         "settings": asdict(model.settings),
         "data_fingerprint": model.data_fingerprint,
         "position": _to_json(model.position),
+        "table": model.table and model.table.to_json(),
     }
     fields["sha256"] = _digest(fields, arrays)
     return save(arrays, metadata={KEY: _canonical(fields)})
@@ -80,7 +98,14 @@ def from_bytes(data: bytes, source: str) -> Model:
         written = to_bytes(model)
     except ModelFileError as error:
         raise ModelFileError(f"{source}: {error}") from None
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (
+        SafetensorError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise ModelFileError(
             f"{source} is not a model file, or is damaged ({_in_short(error)}); give a file that "
             "neuron_xp has saved"
@@ -110,7 +135,11 @@ def _model(fields: Any, arrays: dict[str, HostArray]) -> Model:
     digest = fields["data_fingerprint"]
     if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
         raise ModelFileError("a data fingerprint that is none")
-    return replace(model, data_fingerprint=digest, position=_from_json(fields["position"]))
+    position, table = _from_json(fields["position"]), fields["table"]
+    table = table and TableUse.from_json(table)
+    if table and len(table.columns.input_names) != len(model.weights[0]):
+        raise ModelFileError("columns that are not those of its weights")
+    return replace(model, data_fingerprint=digest, position=position, table=table)
 
 
 def _to_json(position: Position | None) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from neuron_xp.neuron.step import Scaling, standardized
 from neuron_xp.neuron.types import Array
 from neuron_xp.probe import trusted_arithmetic
 from neuron_xp.settings import Settings
+from neuron_xp.table_use import TableUse
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,6 +36,7 @@ class NeuralNetwork:
         With it the network thinks about (inputs - mean) * inverse_scale.
     history : tuple of (iterations done, loss)
     data_fingerprint : str, of the data that it was trained on, if that is known
+    table : how it came from a table, if it did
     """
 
     weights: tuple[Array, ...]
@@ -44,6 +46,7 @@ class NeuralNetwork:
     scaling: Scaling | None = None
     history: History = ()
     data_fingerprint: str | None = None
+    table: TableUse | None = None
 
     @property
     def parameters(self) -> Parameters:
@@ -126,7 +129,8 @@ class NeuralNetwork:
             weights, biases = (tuple(map(to_host, part)) for part in self.parameters)
             scaling = self.scaling and (to_host(self.scaling[0]), to_host(self.scaling[1]))
         position = None if iteration is None else Position(iteration, self.history)
-        return Model(weights, biases, scaling, self.settings, self.data_fingerprint, position)
+        known = self.settings, self.data_fingerprint, position, self.table
+        return Model(weights, biases, scaling, *known)
 
     @classmethod
     def from_model(cls, model: Model, backend: Backend, history: History = ()) -> "NeuralNetwork":
@@ -135,8 +139,8 @@ class NeuralNetwork:
         with backend.context():
             weights, biases = (tuple(map(there, part)) for part in (model.weights, model.biases))
             scaling = model.scaling and Scaling(*map(there, model.scaling))
-        digest = model.data_fingerprint
-        return cls(weights, backend, model.settings, biases, scaling, history, digest)
+        known = model.data_fingerprint, model.table
+        return cls(weights, backend, model.settings, biases, scaling, history, *known)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles go through the host: some libraries' own may round float64."""

@@ -71,7 +71,13 @@ class Disk:
     def replace(self, source, target):
         self._operation()
         assert source.parent == target.parent
-        self.changes.append(lambda files: files.__setitem__("target", files["new"]))
+        if target.name.endswith(".previous"):
+            self.changes.append(lambda files: files.__setitem__("previous", files.pop("target")))
+        else:
+            self.changes.append(lambda files: files.__setitem__("target", files["new"]))
+
+    def fspath(self, path):
+        return os.fspath(path)
 
     def unlink(self, path):
         pass
@@ -82,21 +88,23 @@ class Disk:
             files = dict(self.files)
             for change in self.changes[:applied]:
                 change(files)
-            synced, pending = files["target"]
+            # a reader takes the one before where there is none of the name
+            synced, pending = files.get("target") or files["previous"]
             choices = [(w, b"", b"\xff" * len(w)) for w in pending]
             found |= {synced + b"".join(kept) for kept in itertools.product(*choices)}
         return found
 
 
-def save_on(disk, monkeypatch, tmp_path):
+def save_on(disk, monkeypatch, tmp_path, **options):
     monkeypatch.setattr(durable_files, "os", disk)
     folder = tmp_path / "folder"
-    write_durably(folder / "model", NEW)
+    write_durably(folder / "model", NEW, **options)
 
 
-def test_a_power_cut_leaves_the_old_or_the_new(monkeypatch, tmp_path):
+@pytest.mark.parametrize("keep_previous", [False, True])
+def test_a_power_cut_leaves_the_old_or_the_new(monkeypatch, tmp_path, keep_previous):
     disk = Disk()
-    save_on(disk, monkeypatch, tmp_path)
+    save_on(disk, monkeypatch, tmp_path, keep_previous=keep_previous)
     assert disk.operations > 8
     assert disk.seen[0] == {OLD}
     for contents in disk.seen:
@@ -117,13 +125,14 @@ def test_the_stand_in_sees_a_save_that_forgets_a_step(monkeypatch, tmp_path, ste
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("keep_previous", [False, True])
 @pytest.mark.parametrize("operation", range(1, 9))
 def test_an_error_at_any_step_leaves_the_old_and_names_the_file(
-    monkeypatch, tmp_path, operation, code
+    monkeypatch, tmp_path, operation, code, keep_previous
 ):
     disk = Disk(fail_at=operation, code=code)
     with pytest.raises(OSError, match=os.strerror(code)) as raised:
-        save_on(disk, monkeypatch, tmp_path)
+        save_on(disk, monkeypatch, tmp_path, keep_previous=keep_previous)
     assert raised.value.errno == code
     if not disk.changes:  # it has not taken the name
         assert "model" in str(raised.value)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from neuron_xp.cases import CASES
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -17,6 +19,16 @@ def test_the_readmes_python_gives_what_it_says():
     result = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
     assert result.attempted >= 10
     assert result.failed == 0
+
+
+def test_the_matrix_that_is_shown_is_todays():
+    """As many cases as there are for each kind of backend, and none that differs."""
+    shown = re.findall(r"^(\w+) .* reproducible +(\d+) of (\d+) +0 ", README, re.MULTILINE)
+    patience = {"array_api_strict": 3000}
+    assert {name for name, _, _ in shown} == {"numpy", "torch", "jax", "array_api_strict"}
+    for name, same, all_ in shown:
+        cases = [case for case in CASES if case.iterations <= patience.get(name, 10_000)]
+        assert int(same) == int(all_) == len(cases)
 
 
 def test_every_file_that_the_readme_names_is_there():
