@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(outcome, Outcome):
             for note in outcome.notes:
                 print(f"neuron-xp: {note}", file=sys.stderr)
-            print(outcome.text)
+            print(outcome.text, file=sys.stderr if outcome.data else sys.stdout)
+            sys.stdout.buffer.write(outcome.data)
             outcome = outcome.status
         sys.stdout.flush()
         return int(outcome or 0)
@@ -86,7 +87,13 @@ def _progress_bar(iterations: int) -> Iterator[Callable[[Progress], None] | None
                TextColumn("{task.fields[loss]}"))  # fmt: skip
     with ProgressBar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=iterations, loss="")
-        yield lambda p: bar.update(task, completed=p.iteration, loss=f"loss {p.loss:.4g}")
+
+        def tell(progress: Progress) -> None:
+            speed = f"{bar.tasks[0].speed or 0:.0f}/s"
+            said = f"loss {progress.loss:.4g}, {speed}"
+            bar.update(task, completed=progress.iteration, loss=said)
+
+        yield tell
 
 
 def _failed(message: str, status: int) -> int:

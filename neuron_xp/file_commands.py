@@ -16,6 +16,7 @@ import click
 
 from neuron_xp import tasks
 from neuron_xp.backends import open_backend
+from neuron_xp.durable_files import write_durably
 from neuron_xp.network import NeuralNetwork
 from neuron_xp.neuron.learning_rules import RULES
 from neuron_xp.settings import AUTO
@@ -26,11 +27,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Outcome(NamedTuple):
-    """What a command has to say on stdout, on stderr, and its exit status."""
+    """What a command has to say on stdout, and on stderr; its exit status; or bytes for stdout.
+
+    With bytes, the text goes to stderr.
+    """
 
     text: str
     status: int = 0
     notes: tuple[str, ...] = ()
+    data: bytes = b""
 
 
 class Rate(click.ParamType):  # type: ignore[type-arg]
@@ -109,7 +114,7 @@ def options(*groups: list[Any]) -> Callable[[F], F]:
 
 @click.command()
 @click.argument("data", type=DATA)
-@click.option("-o", "--output", type=OUT, required=True, help="The model file.")
+@click.option("-o", "--output", type=OUT, required=True, help="The model file; - is stdout.")
 @click.option("--force", is_flag=True, help="Replace the model file if it is there.")
 @click.option(
     "--holdout",
@@ -124,7 +129,9 @@ def train(
     progress: Any, /, data: Path, output: Path, force: bool, holdout: float, **given: Any
 ) -> Outcome:  # fmt: skip
     """Learn a column of a table from the others: CSV, TSV, NPY, NPZ or Parquet."""
-    tasks.refuse_to_overwrite(output, force=force)
+    to_stdout = str(output) == "-"
+    if not to_stdout:
+        tasks.refuse_to_overwrite(output, force=force)
     place = open_backend(given.pop("backend"), given.pop("device"))
     saving = {name: given.pop(name) for name in ("checkpoint", "checkpoint_every", "resume")}
     use = TableUse(_reading(given), Columns((), "", None, ()), holdout, given["seed"])
@@ -134,8 +141,11 @@ def train(
             file, use, given, backend=place, saving=saving, on_progress=on_progress
         )
     seconds = time.perf_counter() - started
+    report, notes = _report(trained, seconds, output), trained.table.notes
+    if to_stdout:
+        return Outcome(report, notes=notes, data=trained.network.to_bytes())
     trained.network.save(output)
-    return Outcome(_report(trained, seconds, output), notes=trained.table.notes)
+    return Outcome(report, notes=notes)
 
 
 def _reading(given: dict[str, Any]) -> Reading:
@@ -209,7 +219,7 @@ def predict(
         writer.writerow([*map(repr, row), *classes[i : i + 1]])
     if output is None:
         return Outcome(text.getvalue().rstrip("\n"), notes=table.notes)
-    output.write_text(text.getvalue(), "utf-8")
+    write_durably(output, text.getvalue().encode())
     return Outcome(f"{len(outputs)} rows in {output}", notes=table.notes)
 
 

@@ -108,7 +108,11 @@ class NeuralNetwork:
         machine: the same bits make the same file everywhere. `history` is not kept.
         Raises OSError.
         """
-        write_durably(path, model_files.to_bytes(self.to_model()))
+        write_durably(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The content of the model file that `save` writes."""
+        return model_files.to_bytes(self.to_model())
 
     @classmethod
     def load(

@@ -62,6 +62,8 @@ def train_on_table(
     """Train on a table, but for the share that is held out, and see how it does on that."""
     table = read_training_table(path, use.reading)
     use = replace(use, columns=table.columns)
+    if settings.get("standardize"):
+        table = replace(table, notes=table.notes + _constant_columns(table, path.name))
     rows, held_out = split(table, use)
     if len(rows) == 0:
         raise ValueError(f"holdout={use.holdout} leaves no row of {len(table.inputs)} to train on")
@@ -69,6 +71,13 @@ def train_on_table(
     network = replace(network, table=use)
     found = score(network, table, held_out) if len(held_out) else None
     return Trained(network, table, len(rows), found)
+
+
+def _constant_columns(table: Table, source: str) -> tuple[str, ...]:
+    low, high = table.inputs.min(axis=0), table.inputs.max(axis=0)
+    names = host.asarray(table.columns.input_names)[low == high].tolist()
+    return tuple(f"{source}: column {name!r} is the same in each row, and tells nothing"
+                 for name in names)  # fmt: skip
 
 
 def _train(

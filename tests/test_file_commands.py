@@ -269,3 +269,21 @@ def test_any_table_is_trained_on_saved_loaded_and_predicted(tmp_path, rows):
     assert outputs.tobytes() == network.think([x for x, _ in rows]).tobytes()
     assert set(classes) <= {words[y] for _, y in rows}
     assert tasks.verify(loaded, file, loaded.backend)[1]
+
+
+def test_a_model_may_go_to_stdout(tmp_path):
+    line = [sys.executable, "-m", "neuron_xp", "train", str(WINE), "--target", "cultivar", *SHORT]
+    run = subprocess.run([*line, "-o", "-"], capture_output=True, check=True, cwd=tmp_path)
+    done(*line[3:], "-o", tmp_path / "model")
+    assert run.stdout == (tmp_path / "model").read_bytes()
+    assert b"fingerprint" in run.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_constant_column_is_said(tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("a,b,y\n1,7,no\n2,7,yes\n3,7,yes\n")
+    run = command("train", table, "--target", "y", "-o", tmp_path / "m", *SHORT)
+    assert run.returncode == 0
+    words = "neuron-xp: table.csv: column 'b' is the same in each row, and tells nothing\n"
+    assert run.stderr == words
