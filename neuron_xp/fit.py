@@ -47,27 +47,18 @@ def fit(
     if settings.standardize:
         examples = examples._replace(scaling=standardization(examples, place, method=method))
     rate = _rate(examples, settings, place, method)
-    l2 = settings.l2 or None
-
-    def advance(parameters: Parameters, start: int, count: int) -> Parameters:
-        if settings.batch_size is None:
-            return run(count, parameters, examples, rate, l2)  # type: ignore[no-any-return]
-        for iteration in range(start, start + count):
-            part = batch(examples, iteration, settings, place)
-            parameters = run(1, parameters, part, rate, l2)
-        return parameters
 
     def network(parameters: Parameters, history: History) -> NeuralNetwork:
         weights, biases = parameters
         return NeuralNetwork(weights, place, settings, biases, examples.scaling, history, digest)
 
-    def watch(iteration: int, parameters: Parameters, history: History, due: bool = False) -> None:
-        if saving and (due or saving.is_due(iteration)):
+    def watch(iteration: int, parameters: Parameters, history: History, is_last: bool) -> None:
+        if saving and (is_last or saving.is_due(iteration)):
             saving.write(network(parameters, history).to_model(iteration))
 
     position = resumed and resumed.position
     parameters, history = iterate(
-        advance,
+        partial(_advance, run=run, examples=examples, rate=rate, settings=settings, place=place),
         partial(_mean_loss, loss=loss, examples=examples, l2=settings.l2, place=place),
         parameters,
         settings,
@@ -79,8 +70,29 @@ def fit(
         pause_every=saving.every if saving else None,
         on_progress=on_progress,
     )
-    watch(history[-1][0], parameters, history, due=True)
+    watch(history[-1][0], parameters, history, is_last=True)
     return network(parameters, history)
+
+
+def _advance(
+    parameters: Parameters,
+    start: int,
+    count: int,
+    *,
+    run: Loop,
+    examples: Examples,
+    rate: float,
+    settings: Settings,
+    place: Backend,
+) -> Parameters:
+    """The parameters after the iterations start ... start + count - 1."""
+    l2 = settings.l2 or None
+    if settings.batch_size is None:
+        return run(count, parameters, examples, rate, l2)  # type: ignore[no-any-return]
+    for iteration in range(start, start + count):
+        part = batch(examples, iteration, settings, place)
+        parameters = run(1, parameters, part, rate, l2)
+    return parameters
 
 
 def fingerprint_of(examples: Examples, place: Backend) -> str:

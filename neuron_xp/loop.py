@@ -39,7 +39,7 @@ def iterate(
     learning_rate: float,
     start: int = 0,
     history: History = (),
-    watch: Callable[[int, Parameters, History], object] = lambda *_: None,
+    watch: Callable[[int, Parameters, History, bool], object] = lambda *_: None,
     pause_every: int | None = None,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> tuple[Parameters, History]:
@@ -48,9 +48,9 @@ def iterate(
     The loss is recorded before the first iteration, after every `settings.loss_every`
     iterations, and after the last. Training stops at a record whose loss did not rise, and
     fell by no more than `settings.tolerance` of the one before.
-    `watch(iterations done, parameters, history)` is called after every stretch, at the
-    latest after `pause_every` iterations, and when the keyboard interrupts one, with what
-    was there before it.
+    `watch(iterations done, parameters, history, is_last)` is called after every stretch, at
+    the latest after `pause_every` iterations; and as the last, with what the last whole
+    stretch gave, when the keyboard or a signal interrupts.
     """
     every = settings.loss_every
     kept = (r for r in history if r[0] % every == 0 or r[0] == settings.iterations)
@@ -58,25 +58,25 @@ def iterate(
     pauses = [every] if pause_every is None else [every, pause_every]
     if _has_settled(records, settings.tolerance):
         return parameters, tuple(records)
-    for begin, count in _stretches(start, settings.iterations, pauses):
-        before = parameters
-        try:
-            parameters = advance(parameters, begin, count)
-            is_finite = _finite(parameters, backend)
-        except (KeyboardInterrupt, SystemExit):
-            watch(begin, before, tuple(records))
-            raise
-        if not is_finite:
-            bad = _first_bad_iteration(advance, before, begin, count, backend)
-            raise TrainingDivergedError(bad, learning_rate)
-        done = begin + count
-        if done % every == 0 or done == settings.iterations:
-            records.append((done, loss(parameters)))
-        watch(done, parameters, tuple(records))
-        if on_progress is not None:
-            on_progress(Progress(done, settings.iterations, records[-1][1]))
-        if records[-1][0] == done and _has_settled(records, settings.tolerance):
-            break
+    last = start, parameters, tuple(records)
+    try:
+        for begin, count in _stretches(start, settings.iterations, pauses):
+            before, parameters = parameters, advance(parameters, begin, count)
+            if not _finite(parameters, backend):
+                bad = _first_bad_iteration(advance, before, begin, count, backend)
+                raise TrainingDivergedError(bad, learning_rate)
+            done = begin + count
+            if done % every == 0 or done == settings.iterations:
+                records.append((done, loss(parameters)))
+            last = done, parameters, tuple(records)
+            watch(*last, False)
+            if on_progress is not None:
+                on_progress(Progress(done, settings.iterations, records[-1][1]))
+            if records[-1][0] == done and _has_settled(records, settings.tolerance):
+                break
+    except (KeyboardInterrupt, SystemExit):
+        watch(*last, True)
+        raise
     return parameters, tuple(records)
 
 

@@ -98,14 +98,7 @@ def from_bytes(data: bytes, source: str) -> Model:
         written = to_bytes(model)
     except ModelFileError as error:
         raise ModelFileError(f"{source}: {error}") from None
-    except (
-        SafetensorError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        RecursionError,
-    ) as error:
+    except MALFORMED as error:
         raise ModelFileError(
             f"{source} is not a model file, or is damaged ({_in_short(error)}); give a file that "
             "neuron_xp has saved"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import neuron_xp
-from neuron_xp import checkpoints
+from neuron_xp import checkpoints, loop
 from neuron_xp.durable_files import previous
 from neuron_xp.status import statuses
 
@@ -86,19 +86,22 @@ def test_resume_without_a_checkpoint_starts_at_the_beginning(path):
     assert checkpoints.read(path).position.iteration == 300
 
 
-def test_the_keyboard_saves_what_was_done(path, monkeypatch):
-    from neuron_xp import loop
+@pytest.mark.parametrize("where", ["_finite", "_has_settled"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_the_keyboard_saves_what_was_done(path, monkeypatch, where, kind):
+    """Wherever it comes, and with no checkpoint due for seconds: the last whole stretch."""
+    calls, function = [], getattr(loop, where)
 
-    def interrupted(parameters, backend):
-        monkeypatch.undo()
-        raise KeyboardInterrupt
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise kind
+        return function(*arguments)
 
-    with pytest.raises(StopError):
-        neuron_xp.train(**SETTINGS, checkpoint=path, checkpoint_every=40, on_progress=stop_at(80))
-    monkeypatch.setattr(loop, "_finite", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        neuron_xp.train(**SETTINGS, checkpoint=path, resume=True)
-    assert checkpoints.read(path).position.iteration == 80
+    monkeypatch.setattr(loop, where, interrupted)
+    with pytest.raises(kind):
+        neuron_xp.train(**SETTINGS, checkpoint=path)
+    assert checkpoints.read(path).position.iteration == 150
     network = neuron_xp.train(**SETTINGS, checkpoint=path, resume=True)
     assert network.fingerprint() == neuron_xp.train(**SETTINGS).fingerprint()
 
