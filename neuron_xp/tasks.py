@@ -88,13 +88,10 @@ def _train(
     saving: dict[str, Any],
     on_progress: Callable[[Progress], object] | None,
 ) -> NeuralNetwork:
-    targets = table.targets
-    assert targets is not None, "a training table has them"
-    network = train(
-        table.inputs[rows], targets[rows], backend=backend,
-        on_progress=on_progress, **settings, **saving,
-    )  # fmt: skip
-    return replace(network, data_fingerprint=_data_fingerprint(table.inputs[rows], targets[rows]))
+    assert table.targets is not None, "a training table has them"
+    inputs, targets = table.inputs[rows], table.targets[rows]
+    network = train(inputs, targets, backend=backend, on_progress=on_progress, **settings, **saving)
+    return replace(network, data_fingerprint=_data_fingerprint(inputs, targets))
 
 
 def _data_fingerprint(inputs: HostArray, targets: HostArray) -> str:
