@@ -44,6 +44,11 @@ class Backend:
     compile(function), loop(step)
         The function compiled; and `run(count, weights, *data)`, which repeats
         `weights = step(weights, *data)`. Plain Python for a library that does not compile.
+    kernels(rule, ordinary=, threads=)
+        `run` and `loss` of a learning rule by kernels that give the bits of the reproducible
+        array operations; or None.
+    threaded
+        Whether several threads of ours may share its array operations.
     compiled
         Whether a compiler sees whole functions, and could fuse their operations.
     block_elements
@@ -60,6 +65,8 @@ class Backend:
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
     compile: Callable[[Callable[..., Any]], Callable[..., Any]] = _unchanged
     loop: Callable[[Callable[..., Any]], Loop] = _python_loop
+    kernels: Callable[..., Any] | None = None
+    threaded: bool = False
     compiled: bool = False
     block_elements: int = 2**17
     patience: int = 10_000
@@ -71,6 +78,10 @@ class Backend:
         """A NumPy array's values, with its type, on this device."""
         # a fresh one: some libraries refuse views that are read-only or run backwards
         return self.xp.asarray(array.copy(order="C"), device=self.device)
+
+    def without_kernels(self) -> "Backend":
+        """The same, by array operations alone."""
+        return self if self.kernels is None else replace(self, kernels=None)
 
     def eager(self) -> "Backend":
         """The same, operation by operation."""

@@ -39,8 +39,22 @@ def _open_numpy(device: Any) -> Backend:
 
     if device not in (None, "cpu"):
         raise ValueError("numpy has only the device 'cpu'; for a GPU name another backend too")
-    quiet = partial(host.errstate, all="ignore")
-    return Backend("numpy", version("numpy"), xp, "cpu", host.asarray, context=quiet)
+    return Backend(
+        name="numpy",
+        version=version("numpy"),
+        xp=xp,
+        device="cpu",
+        to_host=host.asarray,
+        context=partial(host.errstate, all="ignore"),
+        kernels=_numpy_kernels if importlib.util.find_spec("numba") else None,
+        threaded=True,
+    )
+
+
+def _numpy_kernels(rule: str, **options: Any) -> Any:
+    from neuron_xp.kernels.cpu import Kernels  # takes a while
+
+    return Kernels(rule, **options)
 
 
 def _open_cupy(device: Any) -> Backend:

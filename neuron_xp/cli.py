@@ -167,7 +167,7 @@ def run_matrix(file: Path | None) -> int:
         steps = len(usable) * len(ARITHMETICS) * len(CASES)
         results = list(progress.track(matrix.run_matrix(usable), steps, description="training"))
     _table(
-        ("backend", "version", "device", "arithmetic", "same bits", "ulp", "seconds"),
+        ("backend", "version", "device", "engine", "arithmetic", "same bits", "ulp", "seconds"),
         [_summary(list(group)) for _, group in groupby(results, key=_place)],
     )
     expected = published()
@@ -184,15 +184,15 @@ def run_matrix(file: Path | None) -> int:
     return 1 if wrong else 0
 
 
-def _place(result: matrix.Result) -> tuple[str, str, str]:
-    return result.backend, result.device, result.arithmetic
+def _place(result: matrix.Result) -> tuple[str, str, str, str]:
+    return result.backend, result.device, result.engine, result.arithmetic
 
 
 def _summary(results: list[matrix.Result]) -> tuple[str, ...]:
     first, expected = results[0], published()
     same = sum(r.fingerprint == expected[r.case] for r in results)
     return (
-        first.backend, first.version, first.device, first.arithmetic,
+        first.backend, first.version, first.device, first.engine, first.arithmetic,
         f"{same} of {len(results)}" if first.arithmetic == "reproducible" else "-",
         str(max(r.ulp for r in results)), f"{sum(r.seconds for r in results):.2f}",
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -10,17 +10,16 @@ from neuron_xp import arrays
 from neuron_xp.backend import Backend, Loop
 from neuron_xp.batches import batch
 from neuron_xp.checkpoints import Saving
+from neuron_xp.engine import engine
 from neuron_xp.fingerprint import data_fingerprint, rows_digest
 from neuron_xp.loop import History, Progress, iterate
 from neuron_xp.network import NeuralNetwork, block_rows
-from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.layers import Parameters
-from neuron_xp.neuron.learning_rules import RULES
 from neuron_xp.neuron.step import Examples, Method, blocks
 from neuron_xp.preparation import safe_learning_rate, standardization
-from neuron_xp.probe import trusted_arithmetic
 from neuron_xp.random_start import random_start
 from neuron_xp.settings import AUTO, Settings
+from neuron_xp.workers import available_threads
 
 
 def fit(
@@ -29,6 +28,7 @@ def fit(
     place: Backend,
     *,
     dtype: str,
+    threads: int,
     saving: Saving | None = None,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> NeuralNetwork:
@@ -37,12 +37,13 @@ def fit(
     resumed = saving.resumed(settings, digest) if saving and digest else None
     before = resumed and NeuralNetwork.from_model(resumed, place)
     parameters = before.parameters if before else _fresh_start(examples, settings, place, dtype)
-    method, run, loss = _compiled(
+    method, run, loss = engine(
         place,
         settings.arithmetic,
         settings.rule,
         ordinary=settings.standardize or arrays.ordinary(examples.inputs, place),
         block=block_rows(parameters.weights, place),
+        threads=threads,
     )
     if settings.standardize:
         examples = examples._replace(scaling=standardization(examples, place, method=method))
@@ -109,12 +110,13 @@ def fingerprint_of(examples: Examples, place: Backend) -> str:
 def loss_of(network: NeuralNetwork, examples: Examples) -> float:
     """The mean loss that training would record for this network."""
     place, settings = network.backend, network.settings
-    _, _, loss = _compiled(
+    _, _, loss = engine(
         place,
         settings.arithmetic,
         settings.rule,
         ordinary=False,
         block=block_rows(network.weights, place),
+        threads=available_threads(),
     )
     examples = examples._replace(scaling=network.scaling)
     return _mean_loss(network.parameters, loss=loss, examples=examples, l2=settings.l2, place=place)
@@ -133,20 +135,6 @@ def _fresh_start(examples: Examples, settings: Settings, place: Backend, dtype: 
     biases = [weight[0] * 0.0 for weight in weights] if settings.bias else []
     arrays = (tuple(place.from_host(x.astype(dtype)) for x in xs) for xs in (weights, biases))
     return Parameters(*arrays)
-
-
-@lru_cache(maxsize=64)
-def _compiled(
-    backend: Backend, arithmetic: str, rule: str, *, ordinary: bool, block: int
-) -> tuple[Method, Loop, Callable[..., Any]]:
-    """The method; run(count, parameters, examples, rate, l2); and loss(parameters, examples).
-
-    Compiled once for each setting.
-    """
-    functions = trusted_arithmetic(backend, arithmetic, ordinary=ordinary)
-    method = Method(functions, RULES[rule], block)
-    run = backend.loop(partial(steps.step, method=method))
-    return method, run, backend.compile(partial(steps.loss, method=method))
 
 
 def _mean_loss(

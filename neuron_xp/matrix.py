@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from neuron_xp.backend import Backend, HostArray, device_name
 from neuron_xp.backends import host, open_backend
 from neuron_xp.cases import CASES, Case
+from neuron_xp.engine import engine_name
 from neuron_xp.network import NeuralNetwork
 from neuron_xp.settings import ARITHMETICS
 from neuron_xp.status import statuses
@@ -16,6 +17,8 @@ from neuron_xp.status import statuses
 class Result:
     """One case, trained on one backend in one arithmetic.
 
+    engine
+        "kernels", "compiled" or "arrays": what ran the iterations.
     ulp
         The largest distance of a weight from reproducible numpy's, in units in the last
         place of float64: how many other floats lie between, plus one; 0 is the same.
@@ -26,7 +29,7 @@ class Result:
     backend: str
     version: str
     device: str
-    compiled: bool
+    engine: str
     arithmetic: str
     case: str
     iterations: int
@@ -36,8 +39,9 @@ class Result:
 
 
 def usable_backends() -> list[Backend]:
-    """Every library that is usable here, on each of its devices."""
-    return [open_backend(s.name, s.device) for s in statuses() if s.usable]
+    """Every library that is usable here, on each of its devices, with and without kernels."""
+    backends = [open_backend(s.name, s.device) for s in statuses() if s.usable]
+    return [kind for b in backends for kind in dict.fromkeys((b, b.without_kernels()))]
 
 
 def _iterations(case: Case, arithmetic: str) -> int:
@@ -58,9 +62,13 @@ def run_matrix(
 ) -> Iterator[Result]:
     """Every case on every backend in every arithmetic, but for those that take too long there."""
     references: dict[tuple[str, int], HostArray] = {}
-    cases, arithmetics = tuple(cases), tuple(arithmetics)
+    cases, arithmetics, done = tuple(cases), tuple(arithmetics), set()
     for backend in backends:
         for arithmetic in arithmetics:
+            place = str(backend), engine_name(backend, arithmetic), arithmetic
+            if place in done:  # native arithmetic knows no kernels
+                continue
+            done.add(place)
             for case in cases:
                 if case.iterations > backend.patience:
                     continue
@@ -75,7 +83,7 @@ def run_matrix(
                     backend=backend.name,
                     version=backend.version,
                     device=device_name(backend.device),
-                    compiled=backend.compiled,
+                    engine=engine_name(backend, arithmetic),
                     arithmetic=arithmetic,
                     case=case.name,
                     iterations=iterations,

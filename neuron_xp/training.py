@@ -5,7 +5,7 @@ from os import PathLike
 from types import ModuleType
 from typing import Any
 
-from neuron_xp import arrays
+from neuron_xp import arrays, checks
 from neuron_xp.backend import Backend
 from neuron_xp.backends import backend_of, is_array, open_backend
 from neuron_xp.checkpoints import Saving
@@ -15,6 +15,7 @@ from neuron_xp.loop import Progress
 from neuron_xp.network import NeuralNetwork
 from neuron_xp.probe import has_float64, probe
 from neuron_xp.settings import checked
+from neuron_xp.workers import available_threads
 
 
 def train(
@@ -37,6 +38,7 @@ def train(
     shuffle: str | None = None,
     tolerance: float = 0.0,
     loss_every: int = 100,
+    threads: int | None = None,
     checkpoint: str | PathLike[str] | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
@@ -95,6 +97,8 @@ def train(
         Stop at a recorded loss that fell, but by no more than this share of the one before.
     loss_every : int
         Iterations between two records of the loss.
+    threads : int, optional
+        How many may work at once on NumPy arrays; default: as many as there are processors.
     checkpoint : path, optional
         Where to write, as training goes, a model file from which it can be resumed; the one
         before is kept beside it. Also written when the keyboard interrupts.
@@ -142,6 +146,11 @@ def train(
     )  # fmt: skip
     if on_progress is not None and not callable(on_progress):
         raise TypeError(f"on_progress must be a callable, such as print; got {on_progress!r}")
+    workers = (
+        available_threads()
+        if threads is None
+        else checks.whole_number("threads", threads, least=1, most=1024)
+    )
     saving = Saving.checked(checkpoint, checkpoint_every, resume)
     inputs, targets = _or_article(inputs, targets)
     place = _place({"inputs": inputs, "targets": targets, "sample_weight": sample_weight},
@@ -151,7 +160,10 @@ def train(
     dtype = _dtype(inputs, settings.arithmetic, place)
     with place.context():
         examples = arrays.examples(inputs, targets, sample_weight, place, dtype=dtype)
-        return fit(examples, settings, place, dtype=dtype, saving=saving, on_progress=on_progress)
+        return fit(
+            examples, settings, place,
+            dtype=dtype, threads=workers, saving=saving, on_progress=on_progress,
+        )  # fmt: skip
 
 
 def _or_article(inputs: Any, targets: Any) -> tuple[Any, Any]:

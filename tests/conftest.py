@@ -5,7 +5,7 @@ NEURON_XP_TEST_BACKENDS=numpy,torch names what must be usable: a missing one fai
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -23,14 +23,16 @@ class Place:
     device: str
     version: str
     reason: str = ""
-    eager: bool = False
+    mode: str = ""
 
     def __str__(self) -> str:
-        return ":".join(filter(None, [self.name, self.device, "eager" if self.eager else ""]))
+        return ":".join(filter(None, [self.name, self.device, self.mode]))
 
     def open(self) -> Backend:
         backend = backends.open_backend(self.name, self.device)
-        return backend.eager() if self.eager else backend
+        if self.mode == "arrays":
+            return backend.without_kernels()
+        return backend.eager() if self.mode == "eager" else backend
 
 
 def _places() -> list[Place]:
@@ -39,7 +41,9 @@ def _places() -> list[Place]:
         place = Place(status.name, status.device, status.version, status.reason)
         places.append(place)
         if status.usable and place.open().compiled:
-            places.append(Place(status.name, status.device, status.version, eager=True))
+            places.append(replace(place, mode="eager"))
+        if status.usable and place.open().kernels is not None:
+            places.append(replace(place, mode="arrays"))
     return places
 
 
@@ -64,11 +68,11 @@ def _open(place: Place) -> Backend:
 
 @pytest.fixture(params=PLACES, ids=str)
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Each library on each device, compiled where it compiles, and eager."""
+    """Each library on each device: with kernels or compiled where it can be, and without."""
     return _open(request.param)
 
 
-@pytest.fixture(params=[place for place in PLACES if not place.eager], ids=str)
+@pytest.fixture(params=[place for place in PLACES if place.mode != "eager"], ids=str)
 def library(request: pytest.FixtureRequest) -> Backend:
     """Each library on each device, as `train` uses it."""
     return _open(request.param)
@@ -87,9 +91,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for place in PLACES:
         counts = _results[str(place)]
         result = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
-        mode = "eager" if place.eager else ""
-        row = (place.name, place.device, mode, place.version, result or "no test", place.reason)
-        rows.append(row)
+        place_ = (place.name, place.device, place.mode, place.version)
+        rows.append((*place_, result or "no test", place.reason))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     terminalreporter.section("backends")
     for row in rows:

@@ -23,7 +23,12 @@ LEVELS = [
     ["neuron.activations"],
     ["neuron.learning_rules", "neuron.layers"],
     ["neuron.step"],
-    ["errors", "datasets", "backend", "durable_files"],
+    ["errors", "datasets", "backend", "durable_files", "workers"],
+    ["kernels.numba_vectors", "kernels.numba_compiler"],
+    ["kernels.numba_arithmetic"],
+    ["kernels.numba_leaf"],
+    ["kernels.numba_network"],
+    ["kernels.cpu"],
     ["table_cells"],
     ["backends"],
     ["table_text", "table_arrays"],
@@ -32,7 +37,7 @@ LEVELS = [
     ["status", "checks", "arrays", "random_start", "probe", "fingerprint"],
     ["settings"],
     ["table_use"],
-    ["batches", "preparation", "loop", "model_files"],
+    ["batches", "preparation", "loop", "model_files", "engine"],
     ["checkpoints", "network"],
     ["fit"],
     ["training"],
@@ -43,6 +48,7 @@ LEVELS = [
     ["cli"],
     ["__main__"],
 ]
+FOLDERS = {"neuron.__init__", "kernels.__init__"}
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 
 
@@ -65,7 +71,7 @@ def imports(file):
 @pytest.mark.parametrize("file", FILES, ids=module_name)
 def test_no_import_runs_upward(file):
     name = module_name(file)
-    if name == "neuron.__init__":
+    if name in FOLDERS:
         assert list(imports(file)) == []
         return
     below = {n for n, level in LEVEL.items() if level < LEVEL[name]}
@@ -88,7 +94,13 @@ def test_the_mathematics_imports_the_standard_library_and_its_own_folder(file):
 def test_only_backends_imports_array_libraries(file):
     named = {*LIBRARIES, "array_api_compat", "dask"}
     found = {module.partition(".")[0] for module in imports(file)} & named
-    assert found == set() or file.name == "backends.py"
+    assert found == set() or file.name == "backends.py" or file.parent.name == "kernels"
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_name)
+def test_kernels_are_reached_through_backends_only(file):
+    reached = [module for module in imports(file) if module.startswith("neuron_xp.kernels")]
+    assert not reached or file.name == "backends.py" or file.parent.name == "kernels"
 
 
 @pytest.mark.parametrize("file", FILES, ids=module_name)
@@ -100,7 +112,9 @@ def test_only_the_command_line_prints(file):
 
 @pytest.mark.parametrize("file", FILES, ids=module_name)
 def test_the_mathematics_is_written_once(file):
-    """One sigmoid, one gradient, one rule, one update."""
+    """One sigmoid, one gradient, one rule, one update; kernels spell them again, to the bit."""
+    if file.parent.name == "kernels":
+        return
     text = file.read_text("utf-8")
     for name, home in (
         ("sigmoid", "activations.py"),
@@ -122,4 +136,4 @@ def test_files_stay_short(file):
 
 
 def test_every_file_has_its_level():
-    assert {module_name(file) for file in FILES} - {"neuron.__init__"} == set(LEVEL)
+    assert {module_name(file) for file in FILES} - FOLDERS == set(LEVEL)

@@ -27,10 +27,10 @@ from neuron_xp.neuron.types import Array, Namespace
 
 LEAF = 64
 BITS = 32
-_HALF_DIGIT = 2 ** (BITS - 1)
-_BOTTOM, _TOP = -28, 31
-_LARGEST = 2.0 ** (BITS * _TOP + BITS - 1)
-_BROKEN = _TOP - _BOTTOM + 1  # the level of what cannot be summed: the highest, so it stays
+HALF_DIGIT = 2 ** (BITS - 1)
+BOTTOM, TOP = -28, 31
+LARGEST = 2.0 ** (BITS * TOP + BITS - 1)
+BROKEN = TOP - BOTTOM + 1  # the level of what cannot be summed: the highest, so it stays
 
 
 class Accumulator(NamedTuple):
@@ -63,7 +63,7 @@ class Grid:
 def grid(*, xp: Namespace, device: object = None) -> Grid:
     """The grid's tables."""
     array = partial(xp.asarray, dtype=xp.float64, device=device)
-    levels, broken = range(_BOTTOM, _TOP + 1), [[0.0, 0.0, 0.0]]
+    levels, broken = range(BOTTOM, TOP + 1), [[0.0, 0.0, 0.0]]
     return Grid(
         limit=array([2.0 ** (BITS * t + BITS - 1) for t in levels]),
         unit=array([[2.0 ** (BITS * (t - i)) for i in range(3)] for t in levels] + broken),
@@ -109,7 +109,7 @@ def accumulate(sums: Array, *, xp: Namespace, grid: Grid) -> Accumulator:
     largest = xp.max(xp.abs(sums), axis=0)
     level = xp.reshape(xp.searchsorted(grid.limit, xp.reshape(largest, (-1,))), largest.shape)
     # a comparison with NaN is false
-    level = xp.where(largest <= _LARGEST, xp.astype(level, xp.int64), _BROKEN)
+    level = xp.where(largest <= LARGEST, xp.astype(level, xp.int64), BROKEN)
     unit = _columns(grid.unit, level, xp=xp)
     per_unit = _columns(grid.per_unit, level, xp=xp)
     high = xp.round(sums * per_unit[0])
@@ -140,11 +140,11 @@ def merge(a: Accumulator, b: Accumulator, *, xp: Namespace) -> Accumulator:
 def total(sum_: Accumulator, *, xp: Namespace, grid: Grid) -> Array:
     """The sum as float64: carried upward, then added from the small end."""
     level, high, middle, low = sum_
-    carry = (low + _HALF_DIGIT) >> BITS
+    carry = (low + HALF_DIGIT) >> BITS
     middle, low = middle + carry, low - (carry << BITS)
-    carry = (middle + _HALF_DIGIT) >> BITS
+    carry = (middle + HALF_DIGIT) >> BITS
     high, middle = high + carry, middle - (carry << BITS)
     digits = (xp.astype(digit, xp.float64) for digit in (high, middle, low))
     units = _columns(grid.unit, level, xp=xp)
     first, second, third = (digit * unit for digit, unit in zip(digits, units, strict=True))
-    return xp.where(level == _BROKEN, xp.nan, first + (second + third))
+    return xp.where(level == BROKEN, xp.nan, first + (second + third))

@@ -9,7 +9,7 @@ from neuron_xp.neuron.types import Array, Namespace
 _STEPS = 128
 _BITS = 160
 # log(1 + r) = r - r^2/2 + r^3/3 - ..., |r| <= 1/256
-_COEFFICIENTS = (1 / 7, -1 / 6, 1 / 5, -1 / 4, 1 / 3, -1 / 2)
+COEFFICIENTS = (1 / 7, -1 / 6, 1 / 5, -1 / 4, 1 / 3, -1 / 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +54,8 @@ def log1p(e: Array, *, xp: Namespace, tables: LogTables, fence: bool) -> Array:
     j = xp.round(flat * _STEPS)
     c = j * (1 / _STEPS)
     r = (flat - c) / (1.0 + c)
-    series = times(r, _COEFFICIENTS[0])
-    for coefficient in _COEFFICIENTS[1:]:
+    series = times(r, COEFFICIENTS[0])
+    for coefficient in COEFFICIENTS[1:]:
         series = times(r, series + coefficient)
     index = xp.astype(j, xp.int64)
     high, low = xp.take(tables.high, index, axis=0), xp.take(tables.low, index, axis=0)

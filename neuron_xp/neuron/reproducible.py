@@ -42,11 +42,11 @@ SMALLEST_ORDINARY_INPUT = SMALLEST_PRODUCT / SMALLEST_FACTOR
 
 SMALLEST_EXPONENT = -700.0
 _STEPS = 256
-_STEPS_PER_LN2 = float.fromhex("0x1.71547652b82fep+8")
-# ln(2)/256 in two parts. The first has 33 bits and k at most 18, so k * _LN2_HIGH is exact.
-_LN2_HIGH = float.fromhex("0x1.62e42fefp-9")
-_LN2_LOW = float.fromhex("0x1.473de6af278edp-42")
-_MIN_POWER = -1010  # 2^-1010 <= exp(-700)
+STEPS_PER_LN2 = float.fromhex("0x1.71547652b82fep+8")
+# ln(2)/256 in two parts. The first has 33 bits and k at most 18, so k * LN2_HIGH is exact.
+LN2_HIGH = float.fromhex("0x1.62e42fefp-9")
+LN2_LOW = float.fromhex("0x1.473de6af278edp-42")
+MIN_POWER = -1010  # 2^-1010 <= exp(-700)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def exp_tables(*, xp: Namespace, device: object = None) -> ExpTables:
         low.append(rest / (1 << bits))
         value = value * root >> bits
     array = partial(xp.asarray, dtype=xp.float64, device=device)
-    power = [2.0**m for m in range(_MIN_POWER, 1)]
+    power = [2.0**m for m in range(MIN_POWER, 1)]
     return ExpTables(array(high), array(low), array(power))
 
 
@@ -103,15 +103,15 @@ def exp(x: Array, *, xp: Namespace, tables: ExpTables, fence: bool) -> Array:
     times = partial(multiply, xp=xp, fence=fence)
     flat = xp.reshape(x, (-1,))  # the standard's `take` wants one-dimensional indices
     flat = xp.where(flat > SMALLEST_EXPONENT, flat, SMALLEST_EXPONENT)
-    k = xp.round(flat * _STEPS_PER_LN2)
-    r = (flat - k * _LN2_HIGH) - times(k, _LN2_LOW)
+    k = xp.round(flat * STEPS_PER_LN2)
+    r = (flat - k * LN2_HIGH) - times(k, LN2_LOW)
     series = times(r, times(r, times(r, 1 / 120) + 1 / 24) + 1 / 6) + 0.5
     growth = times(times(r, r), series) + r  # e^r - 1
     k = xp.astype(k, xp.int64)
     j, m = k & (_STEPS - 1), k >> 8
     high, low = xp.take(tables.high, j, axis=0), xp.take(tables.low, j, axis=0)
     mantissa = high + (low + times(high, growth))
-    result = mantissa * xp.take(tables.power, m - _MIN_POWER, axis=0)
+    result = mantissa * xp.take(tables.power, m - MIN_POWER, axis=0)
     return xp.reshape(result, x.shape)
 
 

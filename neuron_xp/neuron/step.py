@@ -11,13 +11,23 @@ from neuron_xp.neuron.learning_rules import LearningRule
 from neuron_xp.neuron.types import Array
 
 
+def fold(merge: Callable[[Any, Any], Any], function: Callable[[Any], Any], parts: Any) -> Any:
+    """What `function` makes of each part, merged."""
+    return reduce(merge, map(function, parts))
+
+
 @dataclass(frozen=True, eq=False)
 class Method:
-    """How a step is computed; `block_rows`, examples at a time, is a multiple of 64."""
+    """How a step is computed.
+
+    block_rows : examples at a time, a multiple of 64
+    fold : how the blocks are worked off; merging is exact, so any order will do
+    """
 
     arithmetic: Arithmetic
     rule: LearningRule
     block_rows: int
+    fold: Callable[..., Any] = fold
 
 
 class Scaling(NamedTuple):
@@ -67,7 +77,7 @@ def sum_over_blocks(
     def merge(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(arithmetic.merge(x, y) for x, y in zip(a, b, strict=True))
 
-    sums = reduce(merge, map(function, blocks(examples, method.block_rows)))
+    sums = method.fold(merge, function, blocks(examples, method.block_rows))
     return tuple(arithmetic.total(sum_) for sum_ in sums)
 
 

@@ -1,0 +1,121 @@
+"""Kernels for NumPy arrays on the processor: compiled by Numba, run by our own threads."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from neuron_xp.kernels import numba_network as kernel
+from neuron_xp.kernels.numba_leaf import Data, Network
+from neuron_xp.neuron.exact_sum import LEAF
+from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.step import Examples
+from neuron_xp.neuron.types import Array
+from neuron_xp.workers import share
+
+TASK = 2**18
+"""Multiplications in a task, about: some 0.2 ms, so that handing it out costs little."""
+
+RULES = {"error_weighted_derivative": kernel.ARTICLE_RULE, "cross_entropy": 1}
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """What the array operations of `step` and `loss` compute, with the same bits.
+
+    rule : the name of the learning rule
+    ordinary : whether every input is 0 or at least 2^-60 in magnitude, or standardized
+    threads : how many may work at once
+    task : multiplications in a task, about
+    """
+
+    rule: str
+    ordinary: bool
+    threads: int
+    task: int = TASK
+
+    def run(
+        self,
+        count: int,
+        parameters: Parameters,
+        examples: Examples,
+        learning_rate: float,
+        l2: float | None,
+    ) -> Parameters:
+        """The parameters after `count` iterations."""
+        network, data = self._network(parameters, examples), _data(examples)
+        flat = np.concatenate([x.reshape(-1) for part in parameters for x in part])
+        tasks = self._tasks(network, len(data.inputs))
+        threads = min(self.threads, len(tasks))
+        sums = np.zeros((threads, 4, flat.size), dtype="int64")
+        rates = float(learning_rate), float(l2 or 0.0)
+        if threads == 1:
+            kernel.iterate(network, flat, data, sums, *rates, count)
+            return _unpacked(flat, parameters)
+
+        def add(task: tuple[int, int], accumulator: Array) -> None:
+            kernel.add_sums(network, flat, data, *task, accumulator)
+
+        with ThreadPoolExecutor(threads - 1) as pool:
+            for _ in range(count):
+                share(add, tasks, sums, pool)
+                kernel.adjust(network, flat, sums, *rates)
+        return _unpacked(flat, parameters)
+
+    def loss(self, parameters: Parameters, examples: Examples) -> Array:
+        """The rule's loss, summed over the examples, for each output neuron."""
+        network, data = self._network(parameters, examples), _data(examples)
+        flat = np.concatenate([x.reshape(-1) for part in parameters for x in part])
+        tasks = self._tasks(network, len(data.inputs))
+        threads = min(self.threads, len(tasks))
+        sums = np.zeros((threads, 4, data.targets.shape[1]), dtype="int64")
+
+        def add(task: tuple[int, int], accumulator: Array) -> None:
+            kernel.add_losses(network, flat, data, *task, accumulator)
+
+        with ThreadPoolExecutor(max(1, threads - 1)) as pool:
+            share(add, tasks, sums, pool)
+        return kernel.totals(sums)
+
+    def _network(self, parameters: Parameters, examples: Examples) -> Network:
+        weights, biases = parameters
+        sizes = [weights[0].shape[0], *(layer.shape[1] for layer in weights)]
+        return Network(
+            sizes=np.asarray(sizes),
+            neurons=sum(sizes[1:]),
+            weights=sum(a * b for a, b in pairwise(sizes)),
+            has_biases=bool(biases),
+            rule=RULES[self.rule],
+            ordinary=self.ordinary or examples.scaling is not None,
+        )
+
+    def _tasks(self, network: Network, rows: int) -> list[tuple[int, int]]:
+        """(start, stop) of rows: whole leaves, one for each thread if there is enough to do."""
+        work = rows * (network.weights + 8 * network.neurons)  # a sigmoid costs about as 8
+        count = min(-(-rows // LEAF), max(1, -(-work // self.task)))
+        if count > 1:
+            count = -(-count // self.threads) * self.threads
+        size = -(-rows // (count * LEAF)) * LEAF
+        return [(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def _data(examples: Examples) -> Data:
+    inputs, targets, sample_weight, scaling = examples
+    none = np.empty(0)
+    return Data(
+        inputs,
+        inputs.reshape(-1) if inputs.flags.c_contiguous else none,
+        targets,
+        none.reshape(0, 0) if sample_weight is None else sample_weight,
+        none if scaling is None else scaling.mean,
+        none if scaling is None else scaling.inverse_scale,
+    )
+
+
+def _unpacked(flat: Array, like: Parameters) -> Parameters:
+    arrays, place = [], 0
+    for x in (*like.weights, *like.biases):
+        arrays.append(flat[place : place + x.size].reshape(x.shape))
+        place += x.size
+    return Parameters(tuple(arrays[: len(like.weights)]), tuple(arrays[len(like.weights) :]))
