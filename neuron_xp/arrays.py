@@ -5,7 +5,7 @@ A value is looked at where it is and as it is, before anything is moved or round
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,6 +14,9 @@ from neuron_xp.backends import backend_of, host, is_array, one_line
 from neuron_xp.neuron.reproducible import SMALLEST_NORMAL, SMALLEST_ORDINARY_INPUT, flush
 from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array
+
+PART = 2**18
+"""Numbers that are looked at together, where the library does not want more."""
 
 DIGITS = {"float64": 53, "float32": 24}
 MEANING = {
@@ -81,9 +84,9 @@ def numbers(
         if array.ndim != dimensions:
             raise ValueError(_wrong_dimensions(name, array.shape, dimensions))
         array = _widened(name, array, source, dtype)
-        _refuse_where(name, array, ~source.xp.isfinite(array), "must be finite numbers", source)
+        _refuse_where(name, array, _not_finite(source), "must be finite numbers", source)
         if rule is not None:
-            _refuse_where(name, array, rule[0](array), rule[1], source)
+            _refuse_where(name, array, *rule, source)
     if str(source) != str(backend):
         with source.context():
             on_host = source.to_host(array)
@@ -91,7 +94,14 @@ def numbers(
     xp = backend.xp
     found = xp.astype(array, getattr(xp, dtype), copy=False)
     if dtype == "float32":
-        _refuse_where(name, array, ~xp.isfinite(found), "must fit into float32", backend)
+        too_large = _not_finite(backend)
+        _refuse_where(
+            name,
+            array,
+            lambda x: too_large(xp.astype(x, xp.float32)),
+            "must fit into float32",
+            backend,
+        )
         return found
     return found if _needs_no_flush(found, backend) else flush(found, SMALLEST_NORMAL, xp=xp)
 
@@ -103,7 +113,7 @@ def _widened(name: str, array: Array, source: Backend, dtype: str) -> Array:
         raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}")
     if not xp.isdtype(array.dtype, "real floating"):
         floats = xp.astype(array, getattr(xp, dtype))
-        if bool(xp.any(xp.abs(floats) >= 2.0 ** DIGITS[dtype])):
+        if not _all(lambda x: xp.abs(x) < 2.0 ** DIGITS[dtype], floats, source):
             raise ValueError(_too_large(name, dtype))
         return floats
     usual = array.dtype in (xp.float64, xp.float32)
@@ -148,15 +158,19 @@ def _from_list(name: str, value: Any) -> HostArray:
 
 
 def _real(name: str, array: HostArray) -> HostArray:
-    if array.dtype.kind == "O" and all(isinstance(n, Real) for n in array.flat):
-        _refuse_large_integers(name, array)
-        hint = f"; give {name}.astype('float64')"
-    else:
-        odd = next((repr(n) for n in array.ravel().tolist() if not isinstance(n, Real)), "")
-        hint = f", such as {odd[:40]}" if odd and array.dtype.kind in "OUS" else ""
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        hint = _hint_for_real(name, array)
         raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}{hint}")
     return array
+
+
+def _hint_for_real(name: str, array: HostArray) -> str:
+    """What may be done about an array of another type; raises for integers that are too large."""
+    if array.dtype.kind == "O" and all(isinstance(n, Real) for n in array.flat):
+        _refuse_large_integers(name, array)
+        return f"; give {name}.astype('float64')"
+    odd = next((repr(n) for n in array.ravel().tolist() if not isinstance(n, Real)), "")
+    return f", such as {odd[:40]}" if odd and array.dtype.kind in "OUS" else ""
 
 
 def _refuse_large_integers(name: str, objects: HostArray) -> None:
@@ -185,34 +199,55 @@ def depth(value: Any) -> int:
     return getattr(value, "ndim", 0)
 
 
-def _refuse_where(name: str, array: Array, bad: Array, rule: str, backend: Backend) -> None:
-    """Raise ValueError that names the first place where `bad` is true, if there is one."""
+def _parts(array: Array, backend: Backend) -> Iterator[tuple[int, Array]]:
+    """(first row, rows): a few at a time, so that what is asked of them needs little memory."""
+    rows = array.shape[0]
+    step = max(1, max(PART, backend.block_elements) // max(1, math.prod(array.shape[1:])))
+    for start in range(0, rows, step):
+        yield start, array[start : min(start + step, rows), ...]
+
+
+def _all(condition: Callable[[Array], Array], array: Array, backend: Backend) -> bool:
+    return all(bool(backend.xp.all(condition(part))) for _, part in _parts(array, backend))
+
+
+def _not_finite(backend: Backend) -> Callable[[Array], Array]:
+    return lambda x: ~backend.xp.isfinite(x)
+
+
+def _refuse_where(
+    name: str, array: Array, is_bad: Callable[[Array], Array], rule: str, backend: Backend
+) -> None:
+    """Raise ValueError that names the first place where `is_bad` is true, if there is one."""
     xp = backend.xp
-    if not bool(xp.any(bad)):
-        return
-    flat = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int64)))
-    place = host.unravel_index(flat, array.shape)
-    index = ", ".join(str(int(i)) for i in place)
-    value = float(xp.reshape(array, (-1,))[flat])
-    raise ValueError(f"{name}[{index}] is {value!r}; {name} {rule}")
+    for start, part in _parts(array, backend):
+        bad = is_bad(part)
+        if bool(xp.any(bad)):
+            flat = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int64)))
+            row, *rest = (int(i) for i in host.unravel_index(flat, part.shape))
+            index = ", ".join(map(str, [start + row, *rest]))
+            value = float(xp.reshape(part, (-1,))[flat])
+            raise ValueError(f"{name}[{index}] is {value!r}; {name} {rule}")
 
 
 def ordinary(array: Array, backend: Backend) -> bool:
     """Whether every number is 0 or at least 2^-60 in magnitude."""
-    xp = backend.xp
-    return bool(xp.all((array == 0) | (xp.abs(array) >= SMALLEST_ORDINARY_INPUT)))
+    return _none_is_below(SMALLEST_ORDINARY_INPUT, array, backend)
+
+
+def _none_is_below(smallest: float, array: Array, backend: Backend) -> bool:
+    return _all(lambda x: (x == 0) | (backend.xp.abs(x) >= smallest), array, backend)
 
 
 def _needs_no_flush(array: Array, backend: Backend) -> bool:
     """Whether a large array, which is better not copied, certainly holds no subnormals.
 
-    Some threads, and XLA, take subnormals for 0, and `ordinary` is then not to be believed:
+    Some threads, and XLA, take subnormals for 0, and the answer is then not to be believed:
     so the test shows some first, as many as a library with threads gives to all of them.
     """
-    some = 2**18
-    if math.prod(array.shape) <= some or not ordinary(array, backend):
+    if math.prod(array.shape) <= PART or not _none_is_below(SMALLEST_NORMAL, array, backend):
         return False
-    return bool(backend.xp.all(backend.from_host(host.full(some, 2.0**-1030)) != 0))
+    return bool(backend.xp.all(backend.from_host(host.full(PART, 2.0**-1030)) != 0))
 
 
 def same_place(values: dict[str, Any]) -> list[Backend]:

@@ -87,7 +87,11 @@ class Backend:
         """The same, operation by operation."""
         patience = 200 if self.compiled else self.patience
         return replace(
-            self, compile=_unchanged, loop=_python_loop, compiled=False, patience=patience
+            self,
+            compile=_unchanged,
+            loop=_python_loop,
+            compiled=False,
+            patience=patience,
         )
 
 

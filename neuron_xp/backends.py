@@ -7,12 +7,13 @@ given as its namespace or by its arrays. Optional libraries are imported when as
 
 import copyreg
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import array_api_compat
@@ -46,6 +47,7 @@ def _open_numpy(device: Any) -> Backend:
         device="cpu",
         to_host=host.asarray,
         context=partial(host.errstate, all="ignore"),
+        block_elements=2**18,
         kernels=_numpy_kernels if importlib.util.find_spec("numba") else None,
         threaded=True,
     )
@@ -66,6 +68,8 @@ def _open_cupy(device: Any) -> Backend:
     if isinstance(device, str):
         device = int(device.removeprefix("cuda").removeprefix(":") or 0)
     number = cupy.cuda.Device(device).id  # None: the current one
+    # not by themselves before their bits were seen to be right on a GPU
+    wanted = os.environ.get("NEURON_XP_CUDA_KERNELS") == "1"
     return Backend(
         name="cupy",
         version=cupy.__version__,
@@ -74,7 +78,19 @@ def _open_cupy(device: Any) -> Backend:
         to_host=cupy.asnumpy,
         context=lambda: cupy.cuda.Device(number),
         block_elements=2**26,
+        kernels=_cupy_kernels(xp, cupy.cuda.Device(number)) if wanted else None,
     )
+
+
+def _cupy_kernels(xp: Namespace, device: Any) -> Callable[..., Any]:
+    from neuron_xp.kernels.cuda import kernels
+
+    made = cache(partial(kernels, xp, device))  # when they are first asked for
+
+    def for_rule(rule: str, *, ordinary: bool, threads: int) -> Any:
+        return SimpleNamespace(run=made().run(rule, ordinary), loss=made().loss(rule))
+
+    return for_rule
 
 
 def _open_torch(device: Any) -> Backend:

@@ -6,12 +6,12 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -25,7 +25,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 import neuron_xp
-from neuron_xp import backends, checks, matrix
+from neuron_xp import backends, bench, bench_command, checks, matrix
 from neuron_xp.cases import CASES, published
 from neuron_xp.datasets import ARTICLE_QUESTION
 from neuron_xp.file_commands import COMMANDS, Outcome
@@ -33,6 +33,8 @@ from neuron_xp.loop import Progress
 from neuron_xp.neuron.reproducible import CONTRACT_VERSION
 from neuron_xp.settings import ARITHMETICS
 from neuron_xp.status import statuses
+
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -151,21 +153,22 @@ def list_backends() -> None:
     )
 
 
+JSON = click.option(
+    "--json", "file", type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write every result to this file.",
+)  # fmt: skip
+
+
 @commands.command("matrix")
-@click.option("--json", "file", type=click.Path(dir_okay=False, writable=True, path_type=Path),
-              help="Write every result to this file.")  # fmt: skip
+@JSON
 def run_matrix(file: Path | None) -> int:
     """Train on every usable backend and compare the bits.
 
     Status 0: all reproducible fingerprints are the published ones; 1: some differ.
     """
-    if file is not None and not file.absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no folder {str(file.parent)!r}", param_hint="--json")
+    _refuse_missing_folder(file)
     usable = matrix.usable_backends()
-    console = Console(stderr=True)
-    with ProgressBar(console=console, transient=True, disable=not console.is_terminal) as progress:
-        steps = len(usable) * len(ARITHMETICS) * len(CASES)
-        results = list(progress.track(matrix.run_matrix(usable), steps, description="training"))
+    results = _watched(matrix.run_matrix(usable), len(usable) * len(ARITHMETICS) * len(CASES))
     _table(
         ("backend", "version", "device", "engine", "arithmetic", "same bits", "ulp", "seconds"),
         [_summary(list(group)) for _, group in groupby(results, key=_place)],
@@ -180,8 +183,44 @@ def run_matrix(file: Path | None) -> int:
     print("same bits: cases with the published fingerprint; those that take long are left out")
     print("ulp: the largest distance of a weight from numpy's reproducible one")
     if file is not None:
-        file.write_text(json.dumps(_record(results), indent=1) + "\n", encoding="utf-8")
+        _write_json(file, _record(results))
     return 1 if wrong else 0
+
+
+@commands.command("bench")
+@bench_command.options
+@JSON
+def run_bench(file: Path | None, **given: Any) -> int:
+    """Measure an iteration on every usable backend, beside plain NumPy's.
+
+    Status 0: all reproducible rows end on the same bits; 1: some differ.
+    """
+    _refuse_missing_folder(file)
+    task, entrants = bench_command.planned(**given)
+    rows = _watched(bench.run(task, entrants), 1 + len(entrants))
+    _table(bench_command.HEADER, [bench_command.cells(row) for row in rows])
+    print(*bench_command.LEGEND, sep="\n")
+    if wrong := bench.different(rows):
+        print(bench_command.DIFFERENT)
+    if file is not None:
+        _write_json(file, {**_record(rows), "task": asdict(task)})
+    return 1 if wrong else 0
+
+
+def _refuse_missing_folder(file: Path | None) -> None:
+    if file is not None and not file.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {str(file.parent)!r}", param_hint="--json")
+
+
+def _watched(results: Iterable[T], count: int) -> list[T]:
+    """All of them, with a bar if there is a terminal to see it."""
+    console = Console(stderr=True)
+    with ProgressBar(console=console, transient=True, disable=not console.is_terminal) as progress:
+        return list(progress.track(results, count, description="training"))
+
+
+def _write_json(file: Path, record: dict[str, Any]) -> None:
+    file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def _place(result: matrix.Result) -> tuple[str, str, str, str]:
@@ -198,7 +237,7 @@ def _summary(results: list[matrix.Result]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _record(results: list[matrix.Result]) -> dict[str, Any]:
+def _record(results: Sequence[matrix.Result | bench.Row]) -> dict[str, Any]:
     return {
         "neuron_xp": neuron_xp.__version__,
         "contract_version": CONTRACT_VERSION,

@@ -55,7 +55,7 @@ def engine(
         assert backend.kernels is not None
         kernels = backend.kernels(rule, ordinary=ordinary, threads=threads)
         return Engine(method, kernels.run, kernels.loss)
-    if backend.threaded and threads > 1:
+    if arithmetic == "reproducible" and backend.threaded and threads > 1:
         return _threaded(method, backend, threads)
     run = backend.loop(partial(steps.step, method=method))
     return Engine(method, run, backend.compile(partial(steps.loss, method=method)))
@@ -64,12 +64,17 @@ def engine(
 def _threaded(method: Method, backend: Backend, threads: int) -> Engine:
     """Blocks of array operations, shared among threads that live as long as the call."""
 
-    def fold(merge: Any, function: Any, parts: Any, *, pool: ThreadPoolExecutor) -> Any:
+    def fold(
+        merge: Any, function: Any, examples: Examples, block_rows: int, *, pool: ThreadPoolExecutor
+    ) -> Any:
+        if examples.inputs.shape[0] <= block_rows:
+            return function(examples)
+
         def work(part: Examples, sums: list[Any]) -> None:
             with backend.context():  # threads do not inherit it
                 sums[:] = [reduce(merge, [*sums, function(part)])]
 
-        tasks = list(parts)
+        tasks = list(steps.blocks(examples, block_rows))
         partial_sums: list[list[Any]] = [[] for _ in range(min(threads, len(tasks)))]
         share(work, tasks, partial_sums, pool)
         return reduce(merge, (sums[0] for sums in partial_sums if sums))

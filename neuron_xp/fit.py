@@ -14,6 +14,7 @@ from neuron_xp.engine import engine
 from neuron_xp.fingerprint import data_fingerprint, rows_digest
 from neuron_xp.loop import History, Progress, iterate
 from neuron_xp.network import NeuralNetwork, block_rows
+from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.step import Examples, Method, blocks
 from neuron_xp.preparation import safe_learning_rate, standardization
@@ -42,7 +43,7 @@ def fit(
         settings.arithmetic,
         settings.rule,
         ordinary=settings.standardize or arrays.ordinary(examples.inputs, place),
-        block=block_rows(parameters.weights, place),
+        block=_block(examples, parameters, settings, place, threads),
         threads=threads,
     )
     if settings.standardize:
@@ -73,6 +74,23 @@ def fit(
     )
     watch(history[-1][0], parameters, history, is_last=True)
     return network(parameters, history)
+
+
+def _block(
+    examples: Examples, parameters: Parameters, settings: Settings, place: Backend, threads: int
+) -> int:
+    """How many examples to take at a time.
+
+    Where threads share the blocks there is one for each of them at least; a library's own
+    matmul, which has its own threads, wants larger ones.
+    """
+    rows = block_rows(parameters.weights, place)
+    if not place.threaded:
+        return rows
+    if settings.arithmetic == "native":
+        return 4 * rows
+    share: int = -(-examples.inputs.shape[0] // (threads * LEAF)) * LEAF
+    return min(rows, share)
 
 
 def _advance(

@@ -189,3 +189,36 @@ def test_threads_are_a_number(threads, error, message):
 def test_numba_is_imported_when_it_is_first_needed():
     code = "import sys, neuron_xp.cli; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# a, b, c: each half an ulp of the one before, so that a ties with b, and b with c; d tips both
+TIES = {0: 2.0**-863, 1: 2.0**-916, 3: 2.0**-969, 7: 1.5 * 2.0**-1022}
+
+
+@pytest.mark.parametrize(
+    ("ordinary", "expected"), [(False, 2.0**-864), (True, 2.0**-864 + 2.0**-916)]
+)
+def test_tiny_products_count_as_zero_unless_inputs_are_ordinary(ordinary, expected):
+    """That `ordinary` inputs with such products give something else shows the difference."""
+    numbers = np.zeros(3 * 64)
+    numbers[list(TIES)] = list(TIES.values())
+    sums, row = np.zeros(1), np.zeros(32)
+    halves = np.full(64, 0.5)
+    numba_arithmetic.sum_over_examples(numbers, 0, 1, halves, ordinary, row, sums, 0, 1)
+    assert sums[0] == expected
+    z, segments = np.zeros(64), numba_arithmetic.Segments(np.zeros((1, 64)), np.zeros((32, 64)))
+    numba_arithmetic.weighted_sum(numbers, 0, 0, halves, 0, 32, ordinary, segments, z)
+    assert set(z) == {expected}
+
+
+@pytest.mark.parametrize("rule", list(RULES))
+def test_tiny_deltas_count_as_zero(rule):
+    """An output of 1e-304 that is right leaves a delta of about that: no weight may see it."""
+    examples = Examples(np.asarray([[-1.0, 2.0**600]]), np.zeros((1, 1)))
+    parameters = Parameters((np.asarray([[1000.0], [0.0]]),))
+    kernels = cpu.Kernels(rule, ordinary=True, threads=1)
+    ((weights,), _) = kernels.run(1, parameters, examples, 1.0, None)
+    assert weights.tolist() == [[1000.0], [0.0]]
+    weighted = examples._replace(sample_weight=np.asarray([[2.0**-901]]), targets=np.ones((1, 1)))
+    ((weights,), _) = kernels.run(1, parameters, weighted, 1.0, None)
+    assert weights.tolist() == [[1000.0], [0.0]]

@@ -93,9 +93,10 @@ class Kernels:
     def _tasks(self, network: Network, rows: int) -> list[tuple[int, int]]:
         """(start, stop) of rows: whole leaves, one for each thread if there is enough to do."""
         work = rows * (network.weights + 8 * network.neurons)  # a sigmoid costs about as 8
-        count = min(-(-rows // LEAF), max(1, -(-work // self.task)))
-        if count > 1:
-            count = -(-count // self.threads) * self.threads
+        if self.threads == 1 or work < 4 * self.task:  # waking a thread would take as long
+            return [(0, rows)]
+        count = -(-work // (self.task * self.threads)) * self.threads
+        count = min(count, -(-rows // LEAF))
         size = -(-rows // (count * LEAF)) * LEAF
         return [(start, min(start + size, rows)) for start in range(0, rows, size)]
 

@@ -17,6 +17,7 @@ from neuron_xp.kernels.numba_vectors import (
     column_sums,
     ordinary_column_sums,
     ordinary_row_sums,
+    power_of_two,
     row_sums,
 )
 from neuron_xp.neuron import exact_sum, logarithm, reproducible
@@ -26,18 +27,18 @@ from neuron_xp.neuron.reproducible import (
     LANES,
     LN2_HIGH,
     LN2_LOW,
-    MIN_POWER,
     SEGMENT,
     SMALLEST_EXPONENT,
+    SMALLEST_PRODUCT,
     STEPS_PER_LN2,
 )
 
 # Read by the compiler as constants: it then knows that nothing overwrites them.
 _EXP, _LOG = reproducible.exp_tables(xp=xp), logarithm.log_tables(xp=xp)
-_EXP_HIGH, _EXP_LOW, _POWER = _EXP.high, _EXP.low, _EXP.power
+_EXP_HIGH, _EXP_LOW = _EXP.high, _EXP.low
 _LOG_HIGH, _LOG_LOW = _LOG.high, _LOG.low
 _GRID = exact_sum.grid(xp=xp)
-_LIMIT, _UNIT, _PER_UNIT = _GRID.limit, _GRID.unit, _GRID.per_unit
+_LIMIT, _UNITS = _GRID.limit, np.ascontiguousarray(_GRID.units.T)
 
 _ROUND = 1.5 * 2.0**52
 """x + _ROUND - _ROUND is x rounded half to even, for |x| <= 2^51."""
@@ -67,7 +68,7 @@ def exp(x):
     growth = (r * r) * series + r
     n = np.int64(k)
     high = _EXP_HIGH[n & 255]
-    return (high + (_EXP_LOW[n & 255] + high * growth)) * _POWER[(n >> 8) - MIN_POWER]
+    return (high + (_EXP_LOW[n & 255] + high * growth)) * power_of_two(n >> 8)
 
 
 @inlined
@@ -154,6 +155,13 @@ def _add_segments(terms, count, lanes):
 
 
 @compiled
+def single_products(x, weight, z):
+    """z[r] = x[r] * weight: the weighted sum of one input."""
+    for r in range(LEAF):
+        z[r] = flush(x[r] * weight, SMALLEST_PRODUCT)
+
+
+@compiled
 def sum_over_examples(rows, first, inputs, delta, ordinary, row, sums, place, step):
     """sums[place + i * step] = the sum over r of rows[first + r * inputs + i] * delta[r]."""
     for start in range(0, inputs, WIDTH):
@@ -209,8 +217,8 @@ def look_up(accumulator, grid):
 def _look_up(grid, i, level):
     grid.limit[i] = _LIMIT[level] if level < BROKEN else np.inf
     for digit in range(3):
-        grid.unit[digit, i] = _UNIT[level, digit]
-        grid.per_unit[digit, i] = _PER_UNIT[level, digit]
+        grid.unit[digit, i] = _UNITS[level, digit]
+        grid.per_unit[digit, i] = _UNITS[level, 3 + digit]
 
 
 @compiled
@@ -266,5 +274,5 @@ def total(accumulator, i):
     middle, low = middle + carry, low - (carry << BITS)
     carry = (middle + HALF_DIGIT) >> BITS
     high, middle = high + carry, middle - (carry << BITS)
-    unit = _UNIT[level]
+    unit = _UNITS[level]
     return high * unit[0] + (middle * unit[1] + low * unit[2])

@@ -13,9 +13,9 @@ from numba.core.compiler import Compiler
 
 from neuron_xp.neuron import reproducible
 
-_FOLDERS = Path(__file__).parent, Path(reproducible.__file__).parent
+_PATTERNS = (Path(__file__).parent, "numba_*.py"), (Path(reproducible.__file__).parent, "*.py")
 _SOURCES = sha256(
-    b"".join(f.read_bytes() for d in _FOLDERS for f in sorted(d.glob("*.py")))
+    b"".join(f.read_bytes() for folder, names in _PATTERNS for f in sorted(folder.glob(names)))
 ).digest()
 
 

@@ -17,6 +17,7 @@ from neuron_xp.kernels.numba_arithmetic import (
     merge,
     padded,
     sigmoid,
+    single_products,
     sum_over_examples,
     total,
     units,
@@ -120,10 +121,13 @@ def _back_propagate(network, leaf):
         _by_rows(leaf.deltas[after : after + neurons], leaf.delta_rows[first:])
         for i in range(inputs):
             errors = leaf.deltas[neuron + i]
-            weighted_sum(
-                leaf.delta_rows, first, neurons, leaf.backward, weight + i * size, size,
-                _NOT_ORDINARY, leaf.segments, errors,
-            )  # fmt: skip
+            if neurons == 1:
+                single_products(leaf.deltas[after], leaf.backward[weight + i * size], errors)
+            else:
+                weighted_sum(
+                    leaf.delta_rows, first, neurons, leaf.backward, weight + i * size, size,
+                    _NOT_ORDINARY, leaf.segments, errors,
+                )  # fmt: skip
             _adjust_errors(errors, leaf.outputs[neuron + i])
         after = neuron
 

@@ -148,3 +148,14 @@ def _column_sums(ordinary: bool) -> Any:
 
 row_sums, ordinary_row_sums = _row_sums(False), _row_sums(True)
 column_sums, ordinary_column_sums = _column_sums(False), _column_sums(True)
+
+
+@intrinsic
+def power_of_two(typing, exponent):  # type: ignore[no-untyped-def]
+    """2^exponent for an integer from -1022 to 1023: its bits."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        biased = builder.add(arguments[0], _INT(1023))
+        return builder.bitcast(builder.shl(biased, _INT(52)), _DOUBLE)
+
+    return types.float64(types.int64), code

@@ -13,6 +13,8 @@ def sigmoid(x: Array, *, arithmetic: Arithmetic) -> Array:
     more accurate ones, end the article's training on other bits.
     """
     xp = arithmetic.xp
+    if arithmetic.exp_takes_any:  # e^-x may be infinite, and 1 / (1 + e^-x) is 0 then
+        return 1.0 / (1.0 + arithmetic.exp(-x))
     e = arithmetic.exp(-xp.abs(x))
     d = 1.0 / (1.0 + e)
     return xp.where(x >= 0, d, xp.where(x < 0, arithmetic.multiply(e, d), x))

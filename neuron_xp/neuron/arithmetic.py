@@ -16,8 +16,8 @@ from neuron_xp.neuron.types import Array, Namespace
 class Arithmetic:
     """The functions in which the two arithmetics differ, on arrays of the namespace `xp`.
 
-    exp(x)
-        e^x, for x <= 0.
+    exp(x), exp_takes_any
+        e^x, for x <= 0; or for any x.
     log1p(e)
         log(1 + e), for 0 <= e <= 1.
     multiply(a, b)
@@ -52,6 +52,7 @@ class Arithmetic:
     column_sums: Callable[[Array], Any]
     merge: Callable[[Any, Any], Any]
     total: Callable[[Any], Array]
+    exp_takes_any: bool = False
 
 
 def reproducible_arithmetic(
@@ -124,4 +125,5 @@ def native_arithmetic(xp: Namespace) -> Arithmetic:
         column_sums=lambda x: xp.sum(x, axis=0),
         merge=lambda a, b: a + b,
         total=lambda sum_: sum_,
+        exp_takes_any=True,
     )

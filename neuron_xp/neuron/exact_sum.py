@@ -51,30 +51,31 @@ class Grid:
     """Tables of float64.
 
     limit : (60,), the largest magnitude of each level: 2^(32 t + 31)
-    unit : (61, 3), of each level's bins t, t - 1, t - 2: 2^(32 b); 0 for what is broken
-    per_unit : (61, 3), 1 / unit
+    units : (6, 61), of each level's bins t, t - 1, t - 2: 2^(32 b), then 2^(-32 b); 0 for
+        what is broken
     """
 
     limit: Array
-    unit: Array
-    per_unit: Array
+    units: Array
 
 
 def grid(*, xp: Namespace, device: object = None) -> Grid:
     """The grid's tables."""
     array = partial(xp.asarray, dtype=xp.float64, device=device)
-    levels, broken = range(BOTTOM, TOP + 1), [[0.0, 0.0, 0.0]]
+    levels = range(BOTTOM, TOP + 1)
+    signs = [(sign, digit) for sign in (1, -1) for digit in range(3)]
     return Grid(
         limit=array([2.0 ** (BITS * t + BITS - 1) for t in levels]),
-        unit=array([[2.0 ** (BITS * (t - i)) for i in range(3)] for t in levels] + broken),
-        per_unit=array([[2.0 ** (-BITS * (t - i)) for i in range(3)] for t in levels] + broken),
+        units=array(
+            [[2.0 ** (sign * BITS * (t - digit)) for t in levels] + [0.0] for sign, digit in signs]
+        ),
     )
 
 
-def _columns(table: Array, level: Array, *, xp: Namespace) -> list[Array]:
-    """The three numbers that the table holds for each level, each in the shape of `level`."""
-    rows = xp.take(table, xp.reshape(level, (-1,)), axis=0)
-    return [xp.reshape(rows[:, i], level.shape) for i in range(3)]
+def _units(grid: Grid, level: Array, *, xp: Namespace) -> Array:
+    """The six numbers of each level: (6, ...)."""
+    units = xp.take(grid.units, xp.reshape(level, (-1,)), axis=1)
+    return xp.reshape(units, (6, *level.shape))
 
 
 def leaves(x: Array, *, xp: Namespace) -> list[Array]:
@@ -110,13 +111,12 @@ def accumulate(sums: Array, *, xp: Namespace, grid: Grid) -> Accumulator:
     level = xp.reshape(xp.searchsorted(grid.limit, xp.reshape(largest, (-1,))), largest.shape)
     # a comparison with NaN is false
     level = xp.where(largest <= LARGEST, xp.astype(level, xp.int64), BROKEN)
-    unit = _columns(grid.unit, level, xp=xp)
-    per_unit = _columns(grid.per_unit, level, xp=xp)
-    high = xp.round(sums * per_unit[0])
-    rest = sums - high * unit[0]
-    middle = xp.round(rest * per_unit[1])
-    rest = rest - middle * unit[1]
-    low = xp.round(rest * per_unit[2])
+    units = _units(grid, level, xp=xp)
+    high = xp.round(sums * units[3, ...])
+    rest = sums - high * units[0, ...]
+    middle = xp.round(rest * units[4, ...])
+    rest = rest - middle * units[1, ...]
+    low = xp.round(rest * units[5, ...])
     digits = (xp.sum(xp.astype(d, xp.int64), axis=0) for d in (high, middle, low))
     return Accumulator(level, *digits)
 
@@ -144,7 +144,7 @@ def total(sum_: Accumulator, *, xp: Namespace, grid: Grid) -> Array:
     middle, low = middle + carry, low - (carry << BITS)
     carry = (middle + HALF_DIGIT) >> BITS
     high, middle = high + carry, middle - (carry << BITS)
+    units = _units(grid, level, xp=xp)
     digits = (xp.astype(digit, xp.float64) for digit in (high, middle, low))
-    units = _columns(grid.unit, level, xp=xp)
-    first, second, third = (digit * unit for digit, unit in zip(digits, units, strict=True))
+    first, second, third = (digit * units[i, ...] for i, digit in enumerate(digits))
     return xp.where(level == BROKEN, xp.nan, first + (second + third))

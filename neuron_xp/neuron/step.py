@@ -11,25 +11,6 @@ from neuron_xp.neuron.learning_rules import LearningRule
 from neuron_xp.neuron.types import Array
 
 
-def fold(merge: Callable[[Any, Any], Any], function: Callable[[Any], Any], parts: Any) -> Any:
-    """What `function` makes of each part, merged."""
-    return reduce(merge, map(function, parts))
-
-
-@dataclass(frozen=True, eq=False)
-class Method:
-    """How a step is computed.
-
-    block_rows : examples at a time, a multiple of 64
-    fold : how the blocks are worked off; merging is exact, so any order will do
-    """
-
-    arithmetic: Arithmetic
-    rule: LearningRule
-    block_rows: int
-    fold: Callable[..., Any] = fold
-
-
 class Scaling(NamedTuple):
     """Standardization, (features,) each: (inputs - mean) * inverse_scale."""
 
@@ -68,6 +49,30 @@ def _rows(x: Array, start: int, stop: int) -> Array:
     return x[start:stop, :]
 
 
+def fold(
+    merge: Callable[[Any, Any], Any],
+    function: Callable[[Examples], Any],
+    examples: Examples,
+    block_rows: int,
+) -> Any:
+    """What `function` makes of each block of examples, merged."""
+    return reduce(merge, map(function, blocks(examples, block_rows)))
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """How a step is computed.
+
+    block_rows : examples at a time, a multiple of 64
+    fold : how the blocks are worked off; merging is exact, so any order will do
+    """
+
+    arithmetic: Arithmetic
+    rule: LearningRule
+    block_rows: int
+    fold: Callable[..., Any] = fold
+
+
 def sum_over_blocks(
     function: Callable[[Examples], tuple[Any, ...]], examples: Examples, *, method: Method
 ) -> tuple[Array, ...]:
@@ -77,7 +82,7 @@ def sum_over_blocks(
     def merge(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(arithmetic.merge(x, y) for x, y in zip(a, b, strict=True))
 
-    sums = method.fold(merge, function, blocks(examples, method.block_rows))
+    sums = method.fold(merge, function, examples, method.block_rows)
     return tuple(arithmetic.total(sum_) for sum_ in sums)
 
 

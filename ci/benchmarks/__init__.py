@@ -1,0 +1,1 @@
+"""How long an iteration takes: neuron_xp beside the same program in plain libraries."""

@@ -1,0 +1,50 @@
+"""What `ci/benchmark` may be told. The standard library alone: it is read before .venv is there."""
+
+import argparse
+from pathlib import Path
+
+ROUNDS = 5
+QUICK_ROUNDS = 2
+
+
+def parsed(words: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="ci/benchmark",
+        description="Seconds per iteration of neuron_xp and of the same program in plain "
+        "NumPy, PyTorch and JAX, on several shapes of data.",
+    )
+    parser.add_argument("--quick", action="store_true", help="small shapes, to see that it works")
+    parser.add_argument("--json", type=_path, metavar="FILE", help="write everything here")
+    parser.add_argument("--plot", type=_path, metavar="FILE", help="draw it: .png, .svg or .pdf")
+    parser.add_argument("--rounds", type=_rounds, metavar="N",
+                        help=f"default: {ROUNDS}; {QUICK_ROUNDS} with --quick")  # fmt: skip
+    parser.add_argument("extras", nargs="*", help="further extras to install")
+    arguments = parser.parse_args(words)
+    if arguments.rounds is None:
+        arguments.rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
+    return arguments
+
+
+def as_words(arguments: argparse.Namespace) -> list[str]:
+    """The same options again, for another process in another folder."""
+    given = {name: value for name, value in vars(arguments).items() if name != "extras"}
+    flags = [f"--{name}" for name, value in given.items() if value is True]
+    values = [
+        f"--{name}={value}"
+        for name, value in given.items()
+        if value is not None and not isinstance(value, bool)
+    ]
+    return flags + values
+
+
+def _path(word: str) -> Path:
+    path = Path(word).absolute()
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
+    return path
+
+
+def _rounds(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1; got {word!r}")
+    return int(word)
