@@ -78,8 +78,9 @@ SETTINGS = [
     click.option("--batch-size", type=int, help="Rows an iteration.  [default: all]"),
     click.option("--shuffle", type=click.Choice(["rows", "leaves"]), help="Order of batches."),
     click.option("--tolerance", type=float, default=0.0, help="Stop when the loss settles."),
+    click.option("--threads", type=int, help="Of NumPy's work.  [default: one a processor]"),
     click.option("--arithmetic", type=click.Choice(["reproducible", "native"]),
-                 default="reproducible", show_default=True, help="The same bits, or faster."),
+                 default="reproducible", show_default=True, help="Or the library's own."),
 ]  # fmt: skip
 SAVING = [
     click.option("--checkpoint", type=OUT, help="Save here as it goes."),

@@ -106,10 +106,10 @@ def native_arithmetic(xp: Namespace) -> Arithmetic:
     """The library's own exp, log1p, matmul and sum: other last bits in every library."""
 
     def weighted_sum(inputs: Array, weights: Array, *, of_data: bool = False) -> Array:
-        return xp.matmul(inputs, weights)
+        return inputs @ weights
 
     def sum_over_examples(inputs: Array, delta: Array, *, of_data: bool = False) -> Array:
-        return xp.matmul(xp.matrix_transpose(inputs), delta)
+        return inputs.T @ delta
 
     return Arithmetic(
         name="native",

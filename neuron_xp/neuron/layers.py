@@ -49,8 +49,7 @@ def back_propagate(
     """
     deltas = [delta]
     for layer in range(len(parameters.weights) - 1, 0, -1):
-        weights = arithmetic.xp.matrix_transpose(parameters.weights[layer])
-        error = arithmetic.weighted_sum(deltas[0], weights)
+        error = arithmetic.weighted_sum(deltas[0], parameters.weights[layer].T)
         gradient = sigmoid_gradient(values[layer], arithmetic=arithmetic)
         deltas.insert(0, arithmetic.flush(arithmetic.multiply(error, gradient)))
     return deltas
