@@ -193,6 +193,7 @@ def traced(*arguments, **options):
     os.write(trace, b"(")
     write(*arguments, **options)
     os.write(trace, b")")
+neuron_xp.train(iterations=1)  # what is to be imported and compiled is
 checkpoints.write_durably, os.replace = traced, slow_replace
 os.write(trace, b"*")
 neuron_xp.train(iterations=4000, checkpoint=path, checkpoint_every=10, resume=True)

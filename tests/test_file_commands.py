@@ -187,7 +187,7 @@ LONG = ["train", CANCER, "--target", "diagnosis", "--standardize", "--iterations
 
 def start(folder, *more):
     line = [sys.executable, "-m", "neuron_xp", *map(str, LONG), "-o", str(folder / "model"),
-            "--checkpoint", str(folder / "run"), "--checkpoint-every", "50", *more]  # fmt: skip
+            "--checkpoint", str(folder / "run"), "--checkpoint-every", "5", *more]  # fmt: skip
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -198,9 +198,14 @@ def uninterrupted(tmp_path_factory):
     return (folder / "model").read_bytes()
 
 
-def wait_for(path):
+def written(path):
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def wait_for(path, since=0):
+    """Until it is written, or written again."""
     deadline = time.monotonic() + 60
-    while not path.exists():
+    while written(path) <= since:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -225,9 +230,10 @@ def test_signals_save_and_say_how_to_go_on(tmp_path, uninterrupted, number, stat
 def test_ten_kills_of_the_command(tmp_path, uninterrupted):
     chance = random.Random(2)
     for i in range(10):
+        before = written(tmp_path / "run")
         process = start(tmp_path, *(["--resume"] if i else []))
-        wait_for(tmp_path / "run")
-        time.sleep(0.3 + chance.random() * 0.4)
+        wait_for(tmp_path / "run", before)
+        time.sleep(chance.random() * 0.4)
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL
