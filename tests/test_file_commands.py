@@ -199,7 +199,10 @@ def uninterrupted(tmp_path_factory):
 
 
 def written(path):
-    return path.stat().st_mtime_ns if path.exists() else 0
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # not yet, or just being replaced
+        return 0
 
 
 def wait_for(path, since=0):
