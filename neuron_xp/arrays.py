@@ -6,6 +6,7 @@ A value is looked at where it is and as it is, before anything is moved or round
 import math
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -30,6 +31,7 @@ Rule = tuple[Callable[[Array], Array], str]
 """Where an array is bad, and the words for it."""
 
 IN_0_1: Rule = (lambda x: (x < 0) | (x > 1), "must lie in [0, 1]")
+NO_WEIGHT = "sample_weight is 0 for every example; give one that is above 0"
 NOT_NEGATIVE: Rule = (lambda x: x < 0, "must not be negative")
 
 
@@ -40,22 +42,35 @@ def examples(
 
     Targets of one dimension are a column; so are the weights.
     """
-    x = numbers("inputs", inputs, backend, dtype=dtype, dimensions=2)
-    rows = x.shape[0]
-    y = _column("targets", targets, rows, backend, dtype=dtype, rule=IN_0_1)
+    part = examples_part(inputs, targets, sample_weight, backend, dtype=dtype)
+    weight = part.sample_weight
+    if weight is not None and not bool(backend.xp.any(weight > 0)):
+        raise ValueError(NO_WEIGHT)
+    return part
+
+
+def examples_part(
+    inputs: Any, targets: Any, sample_weight: Any, backend: Backend, *, dtype: str, first: int = 0
+) -> Examples:
+    """Some examples of all; `first` is the number of their first row, for the messages."""
+    x = numbers("inputs", inputs, backend, dtype=dtype, dimensions=2, first=first)
+    column = partial(_column, rows=x.shape[0], backend=backend, dtype=dtype, first=first)
+    y = column("targets", targets, rule=IN_0_1)
     if sample_weight is None:
         return Examples(x, y)
-    weight = _column("sample_weight", sample_weight, rows, backend, dtype=dtype, rule=NOT_NEGATIVE)
+    weight = column("sample_weight", sample_weight, rule=NOT_NEGATIVE)
     if weight.shape[1] != 1:
         raise ValueError(f"sample_weight must have one column; got {tuple(weight.shape)}")
-    if not bool(backend.xp.any(weight > 0)):
-        raise ValueError("sample_weight is 0 for every example; give one that is above 0")
     return Examples(x, y, weight)
 
 
-def _column(name: str, value: Any, rows: int, backend: Backend, *, dtype: str, rule: Rule) -> Array:
+def _column(
+    name: str, value: Any, *, rows: int, backend: Backend, dtype: str, rule: Rule, first: int
+) -> Array:
     dimensions = 1 if depth(value) == 1 else 2
-    array = numbers(name, value, backend, dtype=dtype, dimensions=dimensions, rule=rule)
+    array = numbers(
+        name, value, backend, dtype=dtype, dimensions=dimensions, rule=rule, first=first
+    )
     if array.shape[0] != rows:
         raise ValueError(
             f"inputs hold {rows} examples but {name} hold {array.shape[0]}; give one for each"
@@ -71,10 +86,12 @@ def numbers(
     dtype: str,
     dimensions: int,
     rule: Rule | None = None,
+    first: int = 0,
 ) -> Array:
     """The value as an array of `dtype` on the backend, finite, and as the rule wants it.
 
-    Inside `backend.context()`. Magnitudes below 2^-1022 become 0.
+    Inside `backend.context()`. Magnitudes below 2^-1022 become 0. Messages count rows from
+    `first`.
     """
     array = plain(name, value)
     source = backend_of(array)
@@ -84,9 +101,11 @@ def numbers(
         if array.ndim != dimensions:
             raise ValueError(_wrong_dimensions(name, array.shape, dimensions))
         array = _widened(name, array, source, dtype)
-        _refuse_where(name, array, _not_finite(source), "must be finite numbers", source)
+        _refuse_where(
+            name, array, _not_finite(source), "must be finite numbers", source, first=first
+        )
         if rule is not None:
-            _refuse_where(name, array, *rule, source)
+            _refuse_where(name, array, *rule, source, first=first)
     if str(source) != str(backend):
         with source.context():
             on_host = source.to_host(array)
@@ -101,6 +120,7 @@ def numbers(
             lambda x: too_large(xp.astype(x, xp.float32)),
             "must fit into float32",
             backend,
+            first=first,
         )
         return found
     return found if _needs_no_flush(found, backend) else flush(found, SMALLEST_NORMAL, xp=xp)
@@ -216,7 +236,13 @@ def _not_finite(backend: Backend) -> Callable[[Array], Array]:
 
 
 def _refuse_where(
-    name: str, array: Array, is_bad: Callable[[Array], Array], rule: str, backend: Backend
+    name: str,
+    array: Array,
+    is_bad: Callable[[Array], Array],
+    rule: str,
+    backend: Backend,
+    *,
+    first: int,
 ) -> None:
     """Raise ValueError that names the first place where `is_bad` is true, if there is one."""
     xp = backend.xp
@@ -225,7 +251,7 @@ def _refuse_where(
         if bool(xp.any(bad)):
             flat = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int64)))
             row, *rest = (int(i) for i in host.unravel_index(flat, part.shape))
-            index = ", ".join(map(str, [start + row, *rest]))
+            index = ", ".join(map(str, [first + start + row, *rest]))
             value = float(xp.reshape(part, (-1,))[flat])
             raise ValueError(f"{name}[{index}] is {value!r}; {name} {rule}")
 

@@ -248,6 +248,11 @@ def open_library(name: str, device: Any) -> Backend:
     return backend
 
 
+def host_backend() -> Backend:
+    """NumPy's."""
+    return open_library("numpy", "cpu")
+
+
 def _open_afresh(name: str, device: Any) -> Backend:
     if importlib.util.find_spec(name) is None:
         raise MissingBackendError(

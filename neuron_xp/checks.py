@@ -2,11 +2,15 @@
 
 import math
 import operator
+import re
 from collections.abc import Iterable
 from reprlib import repr as short
 
 from neuron_xp.errors import did_you_mean
 from neuron_xp.neuron.reproducible import SMALLEST_NORMAL
+
+SMALLEST_MEMORY = 2**24
+"""Bytes: with less, files would be read in pieces too small to be worth it."""
 
 
 def _got(value: object) -> str:
@@ -62,3 +66,19 @@ def choice(name: str, value: object, options: Iterable[str]) -> str:
         if isinstance(value, str) and value == option:
             return option
     raise ValueError(f"unknown {name} {_got(value)}{did_you_mean(value, names)}")
+
+
+def memory_size(name: str, value: object) -> int:
+    """A number of bytes, or text such as '500MB' (10^6 bytes each) or '2GiB' (2^30)."""
+    problem = f"{name} must be a number of bytes or text such as '500MB' or '2GiB'; got "
+    if isinstance(value, str):
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", value.strip(), re.IGNORECASE)
+        if not found:
+            raise ValueError(problem + _got(value))
+        digits, unit, binary = found.groups()
+        base = 1024 if binary else 1000
+        value = int(float(digits) * base ** " KMGT".index(unit.upper() or " "))
+    try:
+        return whole_number(name, value, least=SMALLEST_MEMORY)
+    except TypeError:
+        raise TypeError(problem + _got(value)) from None

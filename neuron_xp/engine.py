@@ -1,19 +1,20 @@
 """Which code runs the iterations: array operations, compiled ones, threads, or kernels."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache, partial, reduce
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from neuron_xp.backend import Backend, Loop
 from neuron_xp.neuron import step as steps
+from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.learning_rules import RULES
-from neuron_xp.neuron.step import Examples, Method
+from neuron_xp.neuron.step import Examples, Method, merged
 from neuron_xp.neuron.types import Array
 from neuron_xp.probe import trusted_arithmetic
 from neuron_xp.random_start import random_start
@@ -64,9 +65,22 @@ def engine(
 def _threaded(method: Method, backend: Backend, threads: int) -> Engine:
     """Blocks of array operations, shared among threads that live as long as the call."""
 
-    def fold(
-        merge: Any, function: Any, examples: Examples, block_rows: int, *, pool: ThreadPoolExecutor
-    ) -> Any:
+    def run(count: int, parameters: Parameters, *data: Any) -> Any:
+        with _pooled(method, backend, threads) as threaded:
+            return backend.loop(partial(steps.step, method=threaded))(count, parameters, *data)
+
+    def loss(parameters: Parameters, examples: Examples) -> Array:
+        with _pooled(method, backend, threads) as threaded:
+            return steps.loss(parameters, examples, method=threaded)
+
+    return Engine(method, run, loss)
+
+
+@contextmanager
+def _pooled(method: Method, backend: Backend, threads: int) -> Iterator[Method]:
+    """The method, its blocks shared among threads."""
+
+    def fold(merge: Any, function: Any, examples: Examples, block_rows: int) -> Any:
         if examples.inputs.shape[0] <= block_rows:
             return function(examples)
 
@@ -79,20 +93,59 @@ def _threaded(method: Method, backend: Backend, threads: int) -> Engine:
         share(work, tasks, partial_sums, pool)
         return reduce(merge, (sums[0] for sums in partial_sums if sums))
 
-    @contextmanager
-    def pooled() -> Iterator[Method]:
-        with ThreadPoolExecutor(threads - 1) as pool:
-            yield replace(method, fold=partial(fold, pool=pool))
+    with ThreadPoolExecutor(threads - 1) as pool:
+        yield replace(method, fold=fold)
 
-    def run(count: int, parameters: Parameters, *data: Any) -> Any:
-        with pooled() as threaded:
-            return backend.loop(partial(steps.step, method=threaded))(count, parameters, *data)
 
-    def loss(parameters: Parameters, examples: Examples) -> Array:
-        with pooled() as threaded:
-            return steps.loss(parameters, examples, method=threaded)
+Summand: TypeAlias = Callable[..., tuple[Any, ...]]
+"""function(block, *values, method=) -> what the block adds to some sums, to be merged."""
 
-    return Engine(method, run, loss)
+
+@lru_cache(maxsize=64)
+def summing(
+    backend: Backend,
+    arithmetic: str,
+    rule: str,
+    function: Summand,
+    *,
+    ordinary: bool,
+    block: int,
+    threads: int,
+) -> Summand:
+    """sums(examples, *values): what the function makes of a part of the data, not yet totals.
+
+    The arrays, on the device, can be merged with those of other parts.
+    """
+    if engine_name(backend, arithmetic) == "kernels":
+        assert backend.kernels is not None
+        kernels = backend.kernels(rule, ordinary=ordinary, threads=threads)
+        known = {steps.block_sums: "sums", steps.block_losses: "losses"}
+        if found := getattr(kernels, known.get(function, ""), None):
+            return found  # type: ignore[no-any-return]
+    functions = trusted_arithmetic(backend, arithmetic, ordinary=ordinary)
+    method = Method(functions, RULES[rule], block)
+    summand = backend.compile(partial(function, method=method))
+
+    merge = partial(merged, arithmetic=functions)
+
+    def sums(examples: Examples, *values: Any) -> tuple[Any, ...]:
+        shared = backend.threaded and threads > 1
+        with _pooled(method, backend, threads) if shared else nullcontext(method) as m:
+            found: tuple[Any, ...] = m.fold(
+                merge, lambda part: summand(part, *values), examples, block
+            )
+        return found
+
+    return sums
+
+
+def block_rows(layers: Iterable[tuple[int, int]], backend: Backend) -> int:
+    """How many examples to take at a time: whole leaves, about `backend.block_elements`.
+
+    layers : (inputs, neurons) of each
+    """
+    widest = max(inputs * neurons for inputs, neurons in layers)
+    return max(1, backend.block_elements // (widest * LEAF)) * LEAF
 
 
 @lru_cache(maxsize=64)

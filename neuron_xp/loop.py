@@ -41,6 +41,7 @@ def iterate(
     history: History = (),
     watch: Callable[[int, Parameters, History, bool], object] = lambda *_: None,
     pause_every: int | None = None,
+    first_stretch: int = FIRST_STRETCH,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> tuple[Parameters, History]:
     """Advance from iteration `start` to the last, or to where the loss stops falling.
@@ -60,7 +61,7 @@ def iterate(
         return parameters, tuple(records)
     last = start, parameters, tuple(records)
     try:
-        for begin, count in _stretches(start, settings.iterations, pauses):
+        for begin, count in _stretches(start, settings.iterations, pauses, first_stretch):
             before, parameters = parameters, advance(parameters, begin, count)
             if not _finite(parameters, backend):
                 bad = _first_bad_iteration(advance, before, begin, count, backend)
@@ -87,12 +88,15 @@ def _has_settled(history: list[tuple[int, float]], tolerance: float) -> bool:
     return 0 <= before - now <= tolerance * before
 
 
-def _stretches(start: int, iterations: int, pauses: list[int]) -> Iterator[tuple[int, int]]:
+def _stretches(
+    start: int, iterations: int, pauses: list[int], size: int = FIRST_STRETCH
+) -> Iterator[tuple[int, int]]:
     """(start, count): about half a second of work each, and none across a pause.
+
+    The first is of `size` iterations.
 
     The clock decides how often the host looks in, never what is computed.
     """
-    size = FIRST_STRETCH
     while start < iterations:
         count = min(size, iterations - start, *(every - start % every for every in pauses))
         began = time.perf_counter()

@@ -10,11 +10,11 @@ from neuron_xp import arrays, model_files
 from neuron_xp.backend import Backend
 from neuron_xp.backends import open_backend
 from neuron_xp.durable_files import write_durably
+from neuron_xp.engine import block_rows
 from neuron_xp.fingerprint import fingerprint
 from neuron_xp.loop import History
 from neuron_xp.model_files import Model, Position
 from neuron_xp.neuron import layers
-from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.step import Scaling, standardized
 from neuron_xp.neuron.types import Array
@@ -82,7 +82,7 @@ class NeuralNetwork:
     def _think(self, x: Array) -> Array:
         think = _thinking(self.backend, self.settings.arithmetic)
         parameters = self.parameters
-        rows, block = x.shape[0], block_rows(self.weights, self.backend)
+        rows, block = x.shape[0], block_rows([w.shape for w in self.weights], self.backend)
         cuts = ((start, min(start + block, rows)) for start in range(0, rows, block))
         return self.backend.xp.concat(
             [think(x[start:stop, :], parameters, self.scaling) for start, stop in cuts]
@@ -170,9 +170,3 @@ def _thinking(backend: Backend, name: str) -> Any:
         return layers.think(x, Parameters(*flushed), arithmetic=arithmetic)
 
     return backend.compile(think)
-
-
-def block_rows(weights: tuple[Array, ...], backend: Backend) -> int:
-    """How many examples to take at a time: whole leaves, about `backend.block_elements`."""
-    widest: int = max(layer.shape[0] * layer.shape[1] for layer in weights)
-    return max(1, backend.block_elements // (widest * LEAF)) * LEAF

@@ -9,12 +9,14 @@ from typing import Any
 from neuron_xp.arrays import examples
 from neuron_xp.backend import Backend, HostArray
 from neuron_xp.backends import host, open_backend
-from neuron_xp.fit import fingerprint_of, loss_of
+from neuron_xp.fit import loss_of
 from neuron_xp.loop import Progress
 from neuron_xp.network import NeuralNetwork
 from neuron_xp.table_use import TableUse, split
 from neuron_xp.tables import Table, read_table, read_training_table
 from neuron_xp.training import train
+from neuron_xp.training_sets import InMemory, fingerprint_of
+from neuron_xp.workers import available_threads
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,9 @@ def _loss(network: NeuralNetwork, inputs: HostArray, targets: HostArray) -> floa
     """The mean loss that training would record, for these weights and rows."""
     place = network.backend
     with place.context():
-        return loss_of(network, examples(inputs, targets, None, place, dtype="float64"))
+        checked = examples(inputs, targets, None, place, dtype="float64")
+        threads = available_threads()
+        return loss_of(network, InMemory(checked, network.settings, place, "float64", threads))
 
 
 def _outputs(network: NeuralNetwork, inputs: HostArray) -> HostArray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from os import PathLike
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,8 +15,12 @@ from neuron_xp.fit import fit
 from neuron_xp.loop import Progress
 from neuron_xp.network import NeuralNetwork
 from neuron_xp.probe import has_float64, probe
-from neuron_xp.settings import checked
+from neuron_xp.settings import Settings, checked
+from neuron_xp.stream import MAX_MEMORY, streamed
+from neuron_xp.training_sets import InMemory, TrainingSet
 from neuron_xp.workers import available_threads
+
+NAMES = ("inputs", "targets", "sample_weight")
 
 
 def train(
@@ -39,6 +44,7 @@ def train(
     tolerance: float = 0.0,
     loss_every: int = 100,
     threads: int | None = None,
+    max_memory: int | str | None = None,
     checkpoint: str | PathLike[str] | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
@@ -55,8 +61,10 @@ def train(
     ----------
     inputs : lists or array (examples, features), finite
     targets : lists or array (examples,) or (examples, neurons), in [0, 1]
-        Lists go anywhere; arrays may be of any supported library. Without both, the
-        article's training set. Neither is changed.
+        Lists go anywhere; arrays may be of any supported library. A `pathlib.Path` of an
+        .npy file, or of a folder of them in lexicographic order, is read once an iteration,
+        block by block: it may be larger than memory. Without both, the article's training
+        set. Neither is changed.
     backend : name, Array API namespace or Backend, optional
         The library to train in; default: the one of `inputs`, numpy for lists.
     device : optional
@@ -99,6 +107,9 @@ def train(
         Iterations between two records of the loss.
     threads : int, optional
         How many may work at once on NumPy arrays; default: as many as there are processors.
+    max_memory : int or str, optional
+        About how many bytes the data of files may take, beside the program itself:
+        500_000_000, "500MB", "2GiB"; default: 1 GiB.
     checkpoint : path, optional
         Where to write, as training goes, a model file from which it can be resumed; the one
         before is kept beside it. Also written when the keyboard interrupts.
@@ -151,19 +162,64 @@ def train(
         if threads is None
         else checks.whole_number("threads", threads, least=1, most=1024)
     )
+    memory = None if max_memory is None else checks.memory_size("max_memory", max_memory)
     saving = Saving.checked(checkpoint, checkpoint_every, resume)
-    inputs, targets = _or_article(inputs, targets)
-    place = _place({"inputs": inputs, "targets": targets, "sample_weight": sample_weight},
-                   backend, device)  # fmt: skip
+    given = dict(zip(NAMES, (*_or_article(inputs, targets), sample_weight), strict=True))
+    opened = _files if isinstance(inputs, Path) else _arrays
+    data = opened(given, settings, backend, device, threads=workers, max_memory=memory)
+    with data.place.context():
+        return fit(data, settings, saving=saving, on_progress=on_progress)
+
+
+def _arrays(
+    given: dict[str, Any],
+    settings: Settings,
+    backend: Any,
+    device: Any,
+    *,
+    threads: int,
+    max_memory: int | None,
+) -> TrainingSet:
+    if max_memory is not None:
+        raise TypeError(
+            "max_memory is for files, and arrays are in memory already; give inputs and targets "
+            "as pathlib.Path of .npy files, or leave it out"
+        )
+    place = _place(given, backend, device)
     if settings.arithmetic == "reproducible":
         probe(place)
-    dtype = _dtype(inputs, settings.arithmetic, place)
+    dtype = _dtype(given["inputs"], settings.arithmetic, place)
     with place.context():
-        examples = arrays.examples(inputs, targets, sample_weight, place, dtype=dtype)
-        return fit(
-            examples, settings, place,
-            dtype=dtype, threads=workers, saving=saving, on_progress=on_progress,
-        )  # fmt: skip
+        examples = arrays.examples(
+            given["inputs"], given["targets"], given["sample_weight"], place, dtype=dtype
+        )
+    return InMemory(examples, settings, place, dtype, threads)
+
+
+def _files(
+    given: dict[str, Any],
+    settings: Settings,
+    backend: Any,
+    device: Any,
+    *,
+    threads: int,
+    max_memory: int | None,
+) -> TrainingSet:
+    for name, value in given.items():
+        if value is not None and not isinstance(value, Path):
+            raise TypeError(
+                f"inputs are a path but {name} are {type(value).__name__}; give both as paths"
+            )
+    place = open_backend(backend or "numpy", device)
+    if settings.arithmetic == "reproducible":
+        probe(place)
+    dtype = "float64"
+    if settings.arithmetic == "native" and not has_float64(place):
+        dtype = "float32"
+    return streamed(
+        given["inputs"], given["targets"], given["sample_weight"], settings,
+        place=place, dtype=dtype, threads=threads, max_memory=max_memory or MAX_MEMORY,
+    )  # fmt: skip
 
 
 def _or_article(inputs: Any, targets: Any) -> tuple[Any, Any]:

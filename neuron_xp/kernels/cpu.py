@@ -2,13 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, starmap
+from typing import Any
 
 import numpy as np
 
 from neuron_xp.kernels import numba_network as kernel
 from neuron_xp.kernels.numba_leaf import Data, Network
-from neuron_xp.neuron.exact_sum import LEAF
+from neuron_xp.neuron.exact_sum import LEAF, Accumulator
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array
@@ -65,18 +66,39 @@ class Kernels:
 
     def loss(self, parameters: Parameters, examples: Examples) -> Array:
         """The rule's loss, summed over the examples, for each output neuron."""
+        return kernel.totals(self._losses(examples, parameters))
+
+    def sums(self, examples: Examples, parameters: Parameters) -> tuple[Accumulator, ...]:
+        """What `block_sums` gives for all of the examples."""
+        size = sum(x.size for part in parameters for x in part)
+        accumulator = self._accumulated(kernel.add_sums, size, examples, parameters)
+        rows = [_unpacked(row, parameters) for row in accumulator]
+        return tuple(starmap(Accumulator, zip(*((*w, *b) for w, b in rows), strict=True)))
+
+    def losses(self, examples: Examples, parameters: Parameters) -> tuple[Accumulator]:
+        """What `block_losses` gives for all of the examples."""
+        return (Accumulator(*self._losses(examples, parameters)),)
+
+    def _losses(self, examples: Examples, parameters: Parameters) -> Array:
+        neurons = examples.targets.shape[1]
+        return self._accumulated(kernel.add_losses, neurons, examples, parameters)
+
+    def _accumulated(
+        self, kernel_add: Any, size: int, examples: Examples, parameters: Parameters
+    ) -> Array:
+        """The exact sums of all tasks: (4, size)."""
         network, data = self._network(parameters, examples), _data(examples)
         flat = np.concatenate([x.reshape(-1) for part in parameters for x in part])
         tasks = self._tasks(network, len(data.inputs))
-        threads = min(self.threads, len(tasks))
-        sums = np.zeros((threads, 4, data.targets.shape[1]), dtype="int64")
+        sums = np.zeros((min(self.threads, len(tasks)), 4, size), dtype="int64")
 
         def add(task: tuple[int, int], accumulator: Array) -> None:
-            kernel.add_losses(network, flat, data, *task, accumulator)
+            kernel_add(network, flat, data, *task, accumulator)
 
-        with ThreadPoolExecutor(max(1, threads - 1)) as pool:
+        with ThreadPoolExecutor(max(1, len(sums) - 1)) as pool:
             share(add, tasks, sums, pool)
-        return kernel.totals(sums)
+        kernel.merge_all(sums)
+        return sums[0]
 
     def _network(self, parameters: Parameters, examples: Examples) -> Network:
         weights, biases = parameters

@@ -199,13 +199,18 @@ def add_losses(network, parameters, data, start, stop, accumulator):
 
 
 @kept
-def totals(accumulators):
-    """The sums that the accumulators of all threads make together."""
+def merge_all(accumulators):
+    """Add those of all threads to the first."""
     for other in accumulators[1:]:
         merge(accumulators[0], other)
-    sums = np.empty(accumulators.shape[2])
+
+
+@kept
+def totals(accumulator):
+    """The sums that an accumulator holds."""
+    sums = np.empty(accumulator.shape[1])
     for i in range(sums.shape[0]):
-        sums[i] = total(accumulators[0], i)
+        sums[i] = total(accumulator, i)
     return sums
 
 

@@ -79,13 +79,14 @@ def sum_over_blocks(
     function: Callable[[Examples], tuple[Any, ...]], examples: Examples, *, method: Method
 ) -> tuple[Array, ...]:
     """The map and the exact sum: totals of the sums that `function` gives for each block."""
-    arithmetic = method.arithmetic
-
-    def merge(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(arithmetic.merge(x, y) for x, y in zip(a, b, strict=True))
-
+    merge = partial(merged, arithmetic=method.arithmetic)
     sums = method.fold(merge, function, examples, method.block_rows)
-    return tuple(arithmetic.total(sum_) for sum_ in sums)
+    return tuple(method.arithmetic.total(sum_) for sum_ in sums)
+
+
+def merged(a: tuple[Any, ...], b: tuple[Any, ...], *, arithmetic: Arithmetic) -> tuple[Any, ...]:
+    """The sums over the examples of two blocks, or of what was merged before."""
+    return tuple(arithmetic.merge(x, y) for x, y in zip(a, b, strict=True))
 
 
 def standardized(inputs: Array, scaling: Scaling | None, *, arithmetic: Arithmetic) -> Array:
@@ -159,16 +160,18 @@ def step(
     return adjust(parameters, sums, learning_rate, l2, arithmetic=method.arithmetic)
 
 
+def block_losses(examples: Examples, parameters: Parameters, *, method: Method) -> tuple[Any]:
+    """The map: what a block adds to the loss of each output neuron."""
+    arithmetic = method.arithmetic
+    inputs = standardized(examples.inputs, examples.scaling, arithmetic=arithmetic)
+    values, z = forward(inputs, parameters, arithmetic=arithmetic)
+    losses = method.rule.loss(z, values[-1], examples.targets, arithmetic=arithmetic)
+    losses = _weighted(losses, examples.sample_weight, arithmetic=arithmetic)
+    return (arithmetic.column_sums(losses),)
+
+
 def loss(parameters: Parameters, examples: Examples, *, method: Method) -> Array:
     """The rule's loss, summed over the examples, for each output neuron."""
-    arithmetic = method.arithmetic
-
-    def block(part: Examples) -> tuple[Any]:
-        inputs = standardized(part.inputs, part.scaling, arithmetic=arithmetic)
-        values, z = forward(inputs, parameters, arithmetic=arithmetic)
-        losses = method.rule.loss(z, values[-1], part.targets, arithmetic=arithmetic)
-        losses = _weighted(losses, part.sample_weight, arithmetic=arithmetic)
-        return (arithmetic.column_sums(losses),)
-
+    block = partial(block_losses, parameters=parameters, method=method)
     (total,) = sum_over_blocks(block, examples, method=method)
     return total
