@@ -5,6 +5,7 @@ code" (Milo Spencer-Harper, 2015), written once against the Array API standard.
 """
 
 from neuron_xp.errors import (
+    ClusterLostError,
     MissingBackendError,
     ModelFileError,
     TrainingDivergedError,
@@ -18,6 +19,7 @@ from neuron_xp.training import train
 __version__ = "0.1.0"
 
 __all__ = [
+    "ClusterLostError",
     "MissingBackendError",
     "ModelFileError",
     "NeuralNetwork",

@@ -102,3 +102,8 @@ def device_name(device: Any) -> str:
     text = "cpu" if device is None else str(device)
     quoted = re.search(r"'(.+)'", text)
     return quoted[1] if quoted else text.strip("<>").replace("CUDA Device ", "cuda:")
+
+
+def is_lazy(x: object) -> bool:
+    """Whether x is a Dask array or dataframe, which lies elsewhere until it is computed."""
+    return hasattr(x, "__dask_graph__")

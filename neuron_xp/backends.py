@@ -223,7 +223,7 @@ def open_backend(backend: str | ModuleType | Backend = "numpy", device: Any = No
         )
     name = _library_name(backend)
     if name == "dask":
-        raise UnusableBackendError("dask arrays are not supported yet; give array.compute()")
+        raise UnusableBackendError("a dask array has no device: give it to train() or think()")
     return open_library(name, device) if name in LIBRARIES else _open_namespace(backend, device)
 
 

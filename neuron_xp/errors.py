@@ -20,6 +20,10 @@ class ModelFileError(ValueError):
     """A file is not a model file of this format, or is damaged."""
 
 
+class ClusterLostError(ConnectionError):
+    """The scheduler, or every worker, is gone."""
+
+
 class TrainingDivergedError(FloatingPointError):
     """The weights became infinite or NaN.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from neuron_xp.backend import HostArray
 from neuron_xp.checkpoints import Saving
+from neuron_xp.errors import ClusterLostError
 from neuron_xp.loop import FIRST_STRETCH, History, Progress, iterate
 from neuron_xp.network import NeuralNetwork
 from neuron_xp.neuron.layers import Parameters
@@ -42,25 +43,37 @@ def fit(
             saving.write(network(parameters, history).to_model(iteration))
 
     position = resumed and resumed.position
-    parameters, history = iterate(
-        lambda parameters, start, count: data.advance(parameters, start, count, rate),
-        lambda parameters: mean_loss(data, parameters, settings.l2),
-        parameters,
-        settings,
-        data.place,
-        learning_rate=rate,
-        start=position.iteration if position else 0,
-        history=position.history if position else (),
-        watch=watch,
-        pause_every=saving.every if saving else None,
-        first_stretch=1 if data.in_parts else FIRST_STRETCH,
-        on_progress=on_progress,
-    )
+    try:
+        parameters, history = iterate(
+            lambda parameters, start, count: data.advance(parameters, start, count, rate),
+            lambda parameters: mean_loss(data, parameters, settings.l2),
+            parameters,
+            settings,
+            data.place,
+            learning_rate=rate,
+            start=position.iteration if position else 0,
+            history=position.history if position else (),
+            watch=watch,
+            pause_every=saving.every if saving else None,
+            first_stretch=1 if data.in_parts else FIRST_STRETCH,
+            on_progress=on_progress,
+        )
+    except ClusterLostError as error:
+        raise ClusterLostError(f"{error}; {_how_to_go_on(saving)}") from error
     watch(history[-1][0], parameters, history, is_last=True)
     trained = network(parameters, history)
     if data.home is data.place:
         return trained
     return NeuralNetwork.from_model(trained.to_model(), data.home, history)
+
+
+def _how_to_go_on(saving: Saving | None) -> str:
+    if saving is None:
+        return "give checkpoint=PATH (--checkpoint PATH) next time, so that a run can go on"
+    return (
+        f"the same with resume=True (--resume) goes on from {str(saving.path)!r}, on another "
+        "cluster or without one"
+    )
 
 
 def _rate(data: TrainingSet, settings: Settings) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from neuron_xp.backend import Backend
-from neuron_xp.errors import TrainingDivergedError
+from neuron_xp.errors import ClusterLostError, TrainingDivergedError
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.settings import Settings
 
@@ -51,7 +51,7 @@ def iterate(
     fell by no more than `settings.tolerance` of the one before.
     `watch(iterations done, parameters, history, is_last)` is called after every stretch, at
     the latest after `pause_every` iterations; and as the last, with what the last whole
-    stretch gave, when the keyboard or a signal interrupts.
+    stretch gave, when the keyboard or a signal interrupts, or a cluster is lost.
     """
     every = settings.loss_every
     kept = (r for r in history if r[0] % every == 0 or r[0] == settings.iterations)
@@ -75,7 +75,7 @@ def iterate(
                 on_progress(Progress(done, settings.iterations, records[-1][1]))
             if records[-1][0] == done and _has_settled(records, settings.tolerance):
                 break
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, ClusterLostError):
         watch(*last, True)
         raise
     return parameters, tuple(records)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from neuron_xp import arrays, model_files
-from neuron_xp.backend import Backend
-from neuron_xp.backends import open_backend
+from neuron_xp.backend import Backend, is_lazy
+from neuron_xp.backends import backend_of, host, open_backend
 from neuron_xp.durable_files import write_durably
 from neuron_xp.engine import block_rows
 from neuron_xp.fingerprint import fingerprint
@@ -57,7 +57,8 @@ class NeuralNetwork:
         """The outputs of the last layer: sigmoid(inputs @ weights + bias), layer after layer.
 
         inputs : lists or an array, (features,) for one example or (examples, features)
-        Returns an array (neurons,) or (examples, neurons) in the network's library.
+        Returns an array (neurons,) or (examples, neurons) in the network's library. Of a
+        Dask array or dataframe, a Dask array, computed chunk by chunk where the chunks are.
         Raises ValueError or TypeError for inputs that are not finite real numbers, or
         whose number of features is not the network's.
 
@@ -65,6 +66,8 @@ class NeuralNetwork:
         >>> print(neuron_xp.train().think([1, 0, 0]))
         [0.99993704]
         """
+        if is_lazy(inputs):
+            return self._think_lazily(inputs)
         backend = self.backend
         with backend.context():
             dtype = "float64" if self.weights[0].dtype == backend.xp.float64 else "float32"
@@ -86,6 +89,16 @@ class NeuralNetwork:
         cuts = ((start, min(start + block, rows)) for start in range(0, rows, block))
         return self.backend.xp.concat(
             [think(x[start:stop, :], parameters, self.scaling) for start, stop in cuts]
+        )
+
+    def _think_lazily(self, inputs: Any) -> Any:
+        x = inputs.to_dask_array() if hasattr(inputs, "to_dask_array") else inputs
+        features, neurons = self.weights[0].shape[0], self.weights[-1].shape[1]
+        if x.ndim != 2 or x.shape[1] != features:
+            raise ValueError(f"inputs must have the shape (examples, {features}); got {x.shape}")
+        whole = x.rechunk({1: features})
+        return whole.map_blocks(
+            _think_there, self, chunks=(whole.chunks[0], (neurons,)), meta=host.empty((0, 0))
         )
 
     def fingerprint(self) -> str:
@@ -156,6 +169,11 @@ class NeuralNetwork:
             f"<NeuralNetwork {'-'.join(map(str, sizes))}, {self.settings.arithmetic}, "
             f"{self.backend}, fingerprint {self.fingerprint()[:12]}>"
         )
+
+
+def _think_there(chunk: Array, network: NeuralNetwork) -> Array:
+    """What the network thinks of a chunk, by the library that holds it."""
+    return NeuralNetwork.from_model(network.to_model(), backend_of(chunk)).think(chunk)
 
 
 @lru_cache(maxsize=64)

@@ -7,10 +7,11 @@ from types import ModuleType
 from typing import Any
 
 from neuron_xp import arrays, checks
-from neuron_xp.backend import Backend
+from neuron_xp.backend import Backend, is_lazy
 from neuron_xp.backends import backend_of, is_array, open_backend
 from neuron_xp.checkpoints import Saving
 from neuron_xp.datasets import ARTICLE_INPUTS, ARTICLE_TARGETS
+from neuron_xp.errors import MissingBackendError
 from neuron_xp.fit import fit
 from neuron_xp.loop import Progress
 from neuron_xp.network import NeuralNetwork
@@ -165,7 +166,11 @@ def train(
     memory = None if max_memory is None else checks.memory_size("max_memory", max_memory)
     saving = Saving.checked(checkpoint, checkpoint_every, resume)
     given = dict(zip(NAMES, (*_or_article(inputs, targets), sample_weight), strict=True))
-    opened = _files if isinstance(inputs, Path) else _arrays
+    if isinstance(inputs, Path):
+        opened = _files
+    else:
+        lazy = backend == "dask" or any(map(is_lazy, given.values()))
+        opened = _distributed if lazy else _arrays
     data = opened(given, settings, backend, device, threads=workers, max_memory=memory)
     with data.place.context():
         return fit(data, settings, saving=saving, on_progress=on_progress)
@@ -194,6 +199,29 @@ def _arrays(
             given["inputs"], given["targets"], given["sample_weight"], place, dtype=dtype
         )
     return InMemory(examples, settings, place, dtype, threads)
+
+
+def _distributed(
+    given: dict[str, Any],
+    settings: Settings,
+    backend: Any,
+    device: Any,
+    *,
+    threads: int,
+    max_memory: int | None,
+) -> TrainingSet:
+    if max_memory is not None:
+        raise TypeError("max_memory is for files; Dask's workers have limits of their own")
+    try:
+        from neuron_xp.distributed import distributed
+    except ImportError as error:
+        raise MissingBackendError(
+            "dask is not installed; type: pip install 'dask[array,distributed]'"
+        ) from error
+    where = None
+    if backend not in (None, "dask"):
+        where = backend if isinstance(backend, str) else open_backend(backend).name, device
+    return distributed(given, settings, where=where)
 
 
 def _files(

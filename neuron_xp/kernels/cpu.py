@@ -127,13 +127,25 @@ def _data(examples: Examples) -> Data:
     inputs, targets, sample_weight, scaling = examples
     none = np.empty(0)
     return Data(
-        inputs,
-        inputs.reshape(-1) if inputs.flags.c_contiguous else none,
-        targets,
-        none.reshape(0, 0) if sample_weight is None else sample_weight,
-        none if scaling is None else scaling.mean,
-        none if scaling is None else scaling.inverse_scale,
+        *map(
+            _read_only,
+            (
+                inputs,
+                inputs.reshape(-1) if inputs.flags.c_contiguous else none,
+                targets,
+                none.reshape(0, 0) if sample_weight is None else sample_weight,
+                none if scaling is None else scaling.mean,
+                none if scaling is None else scaling.inverse_scale,
+            ),
+        )
     )
+
+
+def _read_only(array: Array) -> Array:
+    """The same numbers; Numba would compile anew for arrays that may not be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _unpacked(flat: Array, like: Parameters) -> Parameters:

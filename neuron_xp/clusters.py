@@ -1,0 +1,151 @@
+"""Who runs the tasks: Dask's local scheduler, or a cluster of dask.distributed."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial, reduce
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+import dask
+
+from neuron_xp.errors import ClusterLostError
+from neuron_xp.workers import available_threads
+
+FAN_IN = 16
+"""How many values are merged by one task, and by the client in the end."""
+PATIENCE = 30.0
+"""Seconds without a worker, after which the cluster counts as lost."""
+
+
+def merge_all(values: list[Any], *, merge: Callable[[Any, Any], Any]) -> Any:
+    """A task: several values, merged."""
+    return reduce(merge, values)
+
+
+class Scheduler(Protocol):
+    """Runs tasks, and keeps what they give."""
+
+    threads: int
+
+    def keep(self, tasks: list[Any]) -> list[Any]:
+        """Run delayed tasks; what they give stays where it is."""
+
+    def fold(
+        self,
+        function: Callable[..., Any],
+        tasks: list[tuple[Any, Any]],
+        merge: Callable[[Any, Any], Any],
+    ) -> Any:
+        """The values of function(kept, argument), merged."""
+
+
+class LocalScheduler:
+    """Dask's scheduler in this process."""
+
+    threads = available_threads()
+
+    def keep(self, tasks: list[Any]) -> list[Any]:
+        """See `Scheduler`."""
+        return list(dask.persist(*tasks))
+
+    def fold(self, function: Any, tasks: list[tuple[Any, Any]], merge: Any) -> Any:
+        """See `Scheduler`."""
+        call = dask.delayed(function, pure=False)
+        return reduce(merge, dask.compute(*(call(*task) for task in tasks)))
+
+
+class Cluster:
+    """The scheduler of a client of dask.distributed."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        with _lost_is_said(client):
+            try:
+                client.wait_for_workers(1, timeout=PATIENCE)
+            except TimeoutError:
+                raise ClusterLostError(_no_worker(client)) from None
+            self.threads = sum(client.nthreads().values())
+
+    def keep(self, tasks: list[Any]) -> list[Any]:
+        """See `Scheduler`."""
+        with warnings.catch_warnings():  # what comes from the client's memory must go there
+            warnings.filterwarnings("ignore", message="Sending large graph")
+            kept = self.client.compute(tasks)
+        self._wait(kept)
+        return list(kept)
+
+    def fold(self, function: Any, tasks: list[tuple[Any, Any]], merge: Any) -> Any:
+        """See `Scheduler`; merged by tasks, in a tree, until few are left."""
+        parts, arguments = zip(*tasks, strict=True)
+        futures = self.client.map(function, parts, arguments, pure=False, batch_size=None)
+        while len(futures) > FAN_IN:
+            groups = [futures[i : i + FAN_IN] for i in range(0, len(futures), FAN_IN)]
+            futures = self.client.map(partial(merge_all, merge=merge), groups, pure=False)
+        self._wait(futures)
+        with _lost_is_said(self.client):
+            values = self.client.gather(futures)
+        return reduce(merge, values)
+
+    def _wait(self, futures: list[Any]) -> None:
+        """Until all are done; the first error of a task, or `ClusterLostError`, is raised."""
+        from distributed import wait
+
+        lonely, turn = 0.0, PATIENCE / 6
+        while lonely < PATIENCE:
+            with _lost_is_said(self.client):
+                try:
+                    wait(futures, timeout=turn)
+                    break
+                except TimeoutError:
+                    lonely = 0.0 if self.client.nthreads() else lonely + turn
+        else:
+            raise ClusterLostError(_no_worker(self.client))
+        for future in futures:
+            if future.status == "error":
+                raise _told(future.exception())
+
+
+def _told(error: BaseException) -> BaseException:
+    """The error of a task, in our words where it is Distributed's."""
+    if type(error).__name__ != "KilledWorker":
+        return error
+    return ClusterLostError(
+        "one part was lost with its worker again and again: has a worker enough memory for it? "
+        "Give more workers, or workers with more memory"
+    )
+
+
+def _no_worker(client: Any) -> str:
+    address = _address(client)
+    return f"no worker is at {address} (for one more type: dask worker {address})"
+
+
+def _address(client: Any) -> str:
+    return str(client.scheduler.address if client.scheduler else "its scheduler")
+
+
+@contextmanager
+def _lost_is_said(client: Any) -> Iterator[None]:
+    """Whatever Distributed raises when a cluster is gone, as `ClusterLostError`."""
+    from distributed import CancelledError
+
+    try:
+        yield
+    except ClusterLostError:
+        raise
+    except (CancelledError, OSError) as error:  # of these are CommClosedError and TimeoutError
+        problem = f"the scheduler at {_address(client)} is gone, or out of reach"
+        raise ClusterLostError(problem) from error
+
+
+def scheduler() -> Scheduler:
+    """The cluster of the active client; without one, Dask's local scheduler."""
+    if find_spec("distributed") is None:
+        return LocalScheduler()
+    from distributed import default_client
+
+    try:
+        return Cluster(default_client())
+    except ValueError:  # there is none
+        return LocalScheduler()

@@ -1,0 +1,60 @@
+"""Clusters of 1, 2 and 4 worker processes: the bits of the same training in memory."""
+
+import os
+import time
+
+import dask.array as da
+import numpy as np
+import pytest
+from dask_clusters import deadline, local_cluster
+from parts_data import CHUNKS, RATE, SETTINGS, examples
+
+import neuron_xp
+from neuron_xp import clusters
+
+
+@pytest.fixture(scope="module", params=[1, 2, 4])
+def client(request):
+    with deadline(120), local_cluster(request.param) as client:
+        yield client
+
+
+def test_workers_change_no_bit(client, monkeypatch):
+    monkeypatch.setattr(clusters, "FAN_IN", 2)  # so that a few parts make a tree
+    inputs, targets, _ = examples()
+    assert isinstance(clusters.scheduler(), clusters.Cluster)
+    runs = [(settings, CHUNKS["7"]) for settings in SETTINGS]
+    runs += [(SETTINGS[1], chunks) for chunks in CHUNKS.values()]
+    for some, chunks in runs:
+        settings = {**RATE, **some}
+        expected = neuron_xp.train(inputs, targets, **settings)
+        x = da.from_array(inputs, chunks=(chunks, -1))
+        network = neuron_xp.train(x, targets, **settings)
+        assert network.fingerprint() == expected.fingerprint()
+        assert network.history == expected.history
+
+
+def test_the_work_is_done_by_the_workers(client):
+    """And what the parts hold is let go when the training is over."""
+    inputs, targets, _ = examples()
+    before = set(client.run(os.getpid).values())
+    network = neuron_xp.train(inputs, targets, backend="dask", **RATE)
+    outputs = network.think(da.from_array(inputs, chunks=(300, 3)))
+    assert outputs.chunks == ((300,) * 5, (1,))
+    assert (outputs.compute() == network.think(inputs)).all()
+    assert os.getpid() not in before
+    del outputs
+    with deadline(10):
+        while client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
+            time.sleep(0.05)  # futures are let go by messages
+
+
+def test_a_large_network_on_the_cluster(client):
+    """Parameters of more than a megabyte."""
+    inputs, targets, _ = examples(rows=130)
+    wide = np.tile(inputs, (1, 100))
+    settings = {**RATE, "iterations": 2, "hidden": (200,), "learning_rate": 1e-4}
+    expected = neuron_xp.train(wide, targets, **settings)
+    assert neuron_xp.train(wide, targets, backend="dask", **settings).fingerprint() == (
+        expected.fingerprint()
+    )

@@ -1,0 +1,119 @@
+"""Dask arrays and dataframes: the bits of the same training in memory."""
+
+from dataclasses import asdict
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from parts_data import CHUNKS, RATE, SETTINGS, examples
+
+import neuron_xp
+from neuron_xp import distributed
+from neuron_xp.backends import backend_of, open_backend
+from neuron_xp.settings import Settings, checked
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("chunks", CHUNKS, ids=str)
+def test_chunks_change_no_bit(chunks, settings):
+    settings = {**RATE, **settings}
+    inputs, targets, weight = examples()
+    expected = neuron_xp.train(inputs, targets, sample_weight=weight, **settings)
+    network = neuron_xp.train(
+        da.from_array(inputs, chunks=(CHUNKS[chunks], 3)),
+        da.from_array(targets, chunks=400),
+        sample_weight=weight,
+        **settings,
+    )
+    assert network.fingerprint() == expected.fingerprint()
+    assert network.history == expected.history
+
+
+def test_dataframes():
+    pandas = pytest.importorskip("pandas")
+    dataframes = pytest.importorskip("dask.dataframe")
+    inputs, targets, _ = examples()
+    expected = neuron_xp.train(inputs, targets, **RATE)
+    frame = dataframes.from_pandas(pandas.DataFrame(inputs), npartitions=3)
+    column = dataframes.from_pandas(pandas.Series(targets), npartitions=5)
+    network = neuron_xp.train(frame, column, **RATE)
+    assert network.fingerprint() == expected.fingerprint()
+    assert (network.think(frame).compute() == expected.think(inputs)).all()
+
+
+def test_chunks_of_unknown_size():
+    inputs, targets, _ = examples()
+    some = inputs[:, 1] > 0
+    expected = neuron_xp.train(inputs[some], targets[some], **RATE)
+    x, y = da.from_array(inputs, chunks=(400, -1)), da.from_array(targets, chunks=400)
+    chosen = x[:, 1] > 0
+    assert neuron_xp.train(x[chosen], y[chosen], **RATE).fingerprint() == expected.fingerprint()
+
+
+@pytest.mark.parametrize("name", ["torch", "array_api_strict"])
+def test_the_parts_may_be_of_another_library(name):
+    """That of the chunks, or the one that is asked for."""
+    try:
+        backend = open_backend(name)
+    except ImportError as error:
+        pytest.skip(str(error))
+    inputs, targets, _ = examples()
+    expected = neuron_xp.train(inputs, targets, **RATE)
+    x = da.from_array(inputs, chunks=(384, -1))  # of whole leaves, so that they stay as they are
+    chunks = x.map_blocks(backend.from_host, meta=np.empty((0, 0)))
+    for data, where in ((chunks, None), (x, (name, None))):
+        given = {"inputs": data, "targets": targets, "sample_weight": None}
+        parts = distributed.distributed(given, checked(**asdict(Settings())), where=where)
+        (held, *_), *_ = dask.compute(parts.source.kept)
+        assert str(backend_of(held.examples.inputs)) == str(backend)
+        network = neuron_xp.train(data, targets, backend=where and name, **RATE)
+        assert network.fingerprint() == expected.fingerprint()
+
+
+def test_native_arithmetic_is_near():
+    inputs, targets, _ = examples()
+    settings = {**RATE, "arithmetic": "native", "bias": True}
+    expected = neuron_xp.train(inputs, targets, **settings)
+    network = neuron_xp.train(da.from_array(inputs, chunks=(100, -1)), targets, **settings)
+    assert np.abs(network.weights[0] - expected.weights[0]).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"inputs": lambda x: da.where(x == x.max(), np.nan, x)}, r"inputs\[\d+, \d\] is nan"),
+        ({"inputs": lambda x: x[:, 0]}, r"\(examples, features\); got \(1500,\)"),
+        ({"targets": lambda y: y[:-1]}, "inputs hold 1500 examples but targets hold 1499"),
+        ({"targets": lambda y: y * 2}, r"targets\[\d+, 0\] is 2.0; targets must lie in \[0, 1\]"),
+        ({"sample_weight": lambda y: y * 0}, "sample_weight is 0 for every example"),
+        ({"batch_size": lambda _: 100}, "batch_size must be a multiple of 64"),
+        ({"shuffle": lambda _: "rows", "batch_size": lambda _: 64}, "give shuffle='leaves'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learned_from_is_refused(change, message):
+    inputs, targets, _ = examples()
+    given = {"inputs": da.from_array(inputs, chunks=(400, -1)),
+             "targets": da.from_array(targets, chunks=400)}  # fmt: skip
+    for name, function in change.items():
+        given[name] = function(given.get(name, given["targets"]))
+    with pytest.raises(ValueError, match=message):
+        neuron_xp.train(**given)
+
+
+def test_the_place_of_a_bad_number_is_told():
+    inputs, targets, _ = examples()
+    inputs[1234, 5] = np.inf
+    with pytest.raises(ValueError, match=r"inputs\[1234, 5\] is inf"):
+        neuron_xp.train(da.from_array(inputs, chunks=(400, 3)), targets)
+
+
+def test_a_checkpoint_of_a_cluster_goes_on_in_memory(tmp_path):
+    inputs, targets, _ = examples()
+    path = tmp_path / "run.safetensors"
+    settings = {**RATE, "bias": True}
+    expected = neuron_xp.train(inputs, targets, **settings)
+    half = {**settings, "iterations": 6}
+    neuron_xp.train(inputs, targets, backend="dask", checkpoint=path, **half)
+    network = neuron_xp.train(inputs, targets, checkpoint=path, resume=True, **settings)
+    assert network.fingerprint() == expected.fingerprint()
