@@ -1,0 +1,274 @@
+"""NPY files that are read once an iteration: the bits of the same training in memory."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from parts_data import RATE, SETTINGS, examples
+
+import neuron_xp
+from neuron_xp import npy_files, stream
+from neuron_xp.backends import open_backend
+from neuron_xp.npy_files import npy_rows
+
+LEAST = 2**24
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Of two leaves of the examples, so that they make many."""
+    monkeypatch.setattr(stream, "LARGEST_BLOCK", 2 * 64 * 8 * 9)
+
+
+def saved(folder, **tables):
+    """The path of each table as an NPY file."""
+    paths = {}
+    for name, table in tables.items():
+        paths[name] = folder / f"{name}.npy"
+        np.save(paths[name], table)
+    return paths
+
+
+@pytest.mark.parametrize("settings", [*SETTINGS, {"batch_size": 100}], ids=str)
+def test_files_change_no_bit(settings, tmp_path, backend, small_blocks):
+    settings = {**RATE, **settings}
+    inputs, targets, weight = examples()
+    expected = neuron_xp.train(inputs, targets, sample_weight=weight, **settings)
+    paths = saved(tmp_path, inputs=inputs, targets=targets, weight=weight)
+    network = neuron_xp.train(paths["inputs"], paths["targets"], sample_weight=paths["weight"],
+                              backend=backend, **settings)  # fmt: skip
+    assert network.fingerprint() == expected.fingerprint()
+    assert network.history == expected.history
+    assert str(network.backend) == str(backend)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_change_no_bit(threads, tmp_path, small_blocks):
+    inputs, targets, _ = examples()
+    paths = saved(tmp_path, inputs=inputs, targets=targets)
+    expected = neuron_xp.train(inputs, targets, **RATE)
+    network = neuron_xp.train(*paths.values(), threads=threads, max_memory=LEAST, **RATE)
+    assert network.fingerprint() == expected.fingerprint()
+    assert network.data_fingerprint is not None
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [63, 64, 500, 500, 1499]], ids=str)
+def test_parts_in_a_folder_are_one_table(cuts, tmp_path, small_blocks):
+    """In lexicographic order, wherever they are cut; a part may be empty."""
+    inputs, targets, _ = examples()
+    for name, table in (("inputs", inputs), ("targets", targets[:, None])):
+        (tmp_path / name).mkdir()
+        for number, part in enumerate(np.split(table, cuts)):
+            np.save(tmp_path / name / f"part-{number:02}.npy", part)
+    network = neuron_xp.train(tmp_path / "inputs", tmp_path / "targets", **RATE)
+    assert network.fingerprint() == neuron_xp.train(inputs, targets, **RATE).fingerprint()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "uint8", "int64", "bool", ">f8"])
+def test_types_are_widened_exactly(dtype, tmp_path, small_blocks):
+    inputs, targets, _ = examples()
+    inputs = (inputs * 10).astype(dtype)
+    paths = saved(tmp_path, inputs=inputs, targets=targets.astype("uint8"))
+    expected = neuron_xp.train(inputs.astype("float64"), targets, **RATE)
+    assert neuron_xp.train(*paths.values(), **RATE).fingerprint() == expected.fingerprint()
+
+
+def test_numbers_that_count_as_zero(tmp_path, small_blocks):
+    """Subnormals, in one block or in all; and normal ones that are not ordinary."""
+    inputs, targets, _ = examples()
+    inputs[700, 3] = 2.0**-1030
+    inputs[900, 2] = 2.0**-100
+    paths = saved(tmp_path, inputs=inputs, targets=targets)
+    expected = neuron_xp.train(inputs, targets, **RATE)
+    assert neuron_xp.train(*paths.values(), **RATE).fingerprint() == expected.fingerprint()
+
+
+def test_native_arithmetic_is_near(tmp_path, small_blocks):
+    inputs, targets, _ = examples()
+    settings = {**RATE, "arithmetic": "native"}
+    paths = saved(tmp_path, inputs=inputs, targets=targets)
+    network = neuron_xp.train(*paths.values(), **settings)
+    expected = neuron_xp.train(inputs, targets, **settings)
+    assert np.abs(network.weights[0] - expected.weights[0]).max() < 1e-12
+
+
+def test_a_checkpoint_of_files_goes_on_in_memory_and_back(tmp_path, small_blocks):
+    inputs, targets, _ = examples()
+    paths = saved(tmp_path, inputs=inputs, targets=targets)
+    settings = {**RATE, "bias": True, "checkpoint": tmp_path / "run.safetensors"}
+    neuron_xp.train(*paths.values(), **{**settings, "iterations": 4})
+    neuron_xp.train(inputs, targets, resume=True, **{**settings, "iterations": 8})
+    network = neuron_xp.train(*paths.values(), resume=True, **settings)
+    assert (
+        network.fingerprint() == neuron_xp.train(inputs, targets, **RATE, bias=True).fingerprint()
+    )
+
+
+def test_rows_are_read_across_files(tmp_path):
+    table = np.arange(700.0).reshape(100, 7)
+    for number, part in enumerate(np.split(table, [10, 10, 64])):
+        np.save(tmp_path / f"{number}.npy", part)
+    rows = npy_rows(tmp_path)
+    for start, count in ((0, 100), (9, 2), (9, 60), (99, 1), (64, 36)):
+        out = np.empty((count, 7))
+        rows.read(start, out)
+        assert (out == table[start : start + count]).all()
+    rows.close()
+
+
+# --- what is refused -------------------------------------------------------------------
+
+
+def test_the_place_of_a_bad_number_is_told(tmp_path, small_blocks):
+    inputs, targets, _ = examples()
+    inputs[1234, 5] = np.nan
+    paths = saved(tmp_path, inputs=inputs, targets=targets)
+    with pytest.raises(ValueError, match=r"inputs\[1234, 5\] is nan; inputs must be finite"):
+        neuron_xp.train(*paths.values(), **RATE)
+
+
+@pytest.mark.parametrize(
+    ("tables", "settings", "message"),
+    [
+        ({"inputs": np.ones((3, 2)), "targets": np.ones(4)}, {}, "3 examples but targets hold 4"),
+        ({"inputs": np.ones(3), "targets": np.ones(3)}, {}, r"\(examples, features\); got \(3,\)"),
+        ({"inputs": np.ones((0, 2)), "targets": np.ones(0)}, {}, r"inputs are empty: .*\(0, 2\)"),
+        ({"inputs": np.ones((3, 2)), "targets": np.full(3, 2)}, {}, r"targets\[0\] is 2.0"),
+        ({"inputs": np.asfortranarray(np.ones((3, 2))), "targets": np.ones(3)}, {},
+         r"inputs.npy is stored column by column .* save numpy.ascontiguousarray"),
+        ({"inputs": np.full((3, 2), 2**60), "targets": np.ones(3)}, {}, r"integers of 2\^53"),
+        ({"inputs": np.ones((3, 2)), "targets": np.ones(3)},
+         {"shuffle": "rows", "batch_size": 2}, "'rows' draws single examples .*shuffle='leaves'"),
+        ({"inputs": np.ones((3, 2, 2)), "targets": np.ones(3)}, {}, r"\(rows, columns\); got"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learned_from_is_refused(tables, settings, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        neuron_xp.train(*saved(tmp_path, **tables).values(), **settings)
+
+
+def test_weights_of_nothing_are_refused(tmp_path):
+    paths = saved(tmp_path, x=np.ones((3, 2)), y=np.ones(3), w=np.zeros(3))
+    with pytest.raises(ValueError, match="sample_weight is 0 for every example"):
+        neuron_xp.train(paths["x"], paths["y"], sample_weight=paths["w"])
+
+
+def test_paths_and_arrays_do_not_mix(tmp_path):
+    paths = saved(tmp_path, x=np.ones((3, 2)), y=np.ones(3))
+    with pytest.raises(TypeError, match="inputs are a path but targets are ndarray; give both"):
+        neuron_xp.train(paths["x"], np.ones(3))
+    with pytest.raises(TypeError, match=r"max_memory is for files, .* as pathlib.Path"):
+        neuron_xp.train(np.ones((3, 2)), np.ones(3), max_memory="1GB")
+    with pytest.raises(FileNotFoundError):
+        neuron_xp.train(tmp_path / "none.npy", paths["y"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"the folder '.*empty' holds no .npy file"):
+        neuron_xp.train(tmp_path / "empty", paths["y"])
+
+
+def test_parts_that_are_not_alike(tmp_path):
+    np.save(tmp_path / "1.npy", np.ones((3, 2)))
+    np.save(tmp_path / "2.npy", np.ones((3, 3)))
+    with pytest.raises(ValueError, match=r"2.npy holds float64 .*\(3, 3\) and 1.npy"):
+        neuron_xp.train(tmp_path, tmp_path / "1.npy")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is not an .npy file"),
+        (b"\x93NUMPY\x01\x00", "is not an .npy file"),
+        (b"PK\x03\x04 something else entirely", "is not an .npy file"),
+    ],
+)
+def test_files_of_another_kind(content, message, tmp_path):
+    (tmp_path / "x.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        neuron_xp.train(tmp_path / "x.npy", tmp_path / "x.npy")
+
+
+def test_a_file_that_was_cut_off(tmp_path):
+    path = saved(tmp_path, x=np.ones((30, 2)))["x"]
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"x.npy is shorter than its header says: \(30, 2\)"):
+        npy_files.open_npy(path)
+
+
+def test_words_are_refused(tmp_path):
+    path = saved(tmp_path, x=np.asarray([["a"]]))["x"]
+    with pytest.raises(TypeError, match=r"x.npy must hold real numbers; got dtype <U1"):
+        npy_files.open_npy(path)
+
+
+def test_a_file_that_changes_under_the_training(tmp_path):
+    inputs, targets, _ = examples()
+    paths = saved(tmp_path, inputs=inputs, targets=targets)
+
+    def change(progress):
+        np.save(paths["inputs"], inputs[::-1])
+
+    with pytest.raises(OSError, match=r"inputs.npy has changed since training began; start again"):
+        neuron_xp.train(*paths.values(), on_progress=change, **RATE)
+
+
+# --- memory ----------------------------------------------------------------------------
+
+LIMIT = 256 * 2**20
+TRAIN_WITHIN = """
+import resource, sys
+from pathlib import Path
+import neuron_xp
+from neuron_xp.backends import open_backend
+
+inputs, targets, name, kernels, limit = sys.argv[1:]
+backend = open_backend(name)
+if kernels == "arrays":
+    backend = backend.without_kernels()
+resource.setrlimit(resource.RLIMIT_DATA, (int(limit),) * 2)
+try:
+    bytearray(int(limit))
+except MemoryError:
+    print("held", end=" ")
+network = neuron_xp.train(
+    Path(inputs), Path(targets), backend=backend, max_memory="64MB",
+    iterations=3, learning_rate=1e-7, loss_every=3,
+)
+# not ru_maxrss, which begins with what the parent had
+status = dict(line.split(":") for line in open("/proc/self/status"))
+print(network.fingerprint(), int(status["VmHWM"].split()[0]) * 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds memory back on Linux only")
+@pytest.mark.parametrize("kernels", ["kernels", "arrays"])
+def test_a_file_of_four_times_the_memory(kernels, tmp_path):
+    """The process may have 256 MiB of data in all, and reads a file of a gigabyte."""
+    pytest.importorskip("resource")
+    rows, features = 4 * LIMIT // (8 * 64), 64
+    generator = np.random.default_rng(1)
+    block = generator.standard_normal((rows // 64, features))
+    with (tmp_path / "inputs.npy").open("wb") as file:
+        header = {"descr": "<f8", "fortran_order": False, "shape": (rows, features)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for _ in range(64):
+            file.write(block.tobytes())
+    targets = np.tile((block[:, 0] > 0).astype("float64"), 64)
+    np.save(tmp_path / "targets.npy", targets)
+    assert (tmp_path / "inputs.npy").stat().st_size >= 4 * LIMIT
+    run = subprocess.run(
+        [sys.executable, "-c", TRAIN_WITHIN, str(tmp_path / "inputs.npy"),
+         str(tmp_path / "targets.npy"), "numpy", kernels, str(LIMIT)],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # its threads reserve memory
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    held, fingerprint, peak = run.stdout.split()
+    assert held == "held"
+    assert int(peak) < LIMIT
+    place = open_backend("numpy")
+    inputs = np.tile(block, (64, 1))
+    expected = neuron_xp.train(inputs, targets, backend=place, iterations=3, learning_rate=1e-7,
+                               loss_every=3)  # fmt: skip
+    assert fingerprint == expected.fingerprint()
