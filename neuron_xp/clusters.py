@@ -1,5 +1,6 @@
 """Who runs the tasks: Dask's local scheduler, or a cluster of dask.distributed."""
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 
 import dask
 
+from neuron_xp.backends import one_line
 from neuron_xp.errors import ClusterLostError
 from neuron_xp.workers import available_threads
 
@@ -149,3 +151,41 @@ def scheduler() -> Scheduler:
         return Cluster(default_client())
     except ValueError:  # there is none
         return LocalScheduler()
+
+
+@contextmanager
+def cluster(
+    address: str | None = None, workers: int | None = None, *, dashboard: bool = False
+) -> Iterator[str | None]:
+    """While it is open, training runs there: at a scheduler's address, or on workers started here.
+
+    workers : how many processes, on the loopback address; the processors are shared among them
+    dashboard : whether Dask's web page is to be had, on the loopback address, too
+
+    Gives the page's address, if there is one. Raises `ClusterLostError` where no scheduler
+    answers. Encryption is set by Dask's own configuration (distributed.comm.tls).
+    """
+    from distributed import Client, LocalCluster
+
+    if address is not None:
+        try:
+            client = Client(address)
+        except (OSError, ValueError) as error:
+            raise ClusterLostError(
+                f"no scheduler answers at {address!r} ({one_line(error)}); to start one type: "
+                "dask scheduler"
+            ) from error
+        with client:
+            yield client.dashboard_link or None
+        return
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=max(1, available_threads() // (workers or 1)),
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0" if dashboard else None,
+            silence_logs=logging.CRITICAL,
+        ) as local,
+        Client(local) as client,
+    ):
+        yield client.dashboard_link if dashboard else None

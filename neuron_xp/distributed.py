@@ -24,7 +24,7 @@ from neuron_xp.neuron.step import Examples
 from neuron_xp.settings import Settings
 
 PARTS_A_THREAD = 2
-LARGEST_PART = 2**30
+LARGEST_PART = 2**32
 """Bytes of inputs."""
 
 

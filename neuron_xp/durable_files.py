@@ -4,6 +4,8 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 
@@ -17,19 +19,38 @@ def write_durably(
     the two there may be a moment with no file of the name, but never with none of both.
     Raises OSError, with the file's name, and leaves what was there.
     """
+    with written_durably(path, keep_previous=keep_previous) as write:
+        write(data)
+
+
+@contextlib.contextmanager
+def written_durably(
+    path: str | os.PathLike[str], *, keep_previous: bool = False
+) -> Iterator[Callable[[bytes], None]]:
+    """The same for content that comes by parts: a function that takes the next of them.
+
+    The file takes its name when the block ends; nothing is left of it if an error ends it.
+    """
     target = Path(path)
     _refuse_other_than_regular(target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     try:
-        _write_new(temporary, data)
-        if keep_previous:
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(target, previous(target))
-        os.replace(temporary, target)
-    except BaseException as error:
+        with _naming(target):
+            descriptor = _create(temporary)
+        try:
+            yield partial(_write, target, descriptor)
+            with _naming(target):
+                os.fsync(descriptor)
+        finally:
+            with _naming(target):
+                os.close(descriptor)
+        with _naming(target):
+            if keep_previous:
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(target, previous(target))
+            os.replace(temporary, target)
+    except BaseException:
         _remove(temporary)
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(target)) from error
         raise
     _sync_folder(target.parent)
 
@@ -48,18 +69,27 @@ def _refuse_other_than_regular(target: Path) -> None:
         raise FileExistsError(f"{target} is not a regular file, and only those are replaced")
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def _create(path: Path) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     # no link is followed, and Windows translates no line ends
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags, 0o666)
-    try:
-        rest = memoryview(data)
+    return os.open(path, flags, 0o666)
+
+
+def _write(target: Path, descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    with _naming(target):
         while rest:
             rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Errors with the name that was asked for, and not the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def _remove(path: Path) -> None:

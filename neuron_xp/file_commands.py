@@ -10,20 +10,27 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import click
 
 from neuron_xp import tasks
 from neuron_xp.backends import open_backend
-from neuron_xp.durable_files import write_durably
+from neuron_xp.command_options import (
+    DATA,
+    FILE,
+    MEMORY,
+    OUT,
+    PLACE,
+    READING,
+    SAVING,
+    SETTINGS,
+    options,
+)
+from neuron_xp.durable_files import written_durably
 from neuron_xp.network import NeuralNetwork
-from neuron_xp.neuron.learning_rules import RULES
-from neuron_xp.settings import AUTO
 from neuron_xp.table_use import TableUse
 from neuron_xp.tables import Columns, Reading, Table
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Outcome(NamedTuple):
@@ -36,57 +43,6 @@ class Outcome(NamedTuple):
     status: int = 0
     notes: tuple[str, ...] = ()
     data: bytes = b""
-
-
-class Rate(click.ParamType):  # type: ignore[type-arg]
-    """A number, or the word auto."""
-
-    name = "number|auto"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """The value for `train`."""
-        return AUTO if value == AUTO else click.FLOAT.convert(value, param, ctx)
-
-
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-DATA = click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
-OUT = click.Path(dir_okay=False, path_type=Path)
-
-PLACE = [
-    click.option("--backend", default="numpy", show_default=True, help="The array library."),
-    click.option("--device", help="As the library spells it."),
-]
-READING = [
-    click.option("--target", required=True, help="The column to learn: name, or number from 0."),
-    click.option("--features", help="The columns to learn from: a,b,c.  [default: all others]"),
-    click.option("--categories", multiple=True, help="A feature of words; may be repeated."),
-    click.option("--delimiter", help="Between cells.  [default: comma; tab in .tsv]"),
-    click.option("--decimal", default=".", show_default=True, help="Or a comma."),
-    click.option("--drop-missing", is_flag=True, help="Leave rows with missing cells out."),
-]
-SETTINGS = [
-    click.option("--hidden", type=int, multiple=True, help="A hidden layer; may be repeated."),
-    click.option("--rule", type=click.Choice(list(RULES)), default="error_weighted_derivative",
-                 show_default=True, help="What is descended."),
-    click.option("--l2", type=float, default=0.0, show_default=True, help="Shrinks weights."),
-    click.option("--learning-rate", type=Rate(), default=AUTO, show_default=True,
-                 help="Of the adjustments."),
-    click.option("--iterations", type=int, default=10_000, show_default=True, help="How many."),
-    click.option("--seed", type=int, default=1, show_default=True, help="Of start and split."),
-    click.option("--bias/--no-bias", default=True, show_default=True, help="For each neuron."),
-    click.option("--standardize", is_flag=True, help="Scale columns to mean 0, deviation 1."),
-    click.option("--batch-size", type=int, help="Rows an iteration.  [default: all]"),
-    click.option("--shuffle", type=click.Choice(["rows", "leaves"]), help="Order of batches."),
-    click.option("--tolerance", type=float, default=0.0, help="Stop when the loss settles."),
-    click.option("--threads", type=int, help="Of NumPy's work.  [default: one a processor]"),
-    click.option("--arithmetic", type=click.Choice(["reproducible", "native"]),
-                 default="reproducible", show_default=True, help="Or the library's own."),
-]  # fmt: skip
-SAVING = [
-    click.option("--checkpoint", type=OUT, help="Save here as it goes."),
-    click.option("--checkpoint-every", type=int, help="Iterations.  [default: ten seconds]"),
-    click.option("--resume", is_flag=True, help="Go on from the checkpoint."),
-]
 
 
 @contextmanager
@@ -102,17 +58,6 @@ def table_file(path: Path) -> Iterator[Path]:
         yield copy
 
 
-def options(*groups: list[Any]) -> Callable[[F], F]:
-    """Several groups of options as one decorator."""
-
-    def decorate(function: F) -> F:
-        for option in reversed([option for group in groups for option in group]):
-            function = option(function)
-        return function
-
-    return decorate
-
-
 @click.command()
 @click.argument("data", type=DATA)
 @click.option("-o", "--output", type=OUT, required=True, help="The model file; - is stdout.")
@@ -124,12 +69,18 @@ def options(*groups: list[Any]) -> Callable[[F], F]:
     show_default=True,
     help="Share of the rows kept out of training, to see how it does.",
 )
-@options(READING, SETTINGS, SAVING, PLACE)
+@options(READING, SETTINGS, SAVING, MEMORY, PLACE)
 @click.pass_obj
 def train(
-    progress: Any, /, data: Path, output: Path, force: bool, holdout: float, **given: Any
+    progress: Any, /, data: Path, output: Path, force: bool, holdout: float,
+    max_memory: int | None, **given: Any,
 ) -> Outcome:  # fmt: skip
-    """Learn a column of a table from the others: CSV, TSV, NPY, NPZ or Parquet."""
+    """Learn a column of a table from the others: CSV, TSV, NPY, NPZ or Parquet.
+
+    DATA is a file, or a folder or a quoted pattern ('part-*.csv'), whose files are the parts
+    of one table, in the order of their names. With --max-memory it may be larger than memory:
+    a working copy is then made in TMPDIR.
+    """
     to_stdout = str(output) == "-"
     if not to_stdout:
         tasks.refuse_to_overwrite(output, force=force)
@@ -139,14 +90,14 @@ def train(
     started = time.perf_counter()
     with table_file(data) as file, progress(given["iterations"]) as on_progress:
         trained = tasks.train_on_table(
-            file, use, given, backend=place, saving=saving, on_progress=on_progress
-        )
-    seconds = time.perf_counter() - started
-    report, notes = _report(trained, seconds, output), trained.table.notes
+            file, use, given, backend=place, saving=saving, on_progress=on_progress,
+            max_memory=max_memory,
+        )  # fmt: skip
+    report = _report(trained, time.perf_counter() - started, output)
     if to_stdout:
-        return Outcome(report, notes=notes, data=trained.network.to_bytes())
+        return Outcome(report, notes=trained.notes, data=trained.network.to_bytes())
     trained.network.save(output)
-    return Outcome(report, notes=notes)
+    return Outcome(report, notes=trained.notes)
 
 
 def _reading(given: dict[str, Any]) -> Reading:
@@ -163,11 +114,11 @@ def _reading(given: dict[str, Any]) -> Reading:
 
 
 def _report(trained: tasks.Trained, seconds: float, output: Path) -> str:
-    network, columns = trained.network, trained.table.columns
+    network, columns = trained.network, trained.columns
     iterations, loss = network.history[-1]
     rows = f"{trained.rows}"
-    if trained.table.dropped:
-        rows += f", and {trained.table.dropped} with missing cells left out"
+    if trained.dropped:
+        rows += f", and {trained.dropped} with missing cells left out"
     lines = [
         ("rows", rows),
         ("features", str(len(columns.input_names))),
@@ -202,26 +153,44 @@ def _aligned(lines: list[tuple[str, str]]) -> str:
 @click.argument("data", type=DATA)
 @click.option("-o", "--output", type=OUT, help="A CSV file.  [default: stdout]")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
-@options(PLACE)
+@options(MEMORY, PLACE)
 def predict(
-    model: Path, data: Path, output: Path | None, force: bool, backend: str, device: str | None
-) -> Outcome:
+    model: Path, data: Path, output: Path | None, force: bool, max_memory: int | None,
+    backend: str, device: str | None,
+) -> Outcome:  # fmt: skip
     """Probabilities and classes for the rows of a table, in its order, as CSV."""
     output = None if str(output) == "-" else output
     if output is not None:
         tasks.refuse_to_overwrite(output, force=force)
+    elif max_memory is not None:
+        raise ValueError("--max-memory holds no answers for stdout; give a file: -o answers.csv")
     network = NeuralNetwork.load(model, backend=backend, device=device)
     with table_file(data) as file:
-        outputs, classes, table = tasks.predict(network, file)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_header(table, bool(classes)))
-    for i, row in enumerate(outputs.tolist()):
-        writer.writerow([*map(repr, row), *classes[i : i + 1]])
-    if output is None:
-        return Outcome(text.getvalue().rstrip("\n"), notes=table.notes)
-    write_durably(output, text.getvalue().encode())
-    return Outcome(f"{len(outputs)} rows in {output}", notes=table.notes)
+        found = tasks.predict(network, file, max_memory=max_memory)
+        if output is None:
+            text = io.StringIO()
+            _, notes = _write_answers(found, text.write)
+            return Outcome(text.getvalue().rstrip("\n"), notes=notes)
+        with written_durably(output) as write:
+            rows, notes = _write_answers(found, lambda line: write(line.encode()))
+        return Outcome(f"{rows} rows in {output}", notes=notes)
+
+
+def _write_answers(
+    found: Iterator[tasks.Predictions], write: Callable[[str], object]
+) -> tuple[int, tuple[str, ...]]:
+    """Write them as CSV: how many rows there are, and notes on the table."""
+    rows, notes = 0, tuple[str, ...]()
+    for outputs, classes, table in found:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if rows == 0:
+            writer.writerow(_header(table, bool(classes)))
+        for i, row in enumerate(outputs):
+            writer.writerow([*map(repr, row.tolist()), *classes[i : i + 1]])
+        write(text.getvalue())
+        rows, notes = rows + len(outputs), notes + table.notes
+    return rows, notes
 
 
 def _header(table: Table, has_classes: bool) -> list[str]:
@@ -235,17 +204,19 @@ def _header(table: Table, has_classes: bool) -> list[str]:
 @click.command()
 @click.argument("model", type=FILE)
 @click.argument("data", type=DATA)
-@options(PLACE)
-def evaluate(model: Path, data: Path, backend: str, device: str | None) -> Outcome:
+@options(MEMORY, PLACE)
+def evaluate(
+    model: Path, data: Path, max_memory: int | None, backend: str, device: str | None
+) -> Outcome:
     """How a model does on a table: accuracy, loss, and which classes it confuses."""
     network = NeuralNetwork.load(model, backend=backend, device=device)
     with table_file(data) as file:
-        score, table = tasks.evaluate(network, file)
+        score, notes = tasks.evaluate(network, file, max_memory=max_memory)
     text = _aligned(_scores(score, "table"))
-    classes = table.columns.classes or ("0", "1")
+    classes = network.table and network.table.columns.classes
     if score.accuracy is not None:
-        text += "\n\n" + _confusion(score, classes)
-    return Outcome(text, notes=table.notes)
+        text += "\n\n" + _confusion(score, classes or ("0", "1"))
+    return Outcome(text, notes=notes)
 
 
 def _confusion(score: tasks.Score, classes: tuple[str, ...]) -> str:
@@ -258,12 +229,15 @@ def _confusion(score: tasks.Score, classes: tuple[str, ...]) -> str:
 @click.command()
 @click.argument("model", type=FILE)
 @click.argument("data", type=DATA)
-@options(PLACE)
-def verify(model: Path, data: Path, backend: str, device: str | None) -> Outcome:
+@options(MEMORY, PLACE)
+def verify(
+    model: Path, data: Path, max_memory: int | None, backend: str, device: str | None
+) -> Outcome:
     """Train again from what the model holds: are the bits the same? Status 0: yes, 1: no."""
     known = NeuralNetwork.load(model)
     with table_file(data) as file:
-        again, same_data = tasks.verify(known, file, open_backend(backend, device))
+        place = open_backend(backend, device)
+        again, same_data = tasks.verify(known, file, place, max_memory=max_memory)
     same = known.fingerprint() == again.fingerprint()
     lines = [
         ("data", "the same" if same_data else "OTHER than those it was trained on"),

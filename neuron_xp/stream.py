@@ -190,9 +190,14 @@ def streamed(
         raise ValueError(f"inputs are empty: shape {files['inputs'].shape}")
     shapes = tuple((rows, 1 if len(x.shape) == 1 else x.shape[1]) for x in files.values())
     at_once = threads if place.threaded else 1  # other libraries have threads of their own
-    row_bytes = 8 * sum(columns for _, columns in shapes)
-    block_bytes = min(LARGEST_BLOCK, max_memory // (COPIES * (at_once + 1)))
-    block = max(1, block_bytes // (row_bytes * LEAF)) * LEAF
+    leaf_bytes = 8 * LEAF * sum(columns for _, columns in shapes)
+    share = max_memory // (COPIES * (at_once + 1))
+    if leaf_bytes > share:
+        raise ValueError(
+            f"max_memory is {max_memory} bytes, but blocks of {LEAF} rows of {shapes[0][1]} "
+            f"features need {leaf_bytes * COPIES * (at_once + 1)}; give that much"
+        )
+    block = max(1, min(share, LARGEST_BLOCK) // leaf_bytes) * LEAF
     source = Stream(tuple(files.values()), place, dtype, block, at_once)
     data = in_parts(source, settings, shapes, home=place, dtype=dtype)
     source.checked = True

@@ -1,17 +1,15 @@
-"""NPY, NPZ and Parquet -> columns. Nothing in these files is ever unpickled."""
+"""NPY and NPZ -> chunks of columns. Nothing in these files is ever unpickled."""
 
-import importlib
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from reprlib import repr as short
-from shlex import quote
 from typing import Any
 from zipfile import BadZipFile
 
 from neuron_xp.backend import HostArray
 from neuron_xp.backends import host, one_line
+from neuron_xp.npy_files import NpyRows, open_npy
 from neuron_xp.table_cells import (
     MISSING,
     Cells,
@@ -29,29 +27,53 @@ TARGETS = "targets"
 """The name, in an NPZ, of the array of targets and of its column."""
 
 
-def read_npy(path: Path, reading: Reading, choose: Choose) -> Cells:
-    """The columns of an array, named '0', '1', ..."""
-    with _understood(path.name, "an .npy file of numbers, as numpy.save writes them"):
+def read_npy(path: Path, reading: Reading, choose: Choose) -> Iterator[Cells]:
+    """Chunks of an array, whose columns are named '0', '1', ..."""
+    source = path.name
+    with understood(source, "an .npy file of numbers, as numpy.save writes them"):
         array = host.lib.format.open_memmap(path, mode="r")
-    names = _numbered(path.name, array)
+    names = _numbered(source, array)
     wanted = choose(names)
-    others: dict[str, Values] = {
-        name: _floats(path.name, array[:, int(name)]) for name in wanted.others
-    }
-    block = _floats(path.name, _picked(array, wanted))
-    return _arranged(path.name, wanted, block, others, drop=reading.drop_missing)
+    for first, part in _row_blocks(path, array, wanted.rows):
+        others: dict[str, Values] = {
+            name: _floats(source, part[:, int(name)]) for name in wanted.others
+        }
+        block = _floats(source, _picked(part, wanted))
+        yield arranged(source, wanted, block, others, drop=reading.drop_missing, first=first)
 
 
-def read_npz(path: Path, reading: Reading, choose: Choose) -> Cells:
-    """The columns of the array 'inputs', named '0', '1', ..., and the array 'targets'."""
+def _row_blocks(path: Path, array: HostArray, rows: int | None) -> Iterator[tuple[int, HostArray]]:
+    """(first row, some rows), read and not mapped: what is mapped counts as memory in use."""
+    if rows is None:
+        yield 0, array
+        return
+    _refuse_other_than_real(path.name, array.dtype)
+    if not array.flags.c_contiguous:
+        raise TableError(
+            f"{path.name}: is stored column by column and cannot be read by rows; save "
+            "numpy.ascontiguousarray of it, or leave --max-memory out"
+        )
+    count, files = len(array), NpyRows([open_npy(path)])
+    buffer = host.empty((min(rows, count), array.shape[1]), dtype=array.dtype)
+    try:
+        for first in range(0, max(count, 1), rows):
+            part = buffer[: count - first]
+            files.read(first, part)
+            yield first, part
+    finally:
+        files.close()
+
+
+def read_npz(path: Path, reading: Reading, choose: Choose) -> Iterator[Cells]:
+    """One chunk: the array 'inputs', its columns named '0', '1', ..., and the array 'targets'."""
     source = path.name
     with path.open("rb") as file:
-        with _understood(source, "an .npz file of numbers, as numpy.savez writes them"):
+        with understood(source, "an .npz file of numbers, as numpy.savez writes them"):
             archive = host.load(file, allow_pickle=False)
         if getattr(archive, "files", None) is None:
             raise TableError(f"{source}: holds one array and no names; call it .npy")
         with archive:
-            return _from_archive(source, archive, reading, choose)
+            yield _from_archive(source, archive, reading, choose)
 
 
 def _from_archive(source: str, archive: Any, reading: Reading, choose: Choose) -> Cells:
@@ -67,11 +89,11 @@ def _from_archive(source: str, archive: Any, reading: Reading, choose: Choose) -
     if wanted.target is not None:
         others[wanted.target] = _targets(source, archive, rows=array.shape[0])
     block = _floats(source, _picked(array, wanted))
-    return _arranged(source, wanted, block, others, drop=reading.drop_missing)
+    return arranged(source, wanted, block, others, drop=reading.drop_missing)
 
 
 def _member(source: str, archive: Any, name: str) -> HostArray:
-    with _understood(source, f"an .npz file whose {name!r} are numbers"):
+    with understood(source, f"an .npz file whose {name!r} are numbers"):
         return archive[name]
 
 
@@ -108,15 +130,20 @@ def _picked(array: HostArray, wanted: Wanted) -> HostArray:
 
 def _floats(source: str, array: HostArray) -> HostArray:
     """Exactly, in float64 and C order, or refused."""
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise TableError(f"{source}: must hold real numbers; got dtype {array.dtype}")
+    _refuse_other_than_real(source, array.dtype)
     large = 2**53
     if array.dtype.kind in "iu" and ((array >= large) | (array <= -large)).any():
-        raise _too_large(source)
+        raise too_large(source)
     return host.array(array, dtype="float64", order="C", subok=False)
 
 
-def _too_large(source: str) -> TableError:
+def _refuse_other_than_real(source: str, dtype: Any) -> None:
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise TableError(f"{source}: must hold real numbers; got dtype {dtype}")
+
+
+def too_large(source: str) -> TableError:
+    """The error for integers that float64 cannot tell apart."""
     return TableError(
         f"{source}: holds integers of 2^53 or more, which float64 cannot tell apart; "
         "scale them, or store them as floats"
@@ -124,7 +151,7 @@ def _too_large(source: str) -> TableError:
 
 
 @contextmanager
-def _understood(source: str, what: str) -> Iterator[None]:
+def understood(source: str, what: str) -> Iterator[None]:
     """Whatever a library says of a damaged file, in one line."""
     try:
         yield
@@ -138,81 +165,34 @@ def _understood(source: str, what: str) -> Iterator[None]:
         raise TableError(f"{source}: is not {what} ({reason})") from error
 
 
-# --- Parquet ---------------------------------------------------------------------------
-
-
-def read_parquet(path: Path, reading: Reading, choose: Choose) -> Cells:
-    """The columns of a Parquet file."""
-    source = path.name
-    arrow, parquet = _pyarrow()
-    with path.open("rb") as file:
-        with _understood(source, "a Parquet file"):
-            opened = parquet.ParquetFile(file)
-        wanted = choose(unique(source, opened.schema_arrow.names))
-        with _understood(source, "a sound Parquet file"):
-            table = opened.read(columns=[*wanted.numbers, *wanted.others])
-    columns = {name: _column(arrow, source, name, table) for name in table.column_names}
-    for name in wanted.numbers:
-        if isinstance(columns[name], list):
-            _refuse_text(source, name, columns[name])
-    block = host.empty((table.num_rows, len(wanted.numbers)))
-    for i, name in enumerate(wanted.numbers):
-        block[:, i] = columns[name]
-    others = {name: columns[name] for name in wanted.others}
-    return _arranged(source, wanted, block, others, drop=reading.drop_missing)
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise ImportError("Parquet needs pyarrow; type: pip install pyarrow") from error
-
-
-def _column(arrow: Any, source: str, name: str, table: Any) -> Values:
-    column, types = table.column(name), arrow.types
-    if types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    kind = column.type
-    if types.is_string(kind) or types.is_large_string(kind):
-        return ["" if word is None else word.strip() for word in column.to_pylist()]
-    if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
-        raise TableError(f"{source}: column {name!r} must hold numbers or text; got {kind}")
-    try:
-        return column.cast(arrow.float64()).to_numpy()
-    except arrow.ArrowInvalid:
-        raise _too_large(source) from None
-
-
-def _refuse_text(source: str, name: str, words: list[str]) -> None:
-    for row, word in enumerate(words):
-        if word not in MISSING:
-            raise TableError(
-                f"{source}, row {row}, column {name!r}: {short(word)} is text; "
-                f"store it as numbers, or type --categories {quote(name)}"
-            )
-    raise refuse_missing(f"{source}, row 0, column {name!r}", "")
-
-
 # --- rows ------------------------------------------------------------------------------
 
 
-def _arranged(
-    source: str, wanted: Wanted, block: HostArray, others: dict[str, Values], *, drop: bool
+def arranged(
+    source: str,
+    wanted: Wanted,
+    block: HostArray,
+    others: dict[str, Values],
+    *,
+    drop: bool,
+    first: int = 0,
 ) -> Cells:
-    """Without the rows that have a missing cell, if they may be dropped; the rest finite."""
+    """Without the rows that have a missing cell, if they may be dropped; the rest finite.
+
+    first : the number of the first row, counted in the file
+    """
     gone = host.isnan(block).any(axis=1)
     for values in others.values():
         gone |= _missing(values)
     kept = host.flatnonzero(~gone)
-    cells = Cells(source, wanted, block, others, range(len(block)), "row", 0)
-    if len(kept) < len(block):
+    cells = Cells(source, wanted, block, others, range(first, first + len(block)), "row", 0)
+    dropped = len(block) - len(kept)
+    if dropped:
         if not drop:
             raise _first_missing(cells, row=int(host.argmax(gone)))
         some = {name: _rows_of(values, kept) for name, values in others.items()}
-        cells = Cells(
-            source, wanted, block[kept], some, kept.tolist(), "row", len(block) - len(kept)
-        )
+        lines = (kept + first).tolist()
+        cells = Cells(source, wanted, block[kept], some, lines, "row", dropped)
     _check_finite(cells)
     return cells
 

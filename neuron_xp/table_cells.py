@@ -54,11 +54,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The columns to read; the categories are some of the features."""
+    """What to read of a file; the categories are some of the features.
+
+    rows : how many make a chunk, at most; None for all of them
+    """
 
     features: tuple[str, ...]
     categories: tuple[str, ...]
     target: str | None
+    rows: int | None = None
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -72,15 +76,17 @@ class Wanted:
 
 
 Choose: TypeAlias = Callable[[tuple[str, ...]], Wanted]
+"""From the names of a file's columns to what is wanted of them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The wanted columns without missing cells; numbers are finite.
+    """A chunk of the wanted columns without missing cells; numbers are finite.
 
     numbers : one column for each of `wanted.numbers`, float64
     others : the columns of `wanted.others`
     lines : where each row stands in the file
+    dropped : how many rows were left out for a missing cell
     """
 
     source: str

@@ -36,8 +36,13 @@ class Columns:
             )
         )
 
+    @property
+    def neurons(self) -> int:
+        """The columns of the targets, in a table of text or of one array."""
+        return 1 if self.classes is None or len(self.classes) == 2 else len(self.classes)
 
-def for_training(source: str, reading: Reading, names: tuple[str, ...]) -> Wanted:
+
+def for_training(reading: Reading, source: str, names: tuple[str, ...]) -> Wanted:
     """The columns that the reading asks for."""
     target = _target(source, reading.target, names)
     given = reading.features
@@ -91,7 +96,7 @@ def hint(given: str, options: tuple[str, ...]) -> str:
 
 
 def for_model(
-    source: str, columns: Columns, targets: bool, notes: list[str], names: tuple[str, ...]
+    columns: Columns, targets: bool, notes: list[str], source: str, names: tuple[str, ...]
 ) -> Wanted:
     """The columns of the model; what else there is goes to the notes."""
     _check_known(source, columns.features, names, "column")
@@ -106,3 +111,20 @@ def for_model(
         notes.append(f"{source}: columns in another order than the model's, matched by name")
     categories = tuple(name for name, _ in columns.categories)
     return Wanted(columns.features, categories, columns.target if targets else None)
+
+
+def refuse_other_columns(
+    first: str, names: tuple[str, ...], source: str, others: tuple[str, ...]
+) -> None:
+    """Raise unless a part has the columns of the first one, in their order."""
+    if others == names:
+        return
+    wanted = "; parts of a table must have the same columns in the same order"
+    for name in names:
+        if name not in others:
+            raise TableError(f"{source}: no column {name!r}, which {first} has{wanted}")
+    for name in others:
+        if name not in names:
+            raise TableError(f"{source}: column {name!r}, which {first} has not{wanted}")
+    name, other = next(pair for pair in zip(names, others, strict=True) if pair[0] != pair[1])
+    raise TableError(f"{source}: column {other!r} stands where {first} has {name!r}{wanted}")

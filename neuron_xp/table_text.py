@@ -1,10 +1,10 @@
-"""CSV and TSV -> columns, row by row, so that never the whole text is in memory."""
+"""CSV and TSV -> chunks of columns, row by row: never is the whole text in memory."""
 
 import csv
 import math
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from reprlib import repr as short
 
@@ -15,6 +15,7 @@ from neuron_xp.table_cells import (
     Choose,
     Reading,
     TableError,
+    Values,
     Wanted,
     parsed,
     refuse_missing,
@@ -25,8 +26,8 @@ from neuron_xp.table_cells import (
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
-def read_text(path: Path, reading: Reading, choose: Choose) -> Cells:
-    """The columns of a text file whose first line names them."""
+def read_text(path: Path, reading: Reading, choose: Choose) -> Iterator[Cells]:
+    """Chunks of a text file whose first line names the columns."""
     delimiter = reading.delimiter or DELIMITERS[path.suffix.lower()]
     if delimiter == reading.decimal:
         raise TableError(f"{path.name}: {delimiter!r} cannot be delimiter and decimal mark")
@@ -35,7 +36,7 @@ def read_text(path: Path, reading: Reading, choose: Choose) -> Cells:
         rows = _rows(path.name, file, delimiter)
         line, header = next(rows, (0, []))
         names = _header(path.name, line, [name.strip() for name in header])
-        return _gather(path.name, rows, names, choose(names), reading)
+        yield from _chunks(path.name, rows, names, choose(names), reading)
 
 
 def _rows(source: str, file: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -81,17 +82,36 @@ def _spells_number(text: str) -> bool:
         return False
 
 
-def _gather(
+class _Gathered:
+    """Rows on their way to become a chunk."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.numbers, self.lines, self.dropped = array("d"), array("q"), 0
+        self.others: list[list[str]] = [[] for _ in wanted.others]
+
+    def add(self, line: int, values: list[float], words: list[str]) -> None:
+        self.numbers.extend(values)
+        self.lines.append(line)
+        for column, word in zip(self.others, words, strict=True):
+            column.append(sys.intern(word))
+
+    def cells(self, source: str, wanted: Wanted) -> Cells:
+        rows = len(self.lines)
+        table = host.asarray(self.numbers, dtype="float64").reshape(rows, len(wanted.numbers))
+        columns: dict[str, Values] = dict(zip(wanted.others, self.others, strict=True))
+        return Cells(source, wanted, table, columns, self.lines, "line", self.dropped)
+
+
+def _chunks(
     source: str,
     rows: Iterator[tuple[int, list[str]]],
     names: tuple[str, ...],
     wanted: Wanted,
     reading: Reading,
-) -> Cells:
+) -> Iterator[Cells]:
     at = {name: i for i, name in enumerate(names)}
     number_at, other_at = ([at[name] for name in part] for part in (wanted.numbers, wanted.others))
-    numbers, lines, dropped = array("d"), array("q"), 0
-    others: list[list[str]] = [[] for _ in other_at]
+    found = _Gathered(wanted)
     for line, row in rows:
         if len(row) != len(names):
             raise TableError(f"{source}, line {line}: {len(row)} cells; expected {len(names)}")
@@ -100,23 +120,25 @@ def _gather(
         if values is None or not MISSING.isdisjoint(words):
             _check_dropped(f"{source}, line {line}", dict(zip(names, row, strict=True)), wanted,
                            reading)  # fmt: skip
-            dropped += 1
+            found.dropped += 1
             continue
-        numbers.extend(values)
-        lines.append(line)
-        for column, word in zip(others, words, strict=True):
-            column.append(sys.intern(word))
-    table = host.asarray(numbers, dtype="float64").reshape(len(lines), len(number_at))
-    columns = dict(zip(wanted.others, others, strict=True))
-    return Cells(source, wanted, table, columns, lines, "line", dropped)
+        if len(found.lines) == wanted.rows:
+            yield found.cells(source, wanted)
+            found = _Gathered(wanted)
+        found.add(line, values, words)
+    yield found.cells(source, wanted)
 
 
-def _finite(cells: list[str], decimal: str) -> list[float] | None:
+def _finite(cells: Sequence[str], decimal: str) -> list[float] | None:
     try:
-        values = [parsed(cell, decimal) for cell in cells]
+        if decimal == "." and "_" not in "".join(cells):
+            values = list(map(float, cells))
+        else:
+            values = [parsed(cell, decimal) for cell in cells]
     except ValueError:
         return None
-    return values if all(map(math.isfinite, values)) else None
+    # a sum is finite only of finite numbers, and sooner found
+    return values if math.isfinite(sum(values)) or all(map(math.isfinite, values)) else None
 
 
 def _check_dropped(where: str, row: dict[str, str], wanted: Wanted, reading: Reading) -> None:

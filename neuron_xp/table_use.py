@@ -6,7 +6,8 @@ from typing import Any
 from neuron_xp.backend import HostArray
 from neuron_xp.backends import host
 from neuron_xp.random_start import generator
-from neuron_xp.tables import Columns, Reading, Table
+from neuron_xp.table_cells import Reading
+from neuron_xp.table_columns import Columns
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,19 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def split(table: Table, use: TableUse) -> tuple[HostArray, HostArray]:
+def split(rows: int, use: TableUse) -> tuple[HostArray, HostArray]:
     """(rows to train on, rows held out), each in the table's order.
 
     The held-out ones are the first share of RandomState(split_seed).permutation(rows).
     """
-    rows = len(table.inputs)
     order = generator(use.split_seed).permutation(rows)
     held_out = round(use.holdout * rows)
     return host.sort(order[held_out:]), host.sort(order[:held_out])
+
+
+def held_out_of(rows: int, use: TableUse) -> HostArray:
+    """The same split as (rows,) booleans: whether a row is held out."""
+    order = generator(use.split_seed).permutation(rows)
+    marks = host.zeros(rows, dtype=bool)
+    marks[order[: round(use.holdout * rows)]] = True
+    return marks

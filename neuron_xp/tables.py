@@ -1,40 +1,26 @@
 """Tables -> inputs and targets: what the columns mean in training, and the same again later.
 
-The format follows from the file's extension. Columns are found by name; those of arrays are
-named '0', '1', ...
+A table is a file, a folder or a pattern; the format follows from the files' extension. Columns
+are found by name; those of arrays are named '0', '1', ... Each is read whole, or in chunks of
+rows that are the same bits.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
 
 from neuron_xp.backend import HostArray
 from neuron_xp.backends import host
-from neuron_xp.table_arrays import read_npy, read_npz, read_parquet
-from neuron_xp.table_cells import (
-    Cells,
-    Choose,
-    Reading,
-    TableError,
-    Values,
-    parsed,
-    refuse_number,
-)
+from neuron_xp.table_cells import Cells, Reading, TableError, refuse_number
 from neuron_xp.table_columns import Columns, for_model, for_training, hint
-from neuron_xp.table_text import read_text
+from neuron_xp.table_parts import Rows, chunks, named, parts_of, refuse_empty
+from neuron_xp.table_survey import columns_of, constant_inputs, survey_chunks
+from neuron_xp.table_targets import refuse_outside
+from neuron_xp.table_words import number_of, numbers_of, spelled, words_of
 
 __all__ = ["Columns", "Reading", "Table", "TableError", "read_table", "read_training_table"]
-
-READERS: dict[str, Callable[[Path, Reading, Choose], Cells]] = {
-    ".csv": read_text,
-    ".tsv": read_text,
-    ".npy": read_npy,
-    ".npz": read_npz,
-    ".parquet": read_parquet,
-}
-MOST_NUMBERED_CLASSES = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +31,7 @@ class Table:
     targets : (rows, neurons), or None where they were not asked for
     dropped : how many rows were left out for a missing cell
     notes : what the user may want to know, a short sentence each
+    constant : names of inputs that are the same in each row, where that was looked at
     """
 
     inputs: HostArray
@@ -52,56 +39,70 @@ class Table:
     columns: Columns
     dropped: int = 0
     notes: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
 
 
 def read_training_table(path: str | PathLike[str], reading: Reading) -> Table:
-    """The table to train on, and what its columns mean.
-
-    Two words as targets become 0 and 1, more of them one column each. Targets in [0, 1] are
-    taken as they are; 2 to 20 other whole numbers are classes.
-    """
-    file = Path(path)
-    cells = _read_cells(file, reading, partial(for_training, file.name, reading))
-    wanted = cells.wanted
-    words = tuple((name, tuple(sorted(set(_words(cells, name))))) for name in wanted.categories)
-    classes = _classes(cells, reading.decimal)
-    columns = Columns(wanted.features, str(wanted.target), classes, words)
-    return _table(cells, columns, reading, ())
+    """The table to train on, and what its columns mean: see `columns_of`."""
+    parts = parts_of(path)
+    cells = list(chunks(parts, reading, partial(for_training, reading)))
+    survey = survey_chunks(cells, reading.decimal, len(parts))
+    columns = columns_of(survey)
+    table = _joined([_table(part, columns, reading) for part in cells])
+    return replace(table, constant=constant_inputs(survey, columns))
 
 
 def read_table(
     path: str | PathLike[str], reading: Reading, columns: Columns, *, targets: bool
 ) -> Table:
     """A table for a model whose columns are known; its target only if `targets` are wanted."""
-    file, notes = Path(path), list[str]()
-    cells = _read_cells(file, reading, partial(for_model, file.name, columns, targets, notes))
-    return _table(cells, columns, reading, tuple(notes))
+    return _joined(tables(parts_of(path), reading, columns, targets=targets))
 
 
-def _read_cells(path: Path, reading: Reading, choose: Choose) -> Cells:
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise TableError(
-            f"{path.name}: unknown kind of table {path.suffix!r}; choose from {', '.join(READERS)}"
-        )
-    cells = reader(path, reading, choose)
-    if cells.dropped and not len(cells.lines):
-        raise TableError(
-            f"{path.name}: each of the {cells.dropped} rows has a missing cell, and none is left"
-        )
-    if not len(cells.lines):
-        raise TableError(f"{path.name}: has columns but no rows; give at least one")
-    return cells
+def tables(
+    parts: Sequence[Path],
+    reading: Reading,
+    columns: Columns,
+    *,
+    targets: bool,
+    rows: Rows | None = None,
+) -> Iterator[Table]:
+    """The same in chunks of as many rows as `rows` says, those of each file on their own.
+
+    The first one has the notes; some may have no rows. Raises TableError, at the end for a
+    table without rows, or OSError.
+    """
+    notes, count, dropped = list[str](), 0, 0
+    for cells in chunks(parts, reading, partial(for_model, columns, targets, notes), rows):
+        count, dropped = count + len(cells.lines), dropped + cells.dropped
+        yield replace(_table(cells, columns, reading), notes=tuple(notes))
+        notes.clear()
+    refuse_empty(named(parts[0].name, len(parts)), count, dropped)
+
+
+def _joined(chunks: Iterable[Table]) -> Table:
+    first, *others = chunks
+    if not others:
+        return first
+    found = [first, *others]
+    targets = [table.targets for table in found if table.targets is not None]
+    return replace(
+        first,
+        inputs=host.concatenate([table.inputs for table in found]),
+        targets=host.concatenate(targets) if targets else None,
+        dropped=sum(table.dropped for table in found),
+    )
 
 
 # --- what they mean --------------------------------------------------------------------
 
 
-def _table(cells: Cells, columns: Columns, reading: Reading, notes: tuple[str, ...]) -> Table:
+def _table(cells: Cells, columns: Columns, reading: Reading) -> Table:
     inputs = _inputs(cells, columns)
     asked = cells.wanted.target is not None
-    targets = _targets(cells, columns, reading.decimal) if asked else None
-    return Table(inputs, targets, columns, cells.dropped, notes)
+    return Table(
+        inputs, _targets(cells, columns, reading.decimal) if asked else None, columns, cells.dropped
+    )
 
 
 def _inputs(cells: Cells, columns: Columns) -> HostArray:
@@ -112,7 +113,7 @@ def _inputs(cells: Cells, columns: Columns) -> HostArray:
     categories, at, numbers = dict(columns.categories), 0, iter(cells.numbers.T)
     for name in columns.features:
         if name in categories:
-            codes = _codes(cells, name, _words(cells, name), categories[name])
+            codes = _codes(cells, name, words_of(cells, name), categories[name])
             inputs[host.arange(len(codes)), at + codes] = 1.0
             at += len(categories[name])
         else:
@@ -128,84 +129,22 @@ def _codes(cells: Cells, name: str, words: list[str], known: tuple[str, ...]) ->
         if word not in places:
             place = cells.place(row, name)
             raise TableError(f"{place}: {word!r} was not seen in training{hint(word, known)}")
-    return host.asarray([places[word] for word in words])
-
-
-def _words(cells: Cells, name: str) -> list[str]:
-    values = cells.others[name]
-    return values if isinstance(values, list) else [_word(value) for value in values.tolist()]
-
-
-def _word(number: float) -> str:
-    """One word for one number, however the file spells it: '3' for 3 and 3.0."""
-    return str(int(number)) if number.is_integer() else repr(number)
+    return host.asarray([places[word] for word in words], dtype=int)
 
 
 # --- targets ---------------------------------------------------------------------------
-
-
-def _classes(cells: Cells, decimal: str) -> tuple[str, ...] | None:
-    """The classes of the targets in training, or None for numbers in [0, 1]."""
-    target = str(cells.wanted.target)
-    values = cells.others[target]
-    numbers = _numbers(values, decimal)
-    if numbers is None:
-        found = sorted(set(values))
-        _refuse_words_among_numbers(cells, found, decimal)
-    elif numbers.ndim == 2:
-        return None
-    else:
-        distinct = host.unique(numbers)
-        found = [_word(number) for number in distinct.tolist()]
-    if len(found) < 2:
-        raise TableError(
-            f"{cells.source}: column {target!r} is {found[0]!r} in each row; "
-            "give examples of at least two classes"
-        )
-    if numbers is None or _are_classes(distinct):
-        return tuple(found)
-    return None
-
-
-def _are_classes(distinct: HostArray) -> bool:
-    outside = (distinct < 0).any() or (distinct > 1).any()
-    whole = (distinct == host.floor(distinct)).all() and host.isfinite(distinct).all()
-    return bool(outside and whole and len(distinct) <= MOST_NUMBERED_CLASSES)
-
-
-def _numbers(values: Values, decimal: str) -> HostArray | None:
-    """The values as numbers, or None if one of them is not."""
-    if not isinstance(values, list):
-        return values
-    try:
-        return host.asarray([parsed(word, decimal) for word in values])
-    except ValueError:
-        return None
-
-
-def _refuse_words_among_numbers(cells: Cells, found: list[str], decimal: str) -> None:
-    """A word or two in a long column of numbers is a mistake, and no class."""
-    numbered = {word for word in found if _numbers([word], decimal) is not None}
-    if len(found) > MOST_NUMBERED_CLASSES and 2 * len(numbered) > len(found):
-        raise _first_word(cells, decimal)
-
-
-def _first_word(cells: Cells, decimal: str) -> TableError:
-    """The error for the first target that is no number."""
-    target = str(cells.wanted.target)
-    words = enumerate(cells.others[target])
-    row, word = next(pair for pair in words if _numbers([pair[1]], decimal) is None)
-    return refuse_number(cells.place(row, target), word, decimal)
 
 
 def _targets(cells: Cells, columns: Columns, decimal: str) -> HostArray:
     """One column of numbers, or of two classes; one for each of more classes."""
     values = cells.others[columns.target]
     if columns.classes is None:
-        return _targets_in_0_1(cells, _numbers(values, decimal), decimal)
+        return _targets_in_0_1(cells, decimal)
     if getattr(values, "ndim", 1) == 2:
         raise TableError(f"{cells.source}: 'targets' must have the shape (rows,) to hold classes")
-    words = [_class_word(word, columns.classes, decimal) for word in _words(cells, columns.target)]
+    words = [
+        _class_word(word, columns.classes, decimal) for word in words_of(cells, columns.target)
+    ]
     codes = _codes(cells, columns.target, words, columns.classes)
     if len(columns.classes) == 2:
         return host.asarray(codes[:, None], dtype="float64")
@@ -213,19 +152,19 @@ def _targets(cells: Cells, columns: Columns, decimal: str) -> HostArray:
 
 
 def _class_word(word: str, classes: tuple[str, ...], decimal: str) -> str:
-    numbers = None if word in classes else _numbers([word], decimal)
-    return word if numbers is None else _word(float(numbers[0]))
+    number = None if word in classes else number_of(word, decimal)
+    return word if number is None else spelled(number)
 
 
-def _targets_in_0_1(cells: Cells, numbers: HostArray | None, decimal: str) -> HostArray:
+def _targets_in_0_1(cells: Cells, decimal: str) -> HostArray:
+    values = cells.others[str(cells.wanted.target)]
+    numbers = numbers_of(values, decimal)
     if numbers is None:
-        raise _first_word(cells, decimal)
+        words = enumerate(values)
+        row, word = next(pair for pair in words if number_of(pair[1], decimal) is None)
+        raise refuse_number(cells.place(row, str(cells.wanted.target)), word, decimal)
     outside = host.argwhere(~((numbers >= 0) & (numbers <= 1)))
     if len(outside):
-        place = cells.place(int(outside[0][0]), str(cells.wanted.target))
-        value = float(numbers[tuple(outside[0])])
-        raise TableError(
-            f"{place}: target {value!r} is outside [0, 1]; scale the targets, "
-            f"or give 2 to {MOST_NUMBERED_CLASSES} classes, as words or whole numbers"
-        )
-    return numbers.reshape(len(numbers), -1)
+        place = tuple(outside[0])
+        raise refuse_outside(cells, int(place[0]), float(numbers[place]))
+    return numbers.reshape(len(numbers), 1 if numbers.ndim == 1 else numbers.shape[1])

@@ -1,21 +1,31 @@
-"""What the commands do with tables and model files: plain functions that print nothing."""
+"""What the commands do with tables and model files: plain functions that print nothing.
+
+`max_memory`, in bytes, bounds what the data take: a table is then read in chunks, and trained on
+from a working copy on the disk. It changes no bit. None reads the table whole.
+"""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from neuron_xp.arrays import examples
 from neuron_xp.backend import Backend, HostArray
 from neuron_xp.backends import host, open_backend
+from neuron_xp.checkpoints import Saving
 from neuron_xp.fit import loss_of
+from neuron_xp.in_parts import SHUFFLE_ROWS
 from neuron_xp.loop import Progress
 from neuron_xp.network import NeuralNetwork
-from neuron_xp.table_use import TableUse, split
-from neuron_xp.tables import Table, read_table, read_training_table
+from neuron_xp.settings import Settings, checked
+from neuron_xp.stream import streamed
+from neuron_xp.table_data import Part, opened
+from neuron_xp.table_parts import parts_of, within
+from neuron_xp.table_use import TableUse
+from neuron_xp.tables import Columns, Table, tables
 from neuron_xp.training import train
-from neuron_xp.training_sets import InMemory, fingerprint_of
+from neuron_xp.training_sets import InMemory, TrainingSet, fingerprint_of
 from neuron_xp.workers import available_threads
 
 
@@ -34,12 +44,31 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training on a table gave."""
+    """What training on a table gave.
+
+    rows : how many it was trained on
+    dropped : how many were left out for a missing cell
+    notes : what the user may want to know
+    """
 
     network: NeuralNetwork
-    table: Table
+    columns: Columns
     rows: int
+    dropped: int
+    notes: tuple[str, ...]
     held_out: Score | None
+
+
+class Predictions(NamedTuple):
+    """Of some rows of a table.
+
+    outputs : (rows, neurons) probabilities
+    classes : that of each row, or none where targets are no classes
+    """
+
+    outputs: HostArray
+    classes: list[str]
+    table: Table
 
 
 def refuse_to_overwrite(path: Path, *, force: bool) -> None:
@@ -60,97 +89,116 @@ def train_on_table(
     backend: Backend,
     saving: dict[str, Any] | None = None,
     on_progress: Callable[[Progress], object] | None = None,
+    max_memory: int | None = None,
 ) -> Trained:
     """Train on a table, but for the share that is held out, and see how it does on that."""
-    table = read_training_table(path, use.reading)
-    use = replace(use, columns=table.columns)
-    if settings.get("standardize"):
-        table = replace(table, notes=table.notes + _constant_columns(table, path.name))
-    rows, held_out = split(table, use)
-    if len(rows) == 0:
-        raise ValueError(f"holdout={use.holdout} leaves no row of {len(table.inputs)} to train on")
-    network = _train(table, rows, settings, backend, saving or {}, on_progress)
-    network = replace(network, table=use)
-    found = score(network, table, held_out) if len(held_out) else None
-    return Trained(network, table, len(rows), found)
+    _check(settings, saving or {}, max_memory)
+    with opened(path, use, known=False, max_memory=max_memory) as data:
+        notes = data.notes
+        if settings.get("standardize"):
+            notes += tuple(f"{path.name}: column {name!r} is the same in each row, and tells "
+                           "nothing" for name in data.constant)  # fmt: skip
+        given = {**settings, **(saving or {}), "on_progress": on_progress}
+        network = _train(data.training, given, backend, max_memory)
+        network = replace(network, table=replace(use, columns=data.columns))
+        found = None
+        if data.held_out is not None:
+            found = score(network, data.held_out, data.columns, max_memory)
+        return Trained(network, data.columns, data.training.rows, data.dropped, notes, found)
 
 
-def _constant_columns(table: Table, source: str) -> tuple[str, ...]:
-    low, high = table.inputs.min(axis=0), table.inputs.max(axis=0)
-    names = host.asarray(table.columns.input_names)[low == high].tolist()
-    return tuple(f"{source}: column {name!r} is the same in each row, and tells nothing"
-                 for name in names)  # fmt: skip
+def _check(settings: dict[str, Any], saving: dict[str, Any], max_memory: int | None) -> None:
+    """Before the table is read, which may take long, as `train` will check it again."""
+    known = checked(**{name: settings.get(name, default)
+                       for name, default in asdict(Settings()).items()})  # fmt: skip
+    if known.shuffle == "rows" and max_memory is not None:
+        raise ValueError(SHUFFLE_ROWS)
+    if saving:
+        Saving.checked(
+            saving.get("checkpoint"), saving.get("checkpoint_every"), saving.get("resume", False)
+        )
 
 
 def _train(
-    table: Table,
-    rows: HostArray,
-    settings: dict[str, Any],
-    backend: Backend,
-    saving: dict[str, Any],
-    on_progress: Callable[[Progress], object] | None,
+    part: Part, given: dict[str, Any], backend: Backend, max_memory: int | None
 ) -> NeuralNetwork:
-    assert table.targets is not None, "a training table has them"
-    inputs, targets = table.inputs[rows], table.targets[rows]
-    network = train(inputs, targets, backend=backend, on_progress=on_progress, **settings, **saving)
-    return replace(network, data_fingerprint=_data_fingerprint(inputs, targets))
+    network = train(part.inputs, part.targets, backend=backend, max_memory=max_memory, **given)
+    if isinstance(part.inputs, Path):
+        return network
+    return replace(network, data_fingerprint=_data_fingerprint(part.inputs, part.targets))
 
 
-def _data_fingerprint(inputs: HostArray, targets: HostArray) -> str:
+def _data_fingerprint(inputs: Any, targets: Any) -> str:
     place = open_backend("numpy")
     with place.context():
-        checked = examples(inputs, targets, None, place, dtype="float64")
-        return fingerprint_of(checked, place)
+        return fingerprint_of(examples(inputs, targets, None, place, dtype="float64"), place)
 
 
-def predict(network: NeuralNetwork, path: Path) -> tuple[HostArray, list[str], Table]:
-    """(probabilities (rows, neurons), class of each row if there are classes, table)."""
+def predict(
+    network: NeuralNetwork, path: Path, *, max_memory: int | None = None
+) -> Iterator[Predictions]:
+    """Probabilities and classes of each row of a table, chunk by chunk."""
     use = _use(network)
     reading = replace(use.reading, drop_missing=False)  # each row has its answer
-    table = read_table(path, reading, use.columns, targets=False)
-    outputs = _outputs(network, table.inputs)
-    classes = use.columns.classes
-    return outputs, [classes[i] for i in _chosen(outputs)] if classes else [], table
+    rows = None if max_memory is None else within(max_memory, len(use.columns.input_names))
+    for table in tables(parts_of(path), reading, use.columns, targets=False, rows=rows):
+        if len(table.inputs):
+            outputs, classes = _outputs(network, table.inputs), use.columns.classes
+            named = [classes[i] for i in _chosen(outputs)] if classes else []
+            yield Predictions(outputs, named, table)
 
 
-def evaluate(network: NeuralNetwork, path: Path) -> tuple[Score, Table]:
-    """How the network does on every row of a table."""
-    use = _use(network)
-    table = read_table(path, use.reading, use.columns, targets=True)
-    return score(network, table, host.arange(len(table.inputs))), table
+def evaluate(
+    network: NeuralNetwork, path: Path, *, max_memory: int | None = None
+) -> tuple[Score, tuple[str, ...]]:
+    """How the network does on every row of a table, and notes on that."""
+    use = replace(_use(network), holdout=0.0)
+    with opened(path, use, known=True, max_memory=max_memory) as data:
+        return score(network, data.training, use.columns, max_memory), data.notes
 
 
-def verify(network: NeuralNetwork, path: Path, backend: Backend) -> tuple[NeuralNetwork, bool]:
+def verify(
+    network: NeuralNetwork, path: Path, backend: Backend, *, max_memory: int | None = None
+) -> tuple[NeuralNetwork, bool]:
     """Train again from what the model holds: the network, and whether the data are the same."""
-    use = _use(network)
-    table = read_table(path, use.reading, use.columns, targets=True)
-    rows, _ = split(table, use)
-    again = _train(table, rows, asdict(network.settings), backend, {}, None)
+    use, settings = _use(network), asdict(network.settings)
+    _check(settings, {}, max_memory)
+    with opened(path, use, known=True, max_memory=max_memory) as data:
+        again = _train(data.training, settings, backend, max_memory)
     return again, again.data_fingerprint == network.data_fingerprint
 
 
-def score(network: NeuralNetwork, table: Table, rows: HostArray) -> Score:
-    """Accuracy, mean squared or logarithmic loss, and confusion on some rows of a table."""
-    targets = table.targets
-    assert targets is not None, "they were asked for"
-    outputs, answers = _outputs(network, table.inputs[rows]), targets[rows]
-    loss = _loss(network, table.inputs[rows], answers)
-    classes = table.columns.classes
-    if classes is None and not host.isin(answers, (0, 1)).all():
-        return Score(len(rows), None, loss, host.zeros((0, 0), dtype=int))
-    truth, chosen = _chosen(answers), _chosen(outputs)
-    confusion = host.zeros((max(2, outputs.shape[1]),) * 2, dtype=int)
-    host.add.at(confusion, (truth, chosen), 1)
-    return Score(len(rows), float((truth == chosen).mean()), loss, confusion)
+def score(
+    network: NeuralNetwork, part: Part, columns: Columns, max_memory: int | None = None
+) -> Score:
+    """Accuracy, mean squared or logarithmic loss, and confusion on some rows."""
+    size = max(2, network.weights[-1].shape[1])
+    confusion, are_classes = host.zeros((size, size), dtype=int), True
+    for inputs, answers in part.blocks(max_memory):
+        are_classes = columns.classes is not None or bool(host.isin(answers, (0, 1)).all())
+        if not are_classes:
+            break
+        host.add.at(confusion, (_chosen(answers), _chosen(_outputs(network, inputs))), 1)
+    loss = _loss(network, part, max_memory)
+    if not are_classes:
+        return Score(part.rows, None, loss, host.zeros((0, 0), dtype=int))
+    return Score(part.rows, int(confusion.trace()) / part.rows, loss, confusion)
 
 
-def _loss(network: NeuralNetwork, inputs: HostArray, targets: HostArray) -> float:
+def _loss(network: NeuralNetwork, part: Part, max_memory: int | None) -> float:
     """The mean loss that training would record, for these weights and rows."""
-    place = network.backend
+    place, threads = network.backend, available_threads()
+    # which rows make a batch is nothing to a loss over all of them
+    settings = replace(network.settings, shuffle=None, batch_size=None)
+    data: TrainingSet
     with place.context():
-        checked = examples(inputs, targets, None, place, dtype="float64")
-        threads = available_threads()
-        return loss_of(network, InMemory(checked, network.settings, place, "float64", threads))
+        if isinstance(part.inputs, Path) and isinstance(part.targets, Path) and max_memory:
+            data = streamed(part.inputs, part.targets, None, settings, place=place,
+                            dtype="float64", threads=threads, max_memory=max_memory)  # fmt: skip
+        else:
+            rows = examples(part.inputs, part.targets, None, place, dtype="float64")
+            data = InMemory(rows, settings, place, "float64", threads)
+        return loss_of(network, data)
 
 
 def _outputs(network: NeuralNetwork, inputs: HostArray) -> HostArray:

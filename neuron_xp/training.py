@@ -64,10 +64,12 @@ def train(
     targets : lists or array (examples,) or (examples, neurons), in [0, 1]
         Lists go anywhere; arrays may be of any supported library. A `pathlib.Path` of an
         .npy file, or of a folder of them in lexicographic order, is read once an iteration,
-        block by block: it may be larger than memory. Without both, the article's training
-        set. Neither is changed.
+        block by block: it may be larger than memory. Dask arrays and dataframes are trained
+        on where they lie, by the cluster of the active client, or by Dask's threads.
+        Without both, the article's training set. Neither is changed.
     backend : name, Array API namespace or Backend, optional
-        The library to train in; default: the one of `inputs`, numpy for lists.
+        The library to train in; default: the one of `inputs`, numpy for lists. "dask" spreads
+        arrays over a cluster; for Dask arrays any other name is the library of its workers.
     device : optional
         As that library spells it; default: where `inputs` are, or the library's own default.
     arithmetic : "reproducible" or "native"
@@ -101,7 +103,8 @@ def train(
         Examples an iteration; default: all of them.
     shuffle : "rows", "leaves" or None
         The order of batches: each epoch draws the examples anew, or whole aligned groups
-        of 64 (then batch_size is a multiple of 64), or keeps the order of the data.
+        of 64 (then batch_size is a multiple of 64), or keeps the order of the data. "rows"
+        is for data in memory.
     tolerance : float >= 0
         Stop at a recorded loss that fell, but by no more than this share of the one before.
     loss_every : int
@@ -125,7 +128,8 @@ def train(
     Returns
     -------
     NeuralNetwork
-        With weights in the library and on the device that trained them, and `history`:
+        With weights in the library and on the device that trained them (NumPy's, from a
+        cluster), and `history`:
         (iterations done, loss) pairs, the loss being the mean over the examples, plus the
         penalty of `l2` in proportion.
 
@@ -137,8 +141,11 @@ def train(
         A ValueError, ImportError and RuntimeError.
     TrainingDivergedError
         A FloatingPointError: the weights became infinite or NaN.
+    ClusterLostError
+        A ConnectionError: the scheduler, or every worker, is gone.
     OSError, ModelFileError
-        The checkpoint cannot be written, is there and not to be resumed, or is damaged.
+        A file cannot be read, or has changed meanwhile; the checkpoint cannot be written,
+        is there and not to be resumed, or is damaged.
 
     The rule is Milo Spencer-Harper's, "How to build a simple neural network in 9 lines of
     Python code" (2015).

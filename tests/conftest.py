@@ -6,13 +6,22 @@ NEURON_XP_TEST_BACKENDS=numpy,torch names what must be usable: a missing one fai
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import pytest
 
-from neuron_xp import backends
+from neuron_xp import backends, stream
 from neuron_xp.backend import Backend
 from neuron_xp.errors import did_you_mean
 from neuron_xp.status import statuses
+
+DASK_TESTS = [
+    "test_cluster.py",
+    "test_cluster_faults.py",
+    "test_cluster_tables.py",
+    "test_distributed.py",
+]
+collect_ignore = [] if find_spec("distributed") else DASK_TESTS
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,12 @@ def library(request: pytest.FixtureRequest) -> Backend:
     return _open(request.param)
 
 
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is streamed in blocks of two leaves of `parts_data.examples`, so that there are many."""
+    monkeypatch.setattr(stream, "LARGEST_BLOCK", 2 * 64 * 8 * 9)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "call" or report.outcome != "passed":
         for place, counts in _results.items():
@@ -94,6 +109,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         place_ = (place.name, place.device, place.mode, place.version)
         rows.append((*place_, result or "no test", place.reason))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name in collect_ignore:
+        terminalreporter.line(f"left out, as dask.distributed is not installed: {name}")
     terminalreporter.section("backends")
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -35,3 +35,12 @@ CHUNKS = {
     "100 irregular": irregular(ROWS, 100),
     "20 whole leaves": irregular(ROWS, 20, multiple=64),
 }
+
+
+def saved(folder, **tables):
+    """The path of each table as an NPY file."""
+    paths = {}
+    for name, table in tables.items():
+        paths[name] = folder / f"{name}.npy"
+        np.save(paths[name], table)
+    return paths

@@ -1,12 +1,17 @@
 """Clusters of 1, 2 and 4 worker processes: the bits of the same training in memory."""
 
+import logging
 import os
+import subprocess
 import time
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
 from dask_clusters import deadline, local_cluster
+from distributed import Client, LocalCluster
+from distributed.security import Security
 from parts_data import CHUNKS, RATE, SETTINGS, examples
 
 import neuron_xp
@@ -58,3 +63,31 @@ def test_a_large_network_on_the_cluster(client):
     assert neuron_xp.train(wide, targets, backend="dask", **settings).fingerprint() == (
         expected.fingerprint()
     )
+
+
+def test_an_encrypted_cluster(tmp_path):
+    """Dask's own settings of TLS, given as for any of its programs."""
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    tls = {"distributed.comm.require-encryption": True, "distributed.comm.tls.ca-file": certificate}
+    for role in ("client", "scheduler", "worker"):
+        tls[f"distributed.comm.tls.{role}.cert"] = certificate
+        tls[f"distributed.comm.tls.{role}.key"] = key
+    inputs, targets, _ = examples()
+    with (
+        deadline(120),
+        dask.config.set(tls),
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, host="127.0.0.1", protocol="tls://",
+            dashboard_address=None, silence_logs=logging.CRITICAL,
+            security=Security(),
+        ) as cluster,
+        Client(cluster.scheduler_address) as client,
+    ):  # fmt: skip
+        assert client.scheduler.address.startswith("tls://")
+        network = neuron_xp.train(inputs, targets, backend="dask", **RATE)
+    assert network.fingerprint() == neuron_xp.train(inputs, targets, **RATE).fingerprint()

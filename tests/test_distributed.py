@@ -10,7 +10,8 @@ from parts_data import CHUNKS, RATE, SETTINGS, examples
 
 import neuron_xp
 from neuron_xp import distributed
-from neuron_xp.backends import backend_of, open_backend
+from neuron_xp.backend import device_name
+from neuron_xp.backends import backend_of
 from neuron_xp.settings import Settings, checked
 
 
@@ -51,23 +52,26 @@ def test_chunks_of_unknown_size():
     assert neuron_xp.train(x[chosen], y[chosen], **RATE).fingerprint() == expected.fingerprint()
 
 
-@pytest.mark.parametrize("name", ["torch", "array_api_strict"])
-def test_the_parts_may_be_of_another_library(name):
+def test_the_parts_may_be_of_any_library(library):
     """That of the chunks, or the one that is asked for."""
-    try:
-        backend = open_backend(name)
-    except ImportError as error:
-        pytest.skip(str(error))
+
+    def there(chunk):
+        with library.context():
+            return library.from_host(chunk)
+
     inputs, targets, _ = examples()
     expected = neuron_xp.train(inputs, targets, **RATE)
     x = da.from_array(inputs, chunks=(384, -1))  # of whole leaves, so that they stay as they are
-    chunks = x.map_blocks(backend.from_host, meta=np.empty((0, 0)))
-    for data, where in ((chunks, None), (x, (name, None))):
+    chunks = x.map_blocks(there, meta=np.empty((0, 0)))
+    place = {"backend": library.name, "device": device_name(library.device)}
+    for data, where in ((chunks, {}), (x, place)):
         given = {"inputs": data, "targets": targets, "sample_weight": None}
-        parts = distributed.distributed(given, checked(**asdict(Settings())), where=where)
-        (held, *_), *_ = dask.compute(parts.source.kept)
-        assert str(backend_of(held.examples.inputs)) == str(backend)
-        network = neuron_xp.train(data, targets, backend=where and name, **RATE)
+        parts = distributed.distributed(
+            given, checked(**asdict(Settings())), where=tuple(where.values()) or None
+        )
+        held, *_ = dask.compute(*parts.source.kept)
+        assert str(backend_of(held.examples.inputs)) == str(library)
+        network = neuron_xp.train(data, targets, **where, **RATE)
         assert network.fingerprint() == expected.fingerprint()
 
 

@@ -274,7 +274,7 @@ def test_any_table_is_trained_on_saved_loaded_and_predicted(tmp_path, rows):
     ).network
     network.save(path)
     loaded = neuron_xp.NeuralNetwork.load(path)
-    outputs, classes, _ = tasks.predict(loaded, file)
+    ((outputs, classes, _),) = tasks.predict(loaded, file)
     assert outputs.tobytes() == network.think([x for x, _ in rows]).tobytes()
     assert set(classes) <= {words[y] for _, y in rows}
     assert tasks.verify(loaded, file, loaded.backend)[1]

@@ -250,4 +250,4 @@ def test_faults_in_parquet(parquet, columns, message):
 def test_parquet_without_pyarrow(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r"^Parquet needs pyarrow; type: pip install pyarrow$"):
-        read_training_table(tmp_path / "data.parquet", ON_KIND)
+        read_training_table(save(tmp_path, b"", "data.parquet"), ON_KIND)
