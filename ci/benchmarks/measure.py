@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ci.benchmarks.machine import free_bytes
-from ci.benchmarks.processes import Process, WorkerError
+from ci.benchmarks.processes import Process, WorkerError, contender
 from ci.benchmarks.shapes import Shape
 from ci.benchmarks.summary import summarized
 
@@ -40,7 +40,7 @@ def measured(
     with ExitStack() as stack:
         processes = {}
         for name in names:
-            processes[name] = Process(name, shape, threads, seconds)
+            processes[name] = contender(name, shape, threads, seconds)
             stack.callback(processes[name].end)
         _take_turns(shape.name, processes, result, rounds, say)
     return summarized(result)

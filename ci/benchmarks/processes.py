@@ -25,15 +25,14 @@ class WorkerError(Exception):
 class Process:
     """A worker. It gets ready at once, and beside others: only runs are measured."""
 
-    def __init__(self, contender: str, shape: Shape, threads: int | None, seconds: float) -> None:
-        task = {"contender": contender, "shape": asdict(shape), "threads": threads,
-                "seconds": seconds}  # fmt: skip
-        limit = {} if threads is None else {"OPENBLAS_NUM_THREADS": str(threads)}
+    def __init__(
+        self, module: str, task: dict[str, Any], environment: dict[str, str] | None = None
+    ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ci.benchmarks.worker", json.dumps(task)],
+            [sys.executable, "-m", f"ci.benchmarks.{module}", json.dumps(task)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **LET_GO, **limit},
+            env={**os.environ, **LET_GO, **(environment or {})},
             cwd=ROOT,
             text=True,
         )
@@ -65,3 +64,10 @@ class Process:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+
+
+def contender(name: str, shape: Shape, threads: int | None, seconds: float) -> Process:
+    """One of `CONTENDERS` on one shape."""
+    task = {"contender": name, "shape": asdict(shape), "threads": threads, "seconds": seconds}
+    limit = {} if threads is None else {"OPENBLAS_NUM_THREADS": str(threads)}
+    return Process("worker", task, limit)

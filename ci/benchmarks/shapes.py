@@ -87,9 +87,21 @@ def _article_data(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _random_data(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs in [-1, 1), made in place; targets 0 or 1, told by the first input."""
-    inputs = np.empty((shape.rows, shape.features))
-    np.random.Generator(np.random.PCG64(DATA_SEED)).random(out=inputs)
+    inputs = random_inputs(0, shape.rows, shape.features)
+    return inputs, targets_of(inputs)
+
+
+def random_inputs(first: int, rows: int, features: int) -> np.ndarray:
+    """Some rows of the random data, in [-1, 1): made in place, and without those before them."""
+    inputs = np.empty((rows, features))
+    bits = np.random.PCG64(DATA_SEED)
+    bits.advance(first * features)  # each number takes one step
+    np.random.Generator(bits).random(out=inputs)
     inputs *= 2
     inputs -= 1
-    return inputs, (inputs[:, :1] > 0).astype("float64")
+    return inputs
+
+
+def targets_of(inputs: np.ndarray) -> np.ndarray:
+    """0 or 1, told by the first input."""
+    return (inputs[:, :1] > 0).astype("float64")

@@ -6,19 +6,17 @@ run     one measured run: seconds per iteration, and the peak of memory in runs 
 
 import ctypes
 import gc
-import json
 import math
-import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from ci.benchmarks.programs import CONTENDERS, Program
+from ci.benchmarks.serving import serve
 from ci.benchmarks.shapes import Shape, problem
 
 LEAST_ITERATIONS = 3
@@ -108,24 +106,9 @@ def peak_of_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def main() -> None:
-    """Answers go where stdout went; whatever a library prints goes to stderr."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
-        os.dup2(2, 1)
-
-        def answer(**values: Any) -> None:
-            print(json.dumps(values), file=answers, flush=True)
-
-        try:
-            task = json.loads(sys.argv[1])
-            worker = Worker(**{**task, "shape": Shape(**task["shape"])})
-            answer(ready=True)
-            for line in sys.stdin:
-                answer(**{"first": worker.first, "run": worker.run}[line.strip()]())
-        except Exception as error:  # told in one line, as each library has its own
-            answer(error=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+def _opened(task: dict[str, Any]) -> nullcontext[Worker]:
+    return nullcontext(Worker(**{**task, "shape": Shape(**task["shape"])}))
 
 
 if __name__ == "__main__":
-    main()
+    serve(_opened)
