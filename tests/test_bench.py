@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from neuron_xp.backends import open_backend
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))  # ci/ is no part of the package
 
-from ci.benchmarks import options, shapes, summary  # noqa: E402
+from ci.benchmarks import clocks, options, processes, shapes, summary  # noqa: E402
 
 TINY = ["--rows", "70", "--features", "3", "--hidden", "2", "--seconds", "0.001"]
 TWO = ["--backend", "numpy", "--backend", "array_api_strict"]
@@ -251,3 +252,48 @@ def test_the_start_is_trains():
     inputs, targets, start, rate, hidden = shapes.problem(shape)
     network = neuron_xp.train(inputs, targets, hidden=hidden, learning_rate=rate, iterations=0)
     assert all((a == b).all() for a, b in zip(network.weights, start, strict=True))
+
+
+def calls(clock, iterations, at=None):
+    """What a training would call."""
+    for iteration in at or range(1, iterations + 1):
+        clock(SimpleNamespace(iteration=iteration, iterations=iterations))
+
+
+def test_the_first_iteration_and_the_last_stretch_are_not_measured(monkeypatch):
+    times = iter([10.0, 14.0, 30.0])
+    monkeypatch.setattr(clocks.time, "perf_counter", lambda: next(times))
+    clock = clocks.Between()
+    calls(clock, 16, at=[1, 3, 9, 16])
+    assert clock.seconds() == (30.0 - 10.0) / 8
+
+
+def test_each_iteration_follows_its_own_preparation(monkeypatch):
+    monkeypatch.setattr(clocks, "SECONDS_A_STRETCH", 0)
+    done = []
+
+    def begin():
+        number = len(done)
+        done.append("begin")
+        return lambda: number
+
+    clock = clocks.OneByOne([lambda: done.append("warm"), lambda: done.append("cold")], begin)
+    calls(clock, clock.iterations)
+    assert done[:4] == ["warm", "begin", "cold", "begin"]
+    assert clock.found == [1, 3]
+    with pytest.raises(RuntimeError, match="not call back after each"):
+        calls(clocks.OneByOne([], begin), 9, at=[1, 3])
+
+
+def test_rows_are_the_same_without_those_before_them():
+    whole = shapes.random_inputs(0, 100, 7)
+    assert (shapes.random_inputs(33, 20, 7) == whole[33:53]).all()
+
+
+def test_a_worker_that_cannot_start_says_why():
+    process = processes.Process("disk_worker", {"nonsense": 1})
+    try:
+        with pytest.raises(processes.WorkerError, match=r"TypeError: .*nonsense"):
+            process.answer()
+    finally:
+        process.end()

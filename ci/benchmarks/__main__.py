@@ -2,13 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ci.benchmarks import plot, shapes
+from ci.benchmarks import cluster, disk, model, plot, shapes
 from ci.benchmarks.machine import cores
 from ci.benchmarks.measure import measured
 from ci.benchmarks.options import parsed
@@ -35,7 +36,9 @@ The kernels are compiled in the first of these, and later found on disk (with --
 were compiled before, in all).
 All is float64. Reproducible contenders must end on one fingerprint, the others within {BOUND:g} of
 {PLAIN}'s weights. Workers run with {" ".join(f"{k}={v}" for k, v in LET_GO.items())}, so that
-OpenBLAS's threads do not spin on when their work is done."""
+OpenBLAS's threads do not spin on when their work is done.
+{disk.METHOD}
+{cluster.METHOD}"""
 
 
 def main() -> int:
@@ -61,9 +64,10 @@ def main() -> int:
     for what, of in growth.items():
         size = f"{shapes.GROWTH_FEATURES} features" if what == "rows" else of[0]["shape"]["name"]
         print(f"growth with {what}, {size}\n{growth_table(of, what)}\n")
+    parts = sections_in_parts(options, growth["threads"], quick)
     record = {"method": {"text": METHOD, "rounds": arguments.rounds, "quick": quick,
                          "seconds": options["seconds"]},
-              "machine": machine, "shapes": results, "growth": growth}  # fmt: skip
+              "machine": machine, "shapes": results, "growth": growth, **parts}  # fmt: skip
     return finished(record, arguments)
 
 
@@ -94,6 +98,20 @@ def growth_with_threads(quick: bool, options: dict[str, Any]) -> Iterator[dict[s
         yield measured(shape, (PLAIN, KERNELS), threads=threads, **options)
 
 
+def sections_in_parts(
+    options: dict[str, Any], threads: list[dict[str, Any]], quick: bool
+) -> dict[str, Any]:
+    """Of data that are not in memory: measured from disk and on clusters, and a model on paper."""
+    found = {}
+    for section in (disk, cluster):
+        name = section.__name__.rpartition(".")[2]
+        found[name] = section.measured(quick, **options)
+        print(section.report(found[name]), end="\n\n", flush=True)
+    found["model"] = model.modelled(threads, found["cluster"])
+    print(model.report(found["model"]), end="\n\n", flush=True)
+    return found
+
+
 def finished(record: dict[str, Any], arguments: Any) -> int:
     """Files written, faults told: status 1 if there are any."""
     if arguments.json:
@@ -102,6 +120,8 @@ def finished(record: dict[str, Any], arguments: Any) -> int:
         plot.draw(record, arguments.plot)
     results = [*record["shapes"], *record["growth"]["rows"], *record["growth"]["threads"]]
     found = [fault for result in results for fault in faults(result)]
+    found += disk.faults(record["disk"]) + cluster.faults(record["cluster"])
+    found += model.faults(record["model"], record["cluster"])
     print(*found or ["all contenders agree"], sep="\n")
     return 1 if found else 0
 
@@ -111,6 +131,7 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # files and processes are cleared away
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -16,7 +16,16 @@ import numpy as np
 
 COPIED = 2**28  # bytes: far more than caches hold
 COPIES = 7
-PACKAGES = ("neuron-xp", "numpy", "numba", "torch", "jax", "array-api-compat")
+PACKAGES = (
+    "neuron-xp",
+    "numpy",
+    "numba",
+    "torch",
+    "jax",
+    "array-api-compat",
+    "dask",
+    "distributed",
+)
 
 
 def cores() -> int:

@@ -11,7 +11,8 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="ci/benchmark",
         description="Seconds per iteration of neuron_xp and of the same program in plain "
-        "NumPy, PyTorch and JAX, on several shapes of data.",
+        "NumPy, PyTorch and JAX, on several shapes of data; and of neuron_xp on data from disk "
+        "and on clusters of processes.",
     )
     parser.add_argument("--quick", action="store_true", help="small shapes, to see that it works")
     parser.add_argument("--json", type=_path, metavar="FILE", help="write everything here")

@@ -1,12 +1,14 @@
-"""The picture: ratios to plain NumPy for each shape, and growth with rows and threads."""
+"""The picture: ratios to plain NumPy for each shape, growth, and data that are not in memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ci.benchmarks import plot_parts
 from ci.benchmarks.summary import PLAIN
 
-SIZE = (13, 10)  # inches
+WIDTH = 13  # inches
+HEIGHTS = (5.5, 4.5, 4.0)  # of the rows; the last is not always there
 DPI = 130
 SHARE_OF_A_GROUP = 0.86  # the rest is space between groups
 COLOURS = {"numpy": "#1f77b4", "torch": "#d95f02", "jax": "#2a9d5c"}
@@ -22,8 +24,9 @@ def draw(record: dict[str, Any], file: Path) -> None:
     mpl.use("Agg")
     from matplotlib.figure import Figure
 
-    figure = Figure(SIZE, layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(1.25, 1))
+    heights = HEIGHTS if plot_parts.has_figures(record) else HEIGHTS[:-1]
+    figure = Figure((WIDTH, sum(heights)), layout="constrained")
+    above, below, *last = figure.subfigures(len(heights), 1, height_ratios=heights)
     _ratios(above.subplots(), record["shapes"])
     rows, threads = below.subplots(1, 2)
     features = record["growth"]["rows"][0]["shape"]["features"]
@@ -31,6 +34,8 @@ def draw(record: dict[str, Any], file: Path) -> None:
     _growth(threads, record["growth"]["threads"], "threads")
     threads.set_title(f"Growth with threads, {record['growth']['threads'][0]['shape']['name']}")
     rows.set_title("Growth with rows")
+    for row in last:
+        plot_parts.draw(row, record)
     machine = record["machine"]
     figure.suptitle(f"neuron_xp on {machine['processor']}, {machine['cores']} cores")
     figure.savefig(file, dpi=DPI)
