@@ -36,7 +36,6 @@ def spread_table(path: str, reading: Reading, columns: Columns | None = None) ->
     survey, rows = tasks.fold(_surveyed, [(part, reading) for part in parts], _merged)
     constant = () if columns else constant_inputs(survey, columns_of(survey))
     columns = columns or columns_of(survey)
-    neurons = len(columns.classes) if columns.classes and len(columns.classes) > 2 else 1
     load = dask.delayed(partial(_loaded, reading=reading, columns=columns), pure=False, nout=2)
     loaded = [(load(part), count) for part, count in zip(parts, rows, strict=True) if count]
 
@@ -46,7 +45,7 @@ def spread_table(path: str, reading: Reading, columns: Columns | None = None) ->
         ])  # fmt: skip
 
     return Table(
-        joined(0, len(columns.input_names)), joined(1, neurons), columns, survey.dropped,
+        joined(0, len(columns.input_names)), joined(1, columns.neurons), columns, survey.dropped,
         constant=constant,
     )  # fmt: skip
 

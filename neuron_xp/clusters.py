@@ -156,14 +156,14 @@ def scheduler() -> Scheduler:
 @contextmanager
 def cluster(
     address: str | None = None, workers: int | None = None, *, dashboard: bool = False
-) -> Iterator[str | None]:
+) -> Iterator[None]:
     """While it is open, training runs there: at a scheduler's address, or on workers started here.
 
     workers : how many processes, on the loopback address; the processors are shared among them
-    dashboard : whether Dask's web page is to be had, on the loopback address, too
+    dashboard : whether Dask's web page is to be had, on port 8787 of the loopback address
 
-    Gives the page's address, if there is one. Raises `ClusterLostError` where no scheduler
-    answers. Encryption is set by Dask's own configuration (distributed.comm.tls).
+    Raises `ClusterLostError` where no scheduler answers. Encryption is set by Dask's own
+    configuration (distributed.comm.tls).
     """
     from distributed import Client, LocalCluster
 
@@ -176,16 +176,16 @@ def cluster(
                 "dask scheduler"
             ) from error
         with client:
-            yield client.dashboard_link or None
+            yield
         return
     with (
         LocalCluster(
             n_workers=workers,
             threads_per_worker=max(1, available_threads() // (workers or 1)),
             host="127.0.0.1",
-            dashboard_address="127.0.0.1:0" if dashboard else None,
+            dashboard_address="127.0.0.1:8787" if dashboard else None,
             silence_logs=logging.CRITICAL,
         ) as local,
-        Client(local) as client,
+        Client(local),
     ):
-        yield client.dashboard_link if dashboard else None
+        yield

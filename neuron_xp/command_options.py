@@ -33,8 +33,16 @@ class MemorySize(click.ParamType):  # type: ignore[type-arg]
         return checks.memory_size("--max-memory", value)
 
 
+class TablePath(click.Path):
+    """A file, a folder, a pattern, '-', or an address such as s3://bucket/part-*.csv."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """A path, but an address as it is."""
+        return value if "://" in str(value) else super().convert(value, param, ctx)
+
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-DATA = click.Path(path_type=Path, allow_dash=True)  # a file, a folder, a pattern
+DATA = TablePath(path_type=Path, allow_dash=True)
 OUT = click.Path(dir_okay=False, path_type=Path)
 
 PLACE = [
@@ -70,6 +78,12 @@ SETTINGS = [
 MEMORY = [
     click.option("--max-memory", type=MemorySize(), help="For the data, such as 500MB or 2GiB: "
                  "they are then read by parts.  [default: read whole]"),
+]  # fmt: skip
+CLUSTER = [
+    click.option("--scheduler", metavar="ADDRESS", help="Join the Dask cluster at tcp://HOST:PORT."),
+    click.option("--workers", type=click.IntRange(min=1), help="Start so many processes for it."),
+    click.option("--dashboard", is_flag=True, help="With --workers: Dask's web page, on "
+                 "http://127.0.0.1:8787."),
 ]  # fmt: skip
 SAVING = [
     click.option("--checkpoint", type=OUT, help="Save here as it goes."),

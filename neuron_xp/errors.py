@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+NO_DASK = "dask is not installed; type: pip install 'dask[array,distributed]'"
+
 
 class UnknownBackendError(ValueError):
     """No backend has this name."""

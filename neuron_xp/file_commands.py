@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import click
 
 from neuron_xp import tasks
-from neuron_xp.backends import open_backend
 from neuron_xp.command_options import (
+    CLUSTER,
     DATA,
     FILE,
     MEMORY,
@@ -28,6 +28,7 @@ from neuron_xp.command_options import (
     options,
 )
 from neuron_xp.durable_files import written_durably
+from neuron_xp.errors import NO_DASK
 from neuron_xp.network import NeuralNetwork
 from neuron_xp.table_use import TableUse
 from neuron_xp.tables import Columns, Reading, Table
@@ -46,7 +47,30 @@ class Outcome(NamedTuple):
 
 
 @contextmanager
-def table_file(path: Path) -> Iterator[Path]:
+def _cluster(max_memory: int | None, given: dict[str, Any]) -> Iterator[bool]:
+    """Whether it is a cluster that trains; takes its own options out of those given."""
+    scheduler, workers = given.pop("scheduler"), given.pop("workers")
+    dashboard = given.pop("dashboard")
+    if scheduler is None and workers is None:
+        if dashboard:
+            raise click.UsageError("--dashboard shows what --workers do; give that, too")
+        yield False
+        return
+    if scheduler is not None and workers is not None:
+        raise click.UsageError("--scheduler joins a cluster and --workers starts one; give one")
+    if max_memory is not None:
+        raise click.UsageError("--max-memory bounds this process, and a cluster's workers have "
+                               "limits of their own; leave it out")  # fmt: skip
+    try:
+        from neuron_xp.clusters import cluster
+    except ImportError as error:
+        raise ImportError(NO_DASK) from error
+    with cluster(scheduler, workers, dashboard=dashboard):
+        yield True
+
+
+@contextmanager
+def table_file(path: Path | str) -> Iterator[Path | str]:
     """The table's file; for '-' one with the CSV from stdin."""
     if str(path) != "-":
         yield path
@@ -69,29 +93,34 @@ def table_file(path: Path) -> Iterator[Path]:
     show_default=True,
     help="Share of the rows kept out of training, to see how it does.",
 )
-@options(READING, SETTINGS, SAVING, MEMORY, PLACE)
+@options(READING, SETTINGS, SAVING, MEMORY, CLUSTER, PLACE)
 @click.pass_obj
 def train(
-    progress: Any, /, data: Path, output: Path, force: bool, holdout: float,
+    progress: Any, /, data: Path | str, output: Path, force: bool, holdout: float,
     max_memory: int | None, **given: Any,
 ) -> Outcome:  # fmt: skip
     """Learn a column of a table from the others: CSV, TSV, NPY, NPZ or Parquet.
 
     DATA is a file, or a folder or a quoted pattern ('part-*.csv'), whose files are the parts
     of one table, in the order of their names. With --max-memory it may be larger than memory:
-    a working copy is then made in TMPDIR.
+    a working copy is then made in TMPDIR. With --workers or --scheduler each file is read by
+    a worker of a cluster, and may be an address that fsspec knows.
     """
     to_stdout = str(output) == "-"
     if not to_stdout:
         tasks.refuse_to_overwrite(output, force=force)
-    place = open_backend(given.pop("backend"), given.pop("device"))
+    where = {name: given.pop(name) for name in ("backend", "device")}
     saving = {name: given.pop(name) for name in ("checkpoint", "checkpoint_every", "resume")}
     use = TableUse(_reading(given), Columns((), "", None, ()), holdout, given["seed"])
     started = time.perf_counter()
-    with table_file(data) as file, progress(given["iterations"]) as on_progress:
+    with (
+        _cluster(max_memory, given) as on_cluster,
+        table_file(data) as file,
+        progress(given["iterations"]) as on_progress,
+    ):
         trained = tasks.train_on_table(
-            file, use, given, backend=place, saving=saving, on_progress=on_progress,
-            max_memory=max_memory,
+            file, use, given, **where, saving=saving, on_progress=on_progress,
+            max_memory=max_memory, on_cluster=on_cluster,
         )  # fmt: skip
     report = _report(trained, time.perf_counter() - started, output)
     if to_stdout:
@@ -229,15 +258,17 @@ def _confusion(score: tasks.Score, classes: tuple[str, ...]) -> str:
 @click.command()
 @click.argument("model", type=FILE)
 @click.argument("data", type=DATA)
-@options(MEMORY, PLACE)
+@options(MEMORY, CLUSTER, PLACE)
 def verify(
-    model: Path, data: Path, max_memory: int | None, backend: str, device: str | None
-) -> Outcome:
+    model: Path, data: Path | str, max_memory: int | None, backend: str, device: str | None,
+    **given: Any,
+) -> Outcome:  # fmt: skip
     """Train again from what the model holds: are the bits the same? Status 0: yes, 1: no."""
     known = NeuralNetwork.load(model)
-    with table_file(data) as file:
-        place = open_backend(backend, device)
-        again, same_data = tasks.verify(known, file, place, max_memory=max_memory)
+    with _cluster(max_memory, given) as on_cluster, table_file(data) as file:
+        again, same_data = tasks.verify(
+            known, file, backend, device, max_memory=max_memory, on_cluster=on_cluster
+        )
     same = known.fingerprint() == again.fingerprint()
     lines = [
         ("data", "the same" if same_data else "OTHER than those it was trained on"),

@@ -7,11 +7,12 @@ end.
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from neuron_xp.backend import HostArray
 from neuron_xp.backends import host
@@ -28,14 +29,14 @@ SPLIT_BYTES = 9
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Some rows: arrays, or the .npy files that hold them.
+    """Some rows: arrays (of Dask, on a cluster), or the .npy files that hold them.
 
     inputs : (rows, columns)
     targets : (rows, neurons)
     """
 
-    inputs: HostArray | Path
-    targets: HostArray | Path
+    inputs: Any
+    targets: Any
     rows: int
 
     def blocks(self, max_memory: int | None) -> Iterator[tuple[HostArray, HostArray]]:
@@ -78,16 +79,27 @@ class TableData:
 
 @contextmanager
 def opened(
-    path: str | PathLike[str], use: TableUse, *, known: bool, max_memory: int | None = None
+    path: str | PathLike[str],
+    use: TableUse,
+    *,
+    known: bool,
+    max_memory: int | None = None,
+    on_cluster: bool = False,
 ) -> Iterator[TableData]:
     """A table with its targets, split as `use` says; what is on the disk is removed in the end.
 
     known : whether the columns mean what `use` says, or are to be found
     max_memory : bytes; None reads the table whole
+    on_cluster : whether the workers of a cluster read it, and keep what is not held out
 
     Raises TableError, ValueError or OSError.
     """
-    if max_memory is not None:
+    if on_cluster:
+        from neuron_xp.cluster_tables import spread_table  # needs Dask
+
+        spread = spread_table(str(path), use.reading, use.columns if known else None)
+        yield _brought(_split(spread, use))
+    elif max_memory is not None:
         with TemporaryDirectory(prefix="neuron-xp-") as folder:
             yield _copied(path, use, known, max_memory, Path(folder))
     elif known:
@@ -105,6 +117,15 @@ def _split(table: Table, use: TableUse) -> TableData:
     training = _rows_of(table, rows) if len(held_out) else whole
     apart = _rows_of(table, held_out) if len(held_out) else None
     return TableData(table.columns, training, apart, table.dropped, table.notes, table.constant)
+
+
+def _brought(data: TableData) -> TableData:
+    """What is held out, in the memory of the client."""
+    part = data.held_out
+    if part is None:
+        return data
+    here = Part(part.inputs.compute(), part.targets.compute(), part.rows)
+    return replace(data, held_out=here)
 
 
 def _rows_of(table: Table, rows: HostArray) -> Part:

@@ -64,6 +64,10 @@ def parts_of(path: str | PathLike[str]) -> tuple[Path, ...]:
     In a folder, hidden files and those that are no tables are left alone. Raises
     FileNotFoundError, or TableError for none and for several kinds.
     """
+    if isinstance(path, str) and "://" in path:
+        raise FileNotFoundError(
+            f"{path!r} is for the workers of a cluster; type --workers N or --scheduler ADDRESS"
+        )
     given = Path(path)
     if given.is_dir():
         return _in_folder(given)

@@ -1,13 +1,14 @@
 """What the commands do with tables and model files: plain functions that print nothing.
 
 `max_memory`, in bytes, bounds what the data take: a table is then read in chunks, and trained on
-from a working copy on the disk. It changes no bit. None reads the table whole.
+from a working copy on the disk. It changes no bit. None reads the table whole. With `on_cluster`
+the workers of the active Dask client read the table and train.
 """
 
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from neuron_xp.arrays import examples
@@ -82,24 +83,31 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
 
 
 def train_on_table(
-    path: Path,
+    path: Path | str,
     use: TableUse,
     settings: dict[str, Any],
     *,
-    backend: Backend,
+    backend: Backend | str,
+    device: str | None = None,
     saving: dict[str, Any] | None = None,
     on_progress: Callable[[Progress], object] | None = None,
     max_memory: int | None = None,
+    on_cluster: bool = False,
 ) -> Trained:
     """Train on a table, but for the share that is held out, and see how it does on that."""
-    _check(settings, saving or {}, max_memory)
-    with opened(path, use, known=False, max_memory=max_memory) as data:
+    _check(settings, saving or {}, in_memory=max_memory is None and not on_cluster)
+    if not on_cluster:  # there a worker may have one that is not here
+        backend, device = open_backend(backend, device), None
+    with opened(path, use, known=False, max_memory=max_memory, on_cluster=on_cluster) as data:
         notes = data.notes
         if settings.get("standardize"):
-            notes += tuple(f"{path.name}: column {name!r} is the same in each row, and tells "
-                           "nothing" for name in data.constant)  # fmt: skip
+            source = PurePath(path).name
+            notes += tuple(
+                f"{source}: column {name!r} is the same in each row, and tells nothing"
+                for name in data.constant
+            )
         given = {**settings, **(saving or {}), "on_progress": on_progress}
-        network = _train(data.training, given, backend, max_memory)
+        network = _train(data.training, given, backend, device, max_memory)
         network = replace(network, table=replace(use, columns=data.columns))
         found = None
         if data.held_out is not None:
@@ -107,11 +115,11 @@ def train_on_table(
         return Trained(network, data.columns, data.training.rows, data.dropped, notes, found)
 
 
-def _check(settings: dict[str, Any], saving: dict[str, Any], max_memory: int | None) -> None:
+def _check(settings: dict[str, Any], saving: dict[str, Any], *, in_memory: bool) -> None:
     """Before the table is read, which may take long, as `train` will check it again."""
     known = checked(**{name: settings.get(name, default)
                        for name, default in asdict(Settings()).items()})  # fmt: skip
-    if known.shuffle == "rows" and max_memory is not None:
+    if known.shuffle == "rows" and not in_memory:
         raise ValueError(SHUFFLE_ROWS)
     if saving:
         Saving.checked(
@@ -120,10 +128,12 @@ def _check(settings: dict[str, Any], saving: dict[str, Any], max_memory: int | N
 
 
 def _train(
-    part: Part, given: dict[str, Any], backend: Backend, max_memory: int | None
+    part: Part, given: dict[str, Any], backend: Backend | str, device: Any, max_memory: int | None
 ) -> NeuralNetwork:
-    network = train(part.inputs, part.targets, backend=backend, max_memory=max_memory, **given)
-    if isinstance(part.inputs, Path):
+    network = train(
+        part.inputs, part.targets, backend=backend, device=device, max_memory=max_memory, **given
+    )
+    if network.data_fingerprint is not None:
         return network
     return replace(network, data_fingerprint=_data_fingerprint(part.inputs, part.targets))
 
@@ -135,7 +145,7 @@ def _data_fingerprint(inputs: Any, targets: Any) -> str:
 
 
 def predict(
-    network: NeuralNetwork, path: Path, *, max_memory: int | None = None
+    network: NeuralNetwork, path: Path | str, *, max_memory: int | None = None
 ) -> Iterator[Predictions]:
     """Probabilities and classes of each row of a table, chunk by chunk."""
     use = _use(network)
@@ -149,7 +159,7 @@ def predict(
 
 
 def evaluate(
-    network: NeuralNetwork, path: Path, *, max_memory: int | None = None
+    network: NeuralNetwork, path: Path | str, *, max_memory: int | None = None
 ) -> tuple[Score, tuple[str, ...]]:
     """How the network does on every row of a table, and notes on that."""
     use = replace(_use(network), holdout=0.0)
@@ -158,13 +168,21 @@ def evaluate(
 
 
 def verify(
-    network: NeuralNetwork, path: Path, backend: Backend, *, max_memory: int | None = None
+    network: NeuralNetwork,
+    path: Path | str,
+    backend: Backend | str,
+    device: str | None = None,
+    *,
+    max_memory: int | None = None,
+    on_cluster: bool = False,
 ) -> tuple[NeuralNetwork, bool]:
     """Train again from what the model holds: the network, and whether the data are the same."""
     use, settings = _use(network), asdict(network.settings)
-    _check(settings, {}, max_memory)
-    with opened(path, use, known=True, max_memory=max_memory) as data:
-        again = _train(data.training, settings, backend, max_memory)
+    _check(settings, {}, in_memory=max_memory is None and not on_cluster)
+    if not on_cluster:
+        backend, device = open_backend(backend, device), None
+    with opened(path, use, known=True, max_memory=max_memory, on_cluster=on_cluster) as data:
+        again = _train(data.training, settings, backend, device, max_memory)
     return again, again.data_fingerprint == network.data_fingerprint
 
 

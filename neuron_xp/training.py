@@ -8,10 +8,10 @@ from typing import Any
 
 from neuron_xp import arrays, checks
 from neuron_xp.backend import Backend, is_lazy
-from neuron_xp.backends import backend_of, is_array, open_backend
+from neuron_xp.backends import LIBRARIES, backend_of, is_array, open_backend
 from neuron_xp.checkpoints import Saving
 from neuron_xp.datasets import ARTICLE_INPUTS, ARTICLE_TARGETS
-from neuron_xp.errors import MissingBackendError
+from neuron_xp.errors import NO_DASK, MissingBackendError
 from neuron_xp.fit import fit
 from neuron_xp.loop import Progress
 from neuron_xp.network import NeuralNetwork
@@ -222,12 +222,12 @@ def _distributed(
     try:
         from neuron_xp.distributed import distributed
     except ImportError as error:
-        raise MissingBackendError(
-            "dask is not installed; type: pip install 'dask[array,distributed]'"
-        ) from error
+        raise MissingBackendError(NO_DASK) from error
     where = None
     if backend not in (None, "dask"):
-        where = backend if isinstance(backend, str) else open_backend(backend).name, device
+        # a worker may have a library, and a device, that is not here
+        known = isinstance(backend, str) and backend in LIBRARIES
+        where = backend if known else open_backend(backend).name, device
     return distributed(given, settings, where=where)
 
 
