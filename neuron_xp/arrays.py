@@ -157,7 +157,8 @@ def plain(name: str, value: Any) -> Any:
         return _real(name, host.asarray(value))
     if not is_array(value):
         hint = f"; give {name}.to_numpy()" if hasattr(value, "to_numpy") else ""
-        hint = "; read the file first" if isinstance(value, str | os.PathLike) else hint
+        if isinstance(value, str | os.PathLike):
+            hint = "; of an .npy file give pathlib.Path"
         raise TypeError(f"{name} must be lists of numbers or an array; got {kind}{hint}")
     return value
 

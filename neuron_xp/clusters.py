@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial, reduce
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -148,9 +148,12 @@ def scheduler() -> Scheduler:
     from distributed import default_client
 
     try:
-        return Cluster(default_client())
+        client = default_client()
     except ValueError:  # there is none
         return LocalScheduler()
+    if client.asynchronous:
+        raise TypeError("the Dask client is asynchronous; train with a Client that is not")
+    return Cluster(client)
 
 
 @contextmanager
@@ -167,25 +170,39 @@ def cluster(
     """
     from distributed import Client, LocalCluster
 
-    if address is not None:
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        where: Any = address
+        if where is None:
+            where = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=max(1, available_threads() // (workers or 1)),
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:8787" if dashboard else None,
+                    silence_logs=logging.CRITICAL,
+                )
+            )
         try:
-            client = Client(address)
+            client = Client(where)
         except (OSError, ValueError) as error:
             raise ClusterLostError(
                 f"no scheduler answers at {address!r} ({one_line(error)}); to start one type: "
                 "dask scheduler"
             ) from error
-        with client:
-            yield
-        return
-    with (
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=max(1, available_threads() // (workers or 1)),
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:8787" if dashboard else None,
-            silence_logs=logging.CRITICAL,
-        ) as local,
-        Client(local),
-    ):
+        stack.enter_context(client)
         yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Distributed's log on stderr: what goes wrong is raised."""
+    handlers = logging.getLogger("distributed").handlers
+    levels = [handler.level for handler in handlers]
+    for handler in handlers:
+        handler.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for handler, level in zip(handlers, levels, strict=True):
+            handler.setLevel(level)

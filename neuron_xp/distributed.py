@@ -115,17 +115,14 @@ def distributed(
     Raises ValueError or TypeError for what cannot be learned from, and `ClusterLostError`.
     """
     tasks = scheduler()
-    x = _array("inputs", given["inputs"], tasks.threads)
+    x = _array("inputs", given["inputs"])
     if x.ndim != 2:
         raise ValueError(f"inputs must have the shape (examples, features); got {x.shape}")
     rows = _rows(x, tasks.threads)
-    columns = [_column(name, given[name], rows) for name in ("targets", "sample_weight")
-               if given[name] is not None]  # fmt: skip
-    tables = [x, *columns]
-    for name, table in zip(("targets", "sample_weight"), columns, strict=False):
-        if table.shape[0] != x.shape[0]:
-            raise ValueError(f"inputs hold {x.shape[0]} examples but {name} hold "
-                             f"{table.shape[0]}; give one for each")  # fmt: skip
+    tables = [x]
+    for name in ("targets", "sample_weight"):
+        if given[name] is not None:
+            tables.append(_column(name, given[name], x.shape[0]))
     _check_batches(settings, x.shape[0])
     single = settings.arithmetic == "native" and x.dtype == "float32"
     dtype = "float32" if single else "float64"
@@ -142,21 +139,27 @@ def distributed(
     return in_parts(source, settings, shapes, home=host_backend(), dtype=dtype)
 
 
-def _array(name: str, value: Any, threads: int) -> Any:
+def _array(name: str, value: Any) -> Any:
     """As a Dask array whose chunks have known sizes."""
     if hasattr(value, "to_dask_array"):
         return value.to_dask_array(lengths=True)
     if not is_lazy(value):
         plain = arrays.plain(name, value)
-        return da.from_array(plain, chunks="auto", asarray=False)
+        place = backend_of(plain)
+        with place.context():
+            return da.from_array(place.to_host(plain), name=False)
     if not isinstance(value, da.Array):
         raise TypeError(f"{name} must be a Dask array or dataframe; got {type(value).__name__}")
     unknown = any(math.isnan(size) for sizes in value.chunks for size in sizes)
     return value.compute_chunk_sizes() if unknown else value
 
 
-def _column(name: str, value: Any, rows: tuple[int, ...]) -> Any:
-    array = _array(name, value, len(rows))
+def _column(name: str, value: Any, rows: int) -> Any:
+    array = _array(name, value)
+    if array.shape[0] != rows:
+        raise ValueError(
+            f"inputs hold {rows} examples but {name} hold {array.shape[0]}; give one for each"
+        )
     return array[:, None] if array.ndim == 1 else array
 
 

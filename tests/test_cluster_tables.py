@@ -154,3 +154,30 @@ def test_an_address_needs_a_cluster(parts):
     run = command("train", f"file://{parts}/whole.csv", "--target", "said", "-o", parts / "m")
     assert run.returncode == 2
     assert "is for the workers of a cluster; type --workers N" in run.stderr
+
+
+def test_a_scheduler_that_is_killed_is_said_in_a_line(parts):
+    """With Dask's own patience, and within a minute; the run goes on without a cluster."""
+    saving = ("--checkpoint", parts / "run.safetensors", "--checkpoint-every", "5")
+    long = ("--iterations", "2000", *saving)
+    with deadline(120), processes(parts, 2) as cluster:
+        run = subprocess.Popen(
+            [sys.executable, "-m", "neuron_xp", "train", str(parts / "parts"), "--target", "said",
+             "--categories", "colour", *SETTINGS, "-o", str(parts / "never.safetensors"),
+             "--scheduler", cluster.address, *map(str, long)],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        while not (parts / "run.safetensors").exists():
+            assert run.poll() is None, run.stderr.read()
+            time.sleep(0.05)
+        cluster.scheduler.kill()
+        began = time.monotonic()
+        _, said = run.communicate()
+        assert time.monotonic() - began < 60
+    assert run.returncode == 2
+    (line,) = said.splitlines()
+    assert line.startswith("neuron-xp: the scheduler at tcp://127.0.0.1:")
+    assert "(--resume) goes on from" in line
+    model = trained(parts / "whole.csv", parts / "resumed.safetensors", *long, "--resume")
+    assert model == trained(parts / "whole.csv", parts / "memory.safetensors",
+                            "--iterations", "2000")  # fmt: skip

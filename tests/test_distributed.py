@@ -1,11 +1,13 @@
 """Dask arrays and dataframes: the bits of the same training in memory."""
 
+import asyncio
 from dataclasses import asdict
 
 import dask
 import dask.array as da
 import numpy as np
 import pytest
+from distributed import Client
 from parts_data import CHUNKS, RATE, SETTINGS, examples
 
 import neuron_xp
@@ -75,12 +77,41 @@ def test_the_parts_may_be_of_any_library(library):
         assert network.fingerprint() == expected.fingerprint()
 
 
+def test_arrays_and_lists_are_spread(library):
+    inputs, targets, _ = examples()
+    expected = neuron_xp.train(inputs, targets, **RATE)
+    with library.context():
+        there = library.from_host(inputs), library.from_host(targets)
+    for data in (there, (inputs.tolist(), targets.tolist())):
+        network = neuron_xp.train(*data, backend="dask", **RATE)
+        assert network.fingerprint() == expected.fingerprint()
+        assert str(network.backend) == "numpy on cpu"
+
+
+def test_a_few_rows():
+    """Fewer than there are threads, and than a leaf has."""
+    expected = neuron_xp.train(iterations=50)
+    assert neuron_xp.train(iterations=50, backend="dask").fingerprint() == expected.fingerprint()
+    one = neuron_xp.train([[1, 2]], [1], iterations=5)
+    chunk = da.from_array(np.asarray([[1, 2]]))
+    assert neuron_xp.train(chunk, [True], iterations=5).fingerprint() == one.fingerprint()
+
+
 def test_native_arithmetic_is_near():
     inputs, targets, _ = examples()
     settings = {**RATE, "arithmetic": "native", "bias": True}
     expected = neuron_xp.train(inputs, targets, **settings)
     network = neuron_xp.train(da.from_array(inputs, chunks=(100, -1)), targets, **settings)
     assert np.abs(network.weights[0] - expected.weights[0]).max() < 1e-12
+
+
+def test_an_asynchronous_client_is_refused():
+    async def run():
+        async with Client(processes=False, asynchronous=True, dashboard_address=None):
+            neuron_xp.train(backend="dask")
+
+    with pytest.raises(TypeError, match="the Dask client is asynchronous; train with a Client"):
+        asyncio.run(run())
 
 
 @pytest.mark.parametrize(
