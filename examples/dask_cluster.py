@@ -32,7 +32,7 @@ def main(address=None, backend=None):
     with ExitStack() as stack:
         if address is None:
             cluster = LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1",
-                                   dashboard_address=None)  # fmt: skip
+                                   dashboard_address="127.0.0.1:0")  # fmt: skip
             address = stack.enter_context(cluster)
         client = stack.enter_context(Client(address))
         print("workers:", len(client.nthreads()))

@@ -180,6 +180,7 @@ def cluster(
                     threads_per_worker=max(1, available_threads() // (workers or 1)),
                     host="127.0.0.1",
                     dashboard_address="127.0.0.1:8787" if dashboard else None,
+                    scheduler_kwargs={} if dashboard else {"dashboard_address": "127.0.0.1:0"},
                     silence_logs=logging.CRITICAL,
                 )
             )

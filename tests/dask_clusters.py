@@ -23,6 +23,7 @@ def local_cluster(workers, threads=1):
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else 8787, even without a page
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
@@ -40,8 +41,9 @@ class Processes:
 
     def start(self, workers):
         file = self.folder / f"scheduler-{time.monotonic_ns()}.json"
-        self.scheduler = self._run("scheduler", "--port", "0", "--no-dashboard", "--no-show",
-                                   "--scheduler-file", str(file))  # fmt: skip
+        options = ("--port", "0", "--no-dashboard", "--no-show", "--dashboard-address",
+                   "127.0.0.1:0", "--scheduler-file", str(file))  # fmt: skip
+        self.scheduler = self._run("scheduler", *options)
         while not file.exists() or not file.read_text():
             assert self.scheduler.poll() is None, "the scheduler has ended"
             time.sleep(0.05)

@@ -83,8 +83,8 @@ def test_an_encrypted_cluster(tmp_path):
         dask.config.set(tls),
         LocalCluster(
             n_workers=1, threads_per_worker=1, host="127.0.0.1", protocol="tls://",
-            dashboard_address=None, silence_logs=logging.CRITICAL,
-            security=Security(),
+            dashboard_address=None, scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+            silence_logs=logging.CRITICAL, security=Security(),
         ) as cluster,
         Client(cluster.scheduler_address) as client,
     ):  # fmt: skip

@@ -107,7 +107,7 @@ def test_native_arithmetic_is_near():
 
 def test_an_asynchronous_client_is_refused():
     async def run():
-        async with Client(processes=False, asynchronous=True, dashboard_address=None):
+        async with Client(processes=False, asynchronous=True, dashboard_address="127.0.0.1:0"):
             neuron_xp.train(backend="dask")
 
     with pytest.raises(TypeError, match="the Dask client is asynchronous; train with a Client"):

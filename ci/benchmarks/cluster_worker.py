@@ -116,6 +116,7 @@ def _opened(task: dict[str, Any]) -> Iterator[Trainer]:
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else 8787, even without a page
             memory_limit=0,  # nothing is spilled or paused; there is enough, or nothing is measured
             silence_logs=logging.CRITICAL,
         ) as cluster,
