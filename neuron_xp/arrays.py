@@ -158,7 +158,7 @@ def plain(name: str, value: Any) -> Any:
     if not is_array(value):
         hint = f"; give {name}.to_numpy()" if hasattr(value, "to_numpy") else ""
         if isinstance(value, str | os.PathLike):
-            hint = "; of an .npy file give pathlib.Path"
+            hint = "; give inputs and targets both as pathlib.Path of .npy files"
         raise TypeError(f"{name} must be lists of numbers or an array; got {kind}{hint}")
     return value
 
@@ -182,7 +182,7 @@ def _real(name: str, array: HostArray) -> HostArray:
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         hint = _hint_for_real(name, array)
         raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}{hint}")
-    return array
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _hint_for_real(name: str, array: HostArray) -> str:

@@ -106,4 +106,5 @@ def device_name(device: Any) -> str:
 
 def is_lazy(x: object) -> bool:
     """Whether x is a Dask array or dataframe, which lies elsewhere until it is computed."""
-    return hasattr(x, "__dask_graph__")
+    # a Delayed has any attribute that it is asked for
+    return hasattr(x, "__dask_graph__") and hasattr(type(x), "ndim")

@@ -15,7 +15,7 @@ from fsspec.core import url_to_fs
 from neuron_xp.clusters import scheduler
 from neuron_xp.table_cells import Reading
 from neuron_xp.table_columns import Columns
-from neuron_xp.table_parts import parts_of
+from neuron_xp.table_parts import of_one_kind, parts_of, tables_among
 from neuron_xp.table_survey import Survey, columns_of, constant_inputs, merge, survey_file
 from neuron_xp.tables import Table, read_table
 
@@ -50,6 +50,11 @@ def spread_table(path: str, reading: Reading, columns: Columns | None = None) ->
     )  # fmt: skip
 
 
+def brought(*arrays: Any) -> list[Any]:
+    """Dask arrays, in the memory of the client."""
+    return scheduler().bring(list(arrays))
+
+
 def _surveyed(part: str, reading: Reading) -> Surveys:
     """A task: of one file."""
     with _local(part) as file:
@@ -77,9 +82,10 @@ def _parts(path: str) -> tuple[str, ...]:
     if not glob.has_magic(name) and not system.isdir(name):
         return (path,)
     found = system.glob(name) if glob.has_magic(name) else system.ls(name, detail=False)
-    if not found:
-        raise FileNotFoundError(f"no file is at {path!r}")
-    return tuple(system.unstrip_protocol(file) for file in sorted(found))
+    parts = tables_among(map(PurePosixPath, found))
+    if not parts:
+        raise FileNotFoundError(f"no table is at {path!r}")
+    return tuple(system.unstrip_protocol(str(file)) for file in of_one_kind(path, parts))
 
 
 @contextmanager

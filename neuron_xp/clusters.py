@@ -33,6 +33,9 @@ class Scheduler(Protocol):
     def keep(self, tasks: list[Any]) -> list[Any]:
         """Run delayed tasks; what they give stays where it is."""
 
+    def bring(self, collections: list[Any]) -> list[Any]:
+        """What delayed tasks or Dask arrays give, brought here."""
+
     def fold(
         self,
         function: Callable[..., Any],
@@ -51,6 +54,10 @@ class LocalScheduler:
         """See `Scheduler`."""
         return list(dask.persist(*tasks))
 
+    def bring(self, collections: list[Any]) -> list[Any]:
+        """See `Scheduler`."""
+        return list(dask.compute(*collections))
+
     def fold(self, function: Any, tasks: list[tuple[Any, Any]], merge: Any) -> Any:
         """See `Scheduler`."""
         call = dask.delayed(function, pure=False)
@@ -63,49 +70,82 @@ class Cluster:
     def __init__(self, client: Any) -> None:
         self.client = client
         with _lost_is_said(client):
+            wanted = client.submit(int, pure=False)  # a cluster that adapts starts a worker for it
             try:
                 client.wait_for_workers(1, timeout=PATIENCE)
             except TimeoutError:
                 raise ClusterLostError(_no_worker(client)) from None
             self.threads = sum(client.nthreads().values())
+            wanted.release()
 
     def keep(self, tasks: list[Any]) -> list[Any]:
         """See `Scheduler`."""
-        with warnings.catch_warnings():  # what comes from the client's memory must go there
-            warnings.filterwarnings("ignore", message="Sending large graph")
-            kept = self.client.compute(tasks)
-        self._wait(kept)
-        return list(kept)
+        from distributed import wait
+
+        kept = self._computed(tasks)
+        self._patiently(wait, kept)
+        _raise_first_error(kept)
+        return kept
+
+    def bring(self, collections: list[Any]) -> list[Any]:
+        """See `Scheduler`."""
+        return self._gathered(self._computed(collections))
 
     def fold(self, function: Any, tasks: list[tuple[Any, Any]], merge: Any) -> Any:
         """See `Scheduler`; merged by tasks, in a tree, until few are left."""
-        parts, arguments = zip(*tasks, strict=True)
-        futures = self.client.map(function, parts, arguments, pure=False, batch_size=None)
-        while len(futures) > FAN_IN:
-            groups = [futures[i : i + FAN_IN] for i in range(0, len(futures), FAN_IN)]
-            futures = self.client.map(partial(merge_all, merge=merge), groups, pure=False)
-        self._wait(futures)
         with _lost_is_said(self.client):
-            values = self.client.gather(futures)
-        return reduce(merge, values)
+            parts, arguments = zip(*tasks, strict=True)
+            futures = self.client.map(function, parts, arguments, pure=False, batch_size=None)
+            while len(futures) > FAN_IN:
+                groups = [futures[i : i + FAN_IN] for i in range(0, len(futures), FAN_IN)]
+                futures = self.client.map(partial(merge_all, merge=merge), groups, pure=False)
+        return reduce(merge, self._gathered(futures))
 
-    def _wait(self, futures: list[Any]) -> None:
-        """Until all are done; the first error of a task, or `ClusterLostError`, is raised."""
-        from distributed import wait
+    def _computed(self, collections: list[Any]) -> list[Any]:
+        with _lost_is_said(self.client), warnings.catch_warnings():
+            # what comes from the client's memory must go there
+            warnings.filterwarnings("ignore", message="Sending large graph")
+            return list(self.client.compute(collections))
 
+    def _gathered(self, futures: list[Any]) -> list[Any]:
+        try:
+            return list(self._patiently(self.client.gather, futures))
+        except Exception:
+            _raise_first_error(futures)
+            raise
+
+    def _patiently(self, function: Callable[..., Any], futures: list[Any]) -> Any:
+        """What the function gives for the futures, as long as there are workers to wait for."""
         lonely, turn = 0.0, PATIENCE / 6
         while lonely < PATIENCE:
             with _lost_is_said(self.client):
                 try:
-                    wait(futures, timeout=turn)
-                    break
+                    return self._within(turn, function, futures)
                 except TimeoutError:
-                    lonely = 0.0 if self.client.nthreads() else lonely + turn
-        else:
-            raise ClusterLostError(_no_worker(self.client))
-        for future in futures:
-            if future.status == "error":
-                raise _told(future.exception())
+                    lonely = 0.0 if self._has_workers(turn) else lonely + turn
+        raise ClusterLostError(_no_worker(self.client))
+
+    def _has_workers(self, seconds: float) -> bool:
+        try:
+            return bool(self._within(seconds, self.client.scheduler.ncores))
+        except TimeoutError:  # a scheduler that says nothing
+            return False
+
+    def _within(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What the function gives, run by the client's own loop; or TimeoutError."""
+        from distributed.utils import sync
+
+        async def run() -> Any:
+            return await function(*arguments)  # in their loop Distributed's are coroutines
+
+        return sync(self.client.loop, run, callback_timeout=seconds)
+
+
+def _raise_first_error(futures: list[Any]) -> None:
+    """The error of the first task that has one."""
+    for future in futures:
+        if future.status == "error":
+            raise _told(future.exception())
 
 
 def _told(error: BaseException) -> BaseException:
@@ -136,7 +176,10 @@ def _lost_is_said(client: Any) -> Iterator[None]:
         yield
     except ClusterLostError:
         raise
-    except (CancelledError, OSError) as error:  # of these are CommClosedError and TimeoutError
+    except Exception as error:
+        gone = isinstance(error, CancelledError | OSError)  # of these is CommClosedError
+        if not gone and type(error).__name__ != "ClosedClientError":
+            raise
         problem = f"the scheduler at {_address(client)} is gone, or out of reach"
         raise ClusterLostError(problem) from error
 

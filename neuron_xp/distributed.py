@@ -15,7 +15,7 @@ import dask
 from dask import array as da
 
 from neuron_xp import arrays
-from neuron_xp.backend import HostArray, is_lazy
+from neuron_xp.backend import Backend, HostArray, is_lazy
 from neuron_xp.backends import backend_of, host, host_backend, open_backend
 from neuron_xp.clusters import Scheduler, scheduler
 from neuron_xp.in_parts import InParts, in_parts
@@ -24,8 +24,9 @@ from neuron_xp.neuron.step import Examples
 from neuron_xp.settings import Settings
 
 PARTS_A_THREAD = 2
-LARGEST_PART = 2**32
-"""Bytes of inputs."""
+MOST_PARTS_A_THREAD = 16
+LARGEST_PART = 2**30
+"""Bytes of inputs: a worker may need it twice while it is cut out of other chunks."""
 
 
 class Part(NamedTuple):
@@ -33,6 +34,19 @@ class Part(NamedTuple):
 
     first: int
     examples: Examples
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """From worker to worker by way of the host: some libraries' own pickles round float64."""
+        backend = backend_of(self.examples.inputs)
+        if backend is host_backend():
+            return Part, tuple(self)
+        with backend.context():
+            return _moved, (self.first, self.examples.select(backend.to_host), backend)
+
+
+def _moved(first: int, examples: Examples, backend: Backend) -> Part:
+    with backend.context():
+        return Part(first, examples.select(backend.from_host))
 
 
 def load(
@@ -115,14 +129,12 @@ def distributed(
     Raises ValueError or TypeError for what cannot be learned from, and `ClusterLostError`.
     """
     tasks = scheduler()
-    x = _array("inputs", given["inputs"])
-    if x.ndim != 2:
-        raise ValueError(f"inputs must have the shape (examples, features); got {x.shape}")
+    x = _array("inputs", given["inputs"], tasks)
     rows = _rows(x, tasks.threads)
     tables = [x]
     for name in ("targets", "sample_weight"):
         if given[name] is not None:
-            tables.append(_column(name, given[name], x.shape[0]))
+            tables.append(_column(name, given[name], x.shape[0], tasks))
     _check_batches(settings, x.shape[0])
     single = settings.arithmetic == "native" and x.dtype == "float32"
     dtype = "float32" if single else "float64"
@@ -139,23 +151,33 @@ def distributed(
     return in_parts(source, settings, shapes, home=host_backend(), dtype=dtype)
 
 
-def _array(name: str, value: Any) -> Any:
+def _array(name: str, value: Any, tasks: Scheduler) -> Any:
     """As a Dask array whose chunks have known sizes."""
-    if hasattr(value, "to_dask_array"):
-        return value.to_dask_array(lengths=True)
+    if hasattr(type(value), "to_dask_array"):
+        value = value.to_dask_array()
     if not is_lazy(value):
         plain = arrays.plain(name, value)
         place = backend_of(plain)
         with place.context():
-            return da.from_array(place.to_host(plain), name=False)
+            value = da.from_array(place.to_host(plain), name=False)
     if not isinstance(value, da.Array):
         raise TypeError(f"{name} must be a Dask array or dataframe; got {type(value).__name__}")
-    unknown = any(math.isnan(size) for sizes in value.chunks for size in sizes)
-    return value.compute_chunk_sizes() if unknown else value
+    if value.ndim not in (1, 2) or (name == "inputs" and value.ndim != 2):
+        raise ValueError(f"{name} must have the shape {arrays.MEANING[name, 2]}; got {value.shape}")
+    return _measured(value, tasks) if any(map(math.isnan, value.chunks[0])) else value
 
 
-def _column(name: str, value: Any, rows: int) -> Any:
-    array = _array(name, value)
+def _measured(array: Any, tasks: Scheduler) -> Any:
+    """The same array, the sizes of its chunks known."""
+    first_column = array.to_delayed(optimize_graph=False).reshape(array.numblocks[0], -1)[:, 0]
+    sizes = tasks.bring([dask.delayed(len, pure=False)(chunk) for chunk in first_column])
+    known = array.copy()  # the user's own is not changed
+    known._chunks = (tuple(sizes), *array.chunks[1:])
+    return known
+
+
+def _column(name: str, value: Any, rows: int, tasks: Scheduler) -> Any:
+    array = _array(name, value, tasks)
     if array.shape[0] != rows:
         raise ValueError(
             f"inputs hold {rows} examples but {name} hold {array.shape[0]}; give one for each"
@@ -165,13 +187,14 @@ def _column(name: str, value: Any, rows: int) -> Any:
 
 def _rows(inputs: Any, threads: int) -> tuple[int, ...]:
     """The rows of each part: the chunks' own, if whole leaves, and neither few nor many."""
-    own, count = inputs.chunks[0], inputs.shape[0]
-    if count == 0 or inputs.shape[1] == 0:
+    own, (count, features) = inputs.chunks[0], inputs.shape
+    if count == 0 or features == 0:
         raise ValueError(f"inputs are empty: shape {inputs.shape}")
-    least = max(threads, -(-inputs.nbytes // LARGEST_PART))
-    if least <= len(own) <= 4 * least and not any(size % LEAF for size in own[:-1]) and all(own):
+    least = max(threads, -(-count * features * 8 // LARGEST_PART))
+    most = max(least, MOST_PARTS_A_THREAD * threads)
+    if least <= len(own) <= most and not any(size % LEAF for size in own[:-1]) and all(own):
         return tuple(map(int, own))
-    parts = max(PARTS_A_THREAD * threads, least)
+    parts = max(PARTS_A_THREAD * threads, least, min(len(own), most))
     size = -(-count // (parts * LEAF)) * LEAF
     whole, rest = divmod(int(count), size)
     return tuple([size] * whole + [rest] * (rest > 0))
@@ -180,7 +203,8 @@ def _rows(inputs: Any, threads: int) -> tuple[int, ...]:
 def _delayed(table: Any, rows: tuple[int, ...]) -> list[Any]:
     """One delayed chunk for each part, moved between workers only."""
     whole = table.rechunk({0: rows, 1: table.shape[1]}, method="tasks")
-    return list(whole.to_delayed().ravel())
+    # not optimized alone: what tables have in common is to be computed once, for both
+    return list(whole.to_delayed(optimize_graph=False).ravel())
 
 
 def _check_batches(settings: Settings, rows: int) -> None:

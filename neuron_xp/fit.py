@@ -104,7 +104,8 @@ def mean_loss(data: TrainingSet, parameters: Parameters, l2: float) -> float:
 
 def loss_of(network: NeuralNetwork, data: TrainingSet) -> float:
     """The mean loss that training would record for this network."""
+    there = NeuralNetwork.from_model(network.to_model(), data.place)
     if network.scaling is not None:
         with network.backend.context():
             data = data.scaled(Scaling(*map(network.backend.to_host, network.scaling)))
-    return mean_loss(data, network.parameters, network.settings.l2)
+    return mean_loss(data, there.parameters, network.settings.l2)

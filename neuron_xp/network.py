@@ -92,7 +92,7 @@ class NeuralNetwork:
         )
 
     def _think_lazily(self, inputs: Any) -> Any:
-        x = inputs.to_dask_array() if hasattr(inputs, "to_dask_array") else inputs
+        x = inputs.to_dask_array() if hasattr(type(inputs), "to_dask_array") else inputs
         features, neurons = self.weights[0].shape[0], self.weights[-1].shape[1]
         if x.ndim != 2 or x.shape[1] != features:
             raise ValueError(f"inputs must have the shape (examples, {features}); got {x.shape}")
@@ -173,6 +173,8 @@ class NeuralNetwork:
 
 def _think_there(chunk: Array, network: NeuralNetwork) -> Array:
     """What the network thinks of a chunk, by the library that holds it."""
+    if chunk.shape[0] == 0:
+        return host.empty((0, network.weights[-1].shape[1]))
     return NeuralNetwork.from_model(network.to_model(), backend_of(chunk)).think(chunk)
 
 

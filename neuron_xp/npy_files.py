@@ -124,7 +124,9 @@ def open_npy(path: Path) -> NpyFile:
 def npy_rows(path: Path) -> NpyRows:
     """The rows of an NPY file; of a folder, those of its NPY files in lexicographic order."""
     if path.is_dir():
-        parts = sorted(part for part in path.iterdir() if part.suffix == ".npy")
+        found = sorted(path.iterdir(), key=lambda part: part.name)
+        parts = [part for part in found if part.suffix == ".npy" and part.is_file()
+                 and not part.name.startswith(".")]  # fmt: skip
         if not parts:
             raise FileNotFoundError(f"the folder {str(path)!r} holds no .npy file")
         return NpyRows(map(open_npy, parts))

@@ -20,6 +20,7 @@ from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.reproducible import SMALLEST_NORMAL, flush
 from neuron_xp.neuron.step import Examples
 from neuron_xp.npy_files import NpyRows, npy_rows
+from neuron_xp.probe import has_float64
 from neuron_xp.settings import Settings
 from neuron_xp.workers import share
 
@@ -166,7 +167,6 @@ def streamed(
     settings: Settings,
     *,
     place: Backend,
-    dtype: str,
     threads: int,
     max_memory: int = MAX_MEMORY,
 ) -> InParts:
@@ -186,9 +186,11 @@ def streamed(
             raise ValueError(
                 f"inputs hold {rows} examples but {name} hold {array.shape[0]}; give one for each"
             )
-    if rows == 0:
+    if any(0 in array.shape for array in files.values()):
         raise ValueError(f"inputs are empty: shape {files['inputs'].shape}")
     shapes = tuple((rows, 1 if len(x.shape) == 1 else x.shape[1]) for x in files.values())
+    single = files["inputs"].dtype == "float32" or not has_float64(place)
+    dtype = "float32" if settings.arithmetic == "native" and single else "float64"
     at_once = threads if place.threaded else 1  # other libraries have threads of their own
     leaf_bytes = 8 * LEAF * sum(columns for _, columns in shapes)
     share = max_memory // (COPIES * (at_once + 1))

@@ -95,10 +95,14 @@ def opened(
     Raises TableError, ValueError or OSError.
     """
     if on_cluster:
-        from neuron_xp.cluster_tables import spread_table  # needs Dask
+        from neuron_xp.cluster_tables import brought, spread_table  # needs Dask
 
         spread = spread_table(str(path), use.reading, use.columns if known else None)
-        yield _brought(_split(spread, use))
+        data = _split(spread, use)
+        if data.held_out is not None:
+            inputs, targets = brought(data.held_out.inputs, data.held_out.targets)
+            data = replace(data, held_out=Part(inputs, targets, data.held_out.rows))
+        yield data
     elif max_memory is not None:
         with TemporaryDirectory(prefix="neuron-xp-") as folder:
             yield _copied(path, use, known, max_memory, Path(folder))
@@ -117,15 +121,6 @@ def _split(table: Table, use: TableUse) -> TableData:
     training = _rows_of(table, rows) if len(held_out) else whole
     apart = _rows_of(table, held_out) if len(held_out) else None
     return TableData(table.columns, training, apart, table.dropped, table.notes, table.constant)
-
-
-def _brought(data: TableData) -> TableData:
-    """What is held out, in the memory of the client."""
-    part = data.held_out
-    if part is None:
-        return data
-    here = Part(part.inputs.compute(), part.targets.compute(), part.rows)
-    return replace(data, held_out=here)
 
 
 def _rows_of(table: Table, rows: HostArray) -> Part:
@@ -156,7 +151,10 @@ def _copied(
         rows=within(max_memory, len(columns.input_names) + columns.neurons),
     )  # fmt: skip
     if use.holdout and rows is None:
-        counted = tables(parts, reading, columns, targets=True, rows=within(max_memory))
+        counted = tables(
+            parts, reading, columns, targets=True,
+            rows=within(max_memory, len(columns.input_names) + columns.neurons),
+        )  # fmt: skip
         rows = sum(len(table.inputs) for table in counted)
     if rows is not None:
         refuse_small_disk(folder.parent, 8 * rows * (len(columns.input_names) + columns.neurons))

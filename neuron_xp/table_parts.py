@@ -5,18 +5,20 @@ order of their names, and the result depends on it.
 """
 
 import glob
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from pathlib import Path
-from typing import TypeAlias
+from pathlib import Path, PurePath
+from typing import TypeAlias, TypeVar
 
 from neuron_xp.table_arrays import read_npy, read_npz
 from neuron_xp.table_cells import Cells, Choose, Reading, TableError, Wanted
 from neuron_xp.table_columns import refuse_other_columns
 from neuron_xp.table_parquet import read_parquet
 from neuron_xp.table_text import read_text
+
+P = TypeVar("P", bound=PurePath)
 
 READERS: dict[str, Callable[[Path, Reading, Choose], Iterator[Cells]]] = {
     ".csv": read_text,
@@ -79,22 +81,28 @@ def parts_of(path: str | PathLike[str]) -> tuple[Path, ...]:
     parts = tuple(part for part in found if part.is_file())
     if not parts:
         raise FileNotFoundError(f"no file matches the pattern {str(given)!r}")
-    return _of_one_kind(given.name, parts)
+    return of_one_kind(given.name, parts)
 
 
 def _in_folder(folder: Path) -> tuple[Path, ...]:
     name = folder.resolve().name
-    parts = tuple(
-        file
-        for file in sorted(folder.iterdir(), key=lambda file: file.name)
-        if file.suffix.lower() in READERS and not file.name.startswith(".") and file.is_file()
-    )
+    parts = tables_among(file for file in folder.iterdir() if file.is_file())
     if not parts:
         raise TableError(f"{name}: the folder holds no table; its files are {', '.join(READERS)}")
-    return _of_one_kind(name, parts)
+    return of_one_kind(name, parts)
 
 
-def _of_one_kind(name: str, parts: tuple[Path, ...]) -> tuple[Path, ...]:
+def tables_among(files: Iterable[P]) -> tuple[P, ...]:
+    """Those that are tables by their names, and not hidden, in lexicographic order."""
+    return tuple(
+        file
+        for file in sorted(files, key=lambda file: file.name)
+        if file.suffix.lower() in READERS and not file.name.startswith(".")
+    )
+
+
+def of_one_kind(name: str, parts: tuple[P, ...]) -> tuple[P, ...]:
+    """The same files; TableError if they are of several kinds."""
     for part in parts[1:]:
         if part.suffix.lower() != parts[0].suffix.lower():
             raise TableError(

@@ -13,11 +13,9 @@ from neuron_xp.backend import HostArray
 from neuron_xp.backends import host
 from neuron_xp.table_cells import Cells, Reading, Wanted
 from neuron_xp.table_columns import Columns, for_training, refuse_other_columns
-from neuron_xp.table_parts import Rows, named, part_chunks, refuse_empty, within
+from neuron_xp.table_parts import Rows, named, part_chunks, refuse_empty
 from neuron_xp.table_targets import Targets, classes_of, few_words, merge_targets, targets_in
 from neuron_xp.table_words import words_of
-
-ORDINARY_MEMORY = 2**30
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +49,7 @@ class Survey:
 
 
 def survey_file(path: str | PathLike[str], reading: Reading, rows: Rows | None = None) -> Survey:
-    """The survey of one file, read in chunks of as many rows as `rows` says.
+    """The survey of one file, read in chunks of as many rows as `rows` says, or whole.
 
     Raises TableError for what is no table or cannot be learned from, or OSError.
     """
@@ -61,7 +59,7 @@ def survey_file(path: str | PathLike[str], reading: Reading, rows: Rows | None =
         found.append(names)
         return for_training(reading, source, names)
 
-    chunks = part_chunks(Path(path), reading, choose, rows or within(ORDINARY_MEMORY))
+    chunks = part_chunks(Path(path), reading, choose, rows)
     whole = reduce(_merge_rows, (survey_of(cells, reading.decimal) for cells in chunks))
     return replace(whole, names=found[0])
 

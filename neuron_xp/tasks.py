@@ -151,8 +151,11 @@ def predict(
     use = _use(network)
     reading = replace(use.reading, drop_missing=False)  # each row has its answer
     rows = None if max_memory is None else within(max_memory, len(use.columns.input_names))
-    for table in tables(parts_of(path), reading, use.columns, targets=False, rows=rows):
-        if len(table.inputs):
+    notes = tuple[str, ...]()
+    for part in tables(parts_of(path), reading, use.columns, targets=False, rows=rows):
+        notes += part.notes
+        if len(part.inputs):
+            table, notes = replace(part, notes=notes), ()
             outputs, classes = _outputs(network, table.inputs), use.columns.classes
             named = [classes[i] for i in _chosen(outputs)] if classes else []
             yield Predictions(outputs, named, table)
@@ -212,7 +215,7 @@ def _loss(network: NeuralNetwork, part: Part, max_memory: int | None) -> float:
     with place.context():
         if isinstance(part.inputs, Path) and isinstance(part.targets, Path) and max_memory:
             data = streamed(part.inputs, part.targets, None, settings, place=place,
-                            dtype="float64", threads=threads, max_memory=max_memory)  # fmt: skip
+                            threads=threads, max_memory=max_memory)  # fmt: skip
         else:
             rows = examples(part.inputs, part.targets, None, place, dtype="float64")
             data = InMemory(rows, settings, place, "float64", threads)

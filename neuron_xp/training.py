@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from neuron_xp import arrays, checks
-from neuron_xp.backend import Backend, is_lazy
+from neuron_xp.backend import Backend, device_name, is_lazy
 from neuron_xp.backends import LIBRARIES, backend_of, is_array, open_backend
 from neuron_xp.checkpoints import Saving
 from neuron_xp.datasets import ARTICLE_INPUTS, ARTICLE_TARGETS
@@ -224,10 +224,17 @@ def _distributed(
     except ImportError as error:
         raise MissingBackendError(NO_DASK) from error
     where = None
-    if backend not in (None, "dask"):
-        # a worker may have a library, and a device, that is not here
-        known = isinstance(backend, str) and backend in LIBRARIES
-        where = backend if known else open_backend(backend).name, device
+    if backend in (None, "dask"):
+        if device is not None:
+            raise ValueError(
+                f"device={device!r} is of which library? Give the workers' as backend, such as "
+                "'cupy'; without one, chunks are computed where they are"
+            )
+    elif isinstance(backend, str) and backend in LIBRARIES:  # it need not be here
+        where = backend, device
+    else:
+        place = open_backend(backend, device)
+        where = place.name, device_name(place.device)
     return distributed(given, settings, where=where)
 
 
@@ -245,15 +252,17 @@ def _files(
             raise TypeError(
                 f"inputs are a path but {name} are {type(value).__name__}; give both as paths"
             )
+    if backend == "dask":
+        raise ValueError(
+            "files are read by this process, whose backends are others; for Dask give its arrays "
+            "or dataframes, or type: neuron-xp train --workers N"
+        )
     place = open_backend(backend or "numpy", device)
     if settings.arithmetic == "reproducible":
         probe(place)
-    dtype = "float64"
-    if settings.arithmetic == "native" and not has_float64(place):
-        dtype = "float32"
     return streamed(
         given["inputs"], given["targets"], given["sample_weight"], settings,
-        place=place, dtype=dtype, threads=threads, max_memory=max_memory or MAX_MEMORY,
+        place=place, threads=threads, max_memory=max_memory or MAX_MEMORY,
     )  # fmt: skip
 
 

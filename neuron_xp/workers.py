@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from typing import Any
 
 
@@ -22,17 +23,23 @@ def share(
 ) -> None:
     """Call work(task, state) for every task: each state in a thread, this one included.
 
-    A thread that is done with a task takes the next, so that a slow one holds up nobody.
+    A thread that is done with a task takes the next, so that a slow one holds up nobody. If
+    some fail the rest is left, and the error of the first of them, in their order, is raised.
     """
-    left = deque(tasks)
+    left = deque(enumerate(tasks))
+    failed: list[tuple[int, Exception]] = []
 
     def work_off(state: Any) -> None:
         while left:
             try:
-                task = left.popleft()
+                number, task = left.popleft()
             except IndexError:  # another thread was faster
                 return
-            work(task, state)
+            try:
+                work(task, state)
+            except Exception as error:
+                left.clear()
+                failed.append((number, error))
 
     mine, *others = states
     running = [pool.submit(work_off, state) for state in others]
@@ -42,3 +49,5 @@ def share(
         left.clear()
         for future in running:
             future.result()
+    if failed:
+        raise min(failed, key=itemgetter(0))[1]

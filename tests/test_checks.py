@@ -75,7 +75,7 @@ OTHER = table(
     masked=(np.ma.masked_array(X), Y, TypeError, "masked array; give inputs.filled(VALUE)"),
     sparse=(scipy.sparse.csr_array(X), Y, TypeError, "sparse (csr_array); give inputs.toarray()"),
     frame=(SimpleNamespace(to_numpy=None), Y, TypeError, "SimpleNamespace; give inputs.to_numpy()"),
-    string=("abc", Y, TypeError, "or an array; got str; of an .npy file give pathlib.Path"),
+    string=("abc", Y, TypeError, "or an array; got str; give inputs and targets both as"),
     huge_integers=([[2**70, 0.5]], [0], ValueError, "integers of 2^53 or more"),
     very_huge_integers=([[2**70, 1]], [0], ValueError, "integers of 2^53 or more"),
     mixed_integers=([[2**53 + 1, 0.5]], [0], ValueError, "integers of 2^53 or more"),
