@@ -1,5 +1,6 @@
 """Workers and schedulers that are killed: the same bits, or a clear error and a way to go on."""
 
+import logging
 import random
 import signal
 import threading
@@ -8,6 +9,7 @@ import time
 import numpy as np
 import pytest
 from dask_clusters import client_of, deadline, processes
+from distributed import Client, LocalCluster
 
 import neuron_xp
 from neuron_xp import clusters
@@ -110,6 +112,34 @@ def test_all_workers_gone_is_said(tmp_path, monkeypatch):
 
         with pytest.raises(neuron_xp.ClusterLostError, match=r"no worker is at .*checkpoint="):
             neuron_xp.train(inputs, targets, backend="dask", on_progress=kill_all, **SETTINGS)
+
+
+def test_a_scheduler_that_says_nothing_is_said(tmp_path, monkeypatch):
+    """Stopped, so that the system still takes what is sent to it."""
+    monkeypatch.setattr(clusters, "PATIENCE", 6.0)
+    inputs, targets = examples()
+    with deadline(90), processes(tmp_path, 1) as cluster, client_of(cluster):
+
+        def freeze(progress):
+            cluster.scheduler.send_signal(signal.SIGSTOP)
+
+        with pytest.raises(neuron_xp.ClusterLostError, match=r"no worker is at .*checkpoint="):
+            neuron_xp.train(inputs, targets, backend="dask", on_progress=freeze, **SETTINGS)
+        cluster.scheduler.kill()
+
+
+def test_a_cluster_that_starts_workers_when_there_is_work():
+    inputs, targets = examples()
+    with (
+        deadline(90),
+        LocalCluster(n_workers=0, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
+                     scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+                     silence_logs=logging.CRITICAL) as cluster,
+        Client(cluster),
+    ):  # fmt: skip
+        cluster.adapt(minimum=0, maximum=1)
+        network = neuron_xp.train(inputs, targets, backend="dask", **SETTINGS)
+    assert network.fingerprint() == neuron_xp.train(inputs, targets, **SETTINGS).fingerprint()
 
 
 def test_a_cluster_without_workers_is_said(tmp_path, monkeypatch):

@@ -107,10 +107,24 @@ def test_the_table_is_the_one_in_memory(parts):
     table = read_training_table(parts / "whole.csv", READING)
     elsewhere = fsspec.filesystem("memory")
     elsewhere.put(f"{parts}/parts", "/table", recursive=True)
+    elsewhere.pipe("/table/_SUCCESS", b"")
+    elsewhere.pipe("/table/.hidden.csv", b"")
     places = [parts / "parts", parts / "whole.csv", "memory://table", "memory://table/*.csv"]
     for place in places:
         spread = spread_table(str(place), READING)
         assert spread.columns == table.columns
+        assert spread.inputs.compute().tobytes() == table.inputs.tobytes()
+        assert spread.targets.compute().tobytes() == table.targets.tobytes()
+
+
+def test_an_archive_and_a_table_stored_by_columns(tmp_path):
+    generator = np.random.default_rng(6)
+    inputs, targets = generator.random((200, 3)), generator.integers(0, 2, 200)
+    np.savez(tmp_path / "t.npz", inputs=inputs, targets=targets)
+    np.save(tmp_path / "t.npy", np.asfortranarray(np.column_stack([inputs, targets])))
+    for name, target in (("t.npz", None), ("t.npy", "3")):
+        table = read_training_table(tmp_path / name, Reading(target=target))
+        spread = spread_table(str(tmp_path / name), Reading(target=target))
         assert spread.inputs.compute().tobytes() == table.inputs.tobytes()
         assert spread.targets.compute().tobytes() == table.targets.tobytes()
 

@@ -1,7 +1,9 @@
 """Dask arrays and dataframes: the bits of the same training in memory."""
 
 import asyncio
+import pickle
 from dataclasses import asdict
+from itertools import permutations
 
 import dask
 import dask.array as da
@@ -51,7 +53,12 @@ def test_chunks_of_unknown_size():
     expected = neuron_xp.train(inputs[some], targets[some], **RATE)
     x, y = da.from_array(inputs, chunks=(400, -1)), da.from_array(targets, chunks=400)
     chosen = x[:, 1] > 0
-    assert neuron_xp.train(x[chosen], y[chosen], **RATE).fingerprint() == expected.fingerprint()
+    given = x[chosen], y[chosen]
+    assert neuron_xp.train(*given, **RATE).fingerprint() == expected.fingerprint()
+    assert np.isnan(given[0].chunks[0]).all()  # the user's own are not changed
+    none = x[:, 1] > np.asarray([np.inf] * 400 + [0.0] * (len(inputs) - 400))
+    outputs = expected.think(x[none]).compute()  # of a chunk without rows, too
+    assert outputs.shape == (int((inputs[400:, 1] > 0).sum()), 1)
 
 
 def test_the_parts_may_be_of_any_library(library):
@@ -75,6 +82,39 @@ def test_the_parts_may_be_of_any_library(library):
         assert str(backend_of(held.examples.inputs)) == str(library)
         network = neuron_xp.train(data, targets, **where, **RATE)
         assert network.fingerprint() == expected.fingerprint()
+
+
+def test_a_part_is_the_same_at_another_worker(library):
+    """As Dask sends it: some libraries' own pickles round float64."""
+    inputs, targets, weight = examples()
+    where = library.name, device_name(library.device)
+    part = distributed.load(inputs, targets, weight, first=64, where=where, dtype="float64")
+    there = pickle.loads(pickle.dumps(part))
+    assert there.first == 64
+    for before, after in zip(part.examples[:3], there.examples[:3], strict=True):
+        assert str(backend_of(after)) == str(library)
+        with library.context():
+            assert library.to_host(after).tobytes() == library.to_host(before).tobytes()
+
+
+def test_tables_of_one_source_are_computed_together():
+    """A source that gives other rows each time gives inputs and targets of the same ones."""
+    draws = []
+
+    def draw():
+        rows = np.random.default_rng().standard_normal((128, 4))
+        draws.append(rows)
+        return rows
+
+    chunks = [da.from_delayed(dask.delayed(draw, pure=False)(), (128, 4), "float64")
+              for _ in range(3)]  # fmt: skip
+    table = da.concatenate(chunks)
+    network = neuron_xp.train(table[:, :3], table[:, 3] > 0, **RATE)
+    assert len(draws) == 3
+    found = {network.fingerprint()}
+    orders = [np.concatenate(order) for order in permutations(draws)]
+    known = {neuron_xp.train(rows[:, :3], rows[:, 3] > 0, **RATE).fingerprint() for rows in orders}
+    assert found <= known
 
 
 def test_arrays_and_lists_are_spread(library):
@@ -122,6 +162,9 @@ def test_an_asynchronous_client_is_refused():
         ({"targets": lambda y: y[:-1]}, "inputs hold 1500 examples but targets hold 1499"),
         ({"targets": lambda y: y * 2}, r"targets\[\d+, 0\] is 2.0; targets must lie in \[0, 1\]"),
         ({"sample_weight": lambda y: y * 0}, "sample_weight is 0 for every example"),
+        ({"targets": lambda y: y[:, None, None]}, r"targets must have the shape .*; got \(1500, 1"),
+        ({"sample_weight": lambda y: y[0]}, r"sample_weight must have the shape .*; got \(\)"),
+        ({"device": lambda _: "cuda:7"}, "device='cuda:7' is of which library"),
         ({"batch_size": lambda _: 100}, "batch_size must be a multiple of 64"),
         ({"shuffle": lambda _: "rows", "batch_size": lambda _: 64}, "give shuffle='leaves'"),
     ],

@@ -50,7 +50,7 @@ def test_parts_in_a_folder_are_one_table(cuts, tmp_path, small_blocks):
     assert network.fingerprint() == neuron_xp.train(inputs, targets, **RATE).fingerprint()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "uint8", "int64", "bool", ">f8"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "uint8", "int64", "bool"])
 def test_types_are_widened_exactly(dtype, tmp_path, small_blocks):
     inputs, targets, _ = examples()
     inputs = (inputs * 10).astype(dtype)
@@ -99,6 +99,30 @@ def test_native_arithmetic_is_near(tmp_path, small_blocks):
     network = neuron_xp.train(*paths.values(), **settings)
     expected = neuron_xp.train(inputs, targets, **settings)
     assert np.abs(network.weights[0] - expected.weights[0]).max() < 1e-12
+
+
+def test_native_arithmetic_takes_float32_as_it_is(tmp_path, small_blocks):
+    inputs, targets, _ = examples()
+    settings = {**RATE, "arithmetic": "native"}
+    paths = saved(tmp_path, inputs=inputs.astype("float32"), targets=targets)
+    network = neuron_xp.train(*paths.values(), **settings)
+    expected = neuron_xp.train(inputs.astype("float32"), targets, **settings)
+    assert network.weights[0].dtype == expected.weights[0].dtype == "float32"
+    assert np.abs(network.weights[0] - expected.weights[0]).max() < 1e-5
+
+
+def test_the_order_of_bytes_changes_no_bit(tmp_path):
+    """In memory, on Dask and from a file."""
+    inputs, targets, _ = examples()
+    paths = saved(tmp_path, inputs=inputs.astype(">f8"), targets=targets.astype(">f8"))
+    expected = neuron_xp.train(inputs, targets, **RATE)
+    swapped = inputs.astype(">f8"), targets.astype(">f8")
+    assert neuron_xp.train(*swapped, **RATE).fingerprint() == expected.fingerprint()
+    assert neuron_xp.train(*swapped, backend="dask", **RATE).fingerprint() == expected.fingerprint()
+    network = neuron_xp.train(*paths.values(), **RATE)
+    assert network.fingerprint() == expected.fingerprint()
+    again = neuron_xp.train(*swapped, checkpoint=tmp_path / "c", **RATE)
+    assert network.data_fingerprint == again.data_fingerprint
 
 
 def test_a_checkpoint_of_files_goes_on_in_memory_and_back(tmp_path, small_blocks):

@@ -38,6 +38,23 @@ def test_what_cannot_be_learned_from_is_refused(tables, settings, message, tmp_p
         neuron_xp.train(*saved(tmp_path, **tables).values(), **settings)
 
 
+def test_the_first_of_several_bad_numbers_is_told(tmp_path, small_blocks):
+    inputs, targets, _ = examples()
+    inputs[200, 1] = inputs[1400, 5] = np.nan
+    paths = saved(tmp_path, inputs=inputs, targets=targets)
+    for _ in range(5):
+        with pytest.raises(ValueError, match=r"inputs\[200, 1\] is nan"):
+            neuron_xp.train(*paths.values(), threads=3, **RATE)
+
+
+def test_columns_of_nothing_are_refused(tmp_path):
+    paths = saved(tmp_path, x=np.ones((3, 0)), y=np.ones(3))
+    with pytest.raises(ValueError, match=r"inputs are empty: shape \(3, 0\)"):
+        neuron_xp.train(*paths.values())
+    with pytest.raises(ValueError, match=r"for Dask give its arrays or dataframes, or type"):
+        neuron_xp.train(*paths.values(), backend="dask")
+
+
 def test_weights_of_nothing_are_refused(tmp_path):
     paths = saved(tmp_path, x=np.ones((3, 2)), y=np.ones(3), w=np.zeros(3))
     with pytest.raises(ValueError, match="sample_weight is 0 for every example"):

@@ -11,7 +11,10 @@ import pytest
 from click.testing import CliRunner
 from table_files import sample, temporary_folder, write
 
+from neuron_xp import tasks
+from neuron_xp.backend import device_name
 from neuron_xp.cli import commands
+from neuron_xp.network import NeuralNetwork
 
 LITTLE = ["--max-memory", "16MiB"]
 
@@ -115,3 +118,21 @@ def test_a_signal_leaves_no_working_copy(tmp_path, temporary, number):
     assert process.returncode == 128 + number
     assert errors.startswith("neuron-xp: stopped; ")
     assert not (tmp_path / "model").exists()
+
+
+def test_scores_of_files_on_every_library(tmp_path, temporary, library):
+    columns, _ = sample(".csv", rows=300)
+    write(tmp_path / "t.csv", columns)
+    place = ["--backend", library.name, "--device", device_name(library.device)]
+    line = ["train", tmp_path / "t.csv", "--target", "kind", "--categories", "colour",
+            "--drop-missing", "--iterations", "3", "--holdout", "0.25"]  # fmt: skip
+    runner = CliRunner()
+    for name, options in (("model", []), ("little", [*place, *LITTLE])):
+        words = [str(word) for word in (*line, "-o", tmp_path / name, *options)]
+        run = runner.invoke(commands, words, catch_exceptions=False)
+        assert run.exit_code == 0, run.output
+    assert (tmp_path / "little").read_bytes() == (tmp_path / "model").read_bytes()
+    network = NeuralNetwork.load(tmp_path / "model", backend=library)
+    known, _ = tasks.evaluate(NeuralNetwork.load(tmp_path / "model"), tmp_path / "t.csv")
+    found, _ = tasks.evaluate(network, tmp_path / "t.csv", max_memory=2**24)
+    assert (found.loss, found.accuracy) == (known.loss, known.accuracy)
