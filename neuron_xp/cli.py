@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status; every error is one line on stderr."""
+    _signals.clear()
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop)
@@ -74,16 +75,26 @@ class _StoppedError(SystemExit):
         self.status = 128 + number
 
 
+_signals = list[int]()
+
+
 def _stop(number: int, frame: object) -> None:
+    _signals.append(number)
     raise _StoppedError(number)
 
 
+def _stop_if_asked(progress: Progress | None = None) -> None:
+    """Again, as Python drops what is raised while an object is finalized."""
+    if _signals:
+        raise _StoppedError(_signals[0])
+
+
 @contextmanager
-def _progress_bar(iterations: int) -> Iterator[Callable[[Progress], None] | None]:
+def _progress_bar(iterations: int) -> Iterator[Callable[[Progress], None]]:
     """A bar with loss, rate and time left, if there is a terminal to see it."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield None
+        yield _stop_if_asked
         return
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                TextColumn("{task.fields[loss]}"))  # fmt: skip
@@ -91,6 +102,7 @@ def _progress_bar(iterations: int) -> Iterator[Callable[[Progress], None] | None
         task = bar.add_task("", total=iterations, loss="")
 
         def tell(progress: Progress) -> None:
+            _stop_if_asked()
             speed = f"{bar.tasks[0].speed or 0:.0f}/s"
             said = f"loss {progress.loss:.4g}, {speed}"
             bar.update(task, completed=progress.iteration, loss=said)

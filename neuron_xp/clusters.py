@@ -1,5 +1,6 @@
 """Who runs the tasks: Dask's local scheduler, or a cluster of dask.distributed."""
 
+import asyncio
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -80,11 +81,8 @@ class Cluster:
 
     def keep(self, tasks: list[Any]) -> list[Any]:
         """See `Scheduler`."""
-        from distributed import wait
-
         kept = self._computed(tasks)
-        self._patiently(wait, kept)
-        _raise_first_error(kept)
+        self._wait(kept)
         return kept
 
     def bring(self, collections: list[Any]) -> list[Any]:
@@ -108,44 +106,51 @@ class Cluster:
             return list(self.client.compute(collections))
 
     def _gathered(self, futures: list[Any]) -> list[Any]:
-        try:
-            return list(self._patiently(self.client.gather, futures))
-        except Exception:
-            _raise_first_error(futures)
-            raise
+        self._wait(futures)  # first: a gathering that is given up complains later
+        return list(self._patiently(self.client.gather, futures))
+
+    def _wait(self, futures: list[Any]) -> None:
+        """Until all are done; the error of the first task that has one is raised."""
+        from distributed import wait
+
+        self._patiently(wait, futures)
+        for future in futures:
+            if future.status == "error":
+                raise _told(future.exception())
 
     def _patiently(self, function: Callable[..., Any], futures: list[Any]) -> Any:
         """What the function gives for the futures, as long as there are workers to wait for."""
         lonely, turn = 0.0, PATIENCE / 6
-        while lonely < PATIENCE:
-            with _lost_is_said(self.client):
-                try:
-                    return self._within(turn, function, futures)
-                except TimeoutError:
-                    lonely = 0.0 if self._has_workers(turn) else lonely + turn
+        running = self._started(function, futures)
+        try:
+            while lonely < PATIENCE:
+                with _lost_is_said(self.client):
+                    try:
+                        return running.result(turn)
+                    except TimeoutError:
+                        if running.done():  # its own
+                            raise
+                        lonely = 0.0 if self._has_workers(turn) else lonely + turn
+        finally:
+            running.cancel()
         raise ClusterLostError(_no_worker(self.client))
 
     def _has_workers(self, seconds: float) -> bool:
+        asking = self._started(self.client.scheduler.ncores)
         try:
-            return bool(self._within(seconds, self.client.scheduler.ncores))
+            return bool(asking.result(seconds))
         except TimeoutError:  # a scheduler that says nothing
             return False
+        finally:
+            asking.cancel()
 
-    def _within(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What the function gives, run by the client's own loop; or TimeoutError."""
-        from distributed.utils import sync
+    def _started(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """A concurrent future of what the function gives, run by the client's own loop."""
 
         async def run() -> Any:
             return await function(*arguments)  # in their loop Distributed's are coroutines
 
-        return sync(self.client.loop, run, callback_timeout=seconds)
-
-
-def _raise_first_error(futures: list[Any]) -> None:
-    """The error of the first task that has one."""
-    for future in futures:
-        if future.status == "error":
-            raise _told(future.exception())
+        return asyncio.run_coroutine_threadsafe(run(), self.client.loop.asyncio_loop)
 
 
 def _told(error: BaseException) -> BaseException:
@@ -240,13 +245,13 @@ def cluster(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Distributed's log on stderr: what goes wrong is raised."""
-    handlers = logging.getLogger("distributed").handlers
-    levels = [handler.level for handler in handlers]
-    for handler in handlers:
-        handler.setLevel(logging.CRITICAL)
+    """Without Distributed's log, and its loop's, on stderr: what goes wrong is raised."""
+    talkers: list[Any] = [*logging.getLogger("distributed").handlers, logging.getLogger("asyncio")]
+    levels = [talker.level for talker in talkers]
+    for talker in talkers:
+        talker.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        for handler, level in zip(handlers, levels, strict=True):
-            handler.setLevel(level)
+        for talker, level in zip(talkers, levels, strict=True):
+            talker.setLevel(level)

@@ -54,6 +54,20 @@ def test_the_work_is_done_by_the_workers(client):
             time.sleep(0.05)  # futures are let go by messages
 
 
+def test_what_is_waited_for_again_and_again_is_let_go(client, monkeypatch):
+    """With less patience than an iteration takes."""
+    inputs, targets, _ = examples(rows=300_000)
+    settings = {**RATE, "iterations": 3, "learning_rate": 1e-6, "hidden": (4,)}
+    expected = neuron_xp.train(inputs, targets, **settings)
+    monkeypatch.setattr(clusters, "PATIENCE", 0.12)
+    monkeypatch.setattr(clusters.Cluster, "_has_workers", lambda self, seconds: True)
+    network = neuron_xp.train(inputs, targets, backend="dask", **settings)
+    assert network.fingerprint() == expected.fingerprint()
+    with deadline(10):
+        while client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
+            time.sleep(0.05)
+
+
 def test_a_large_network_on_the_cluster(client):
     """Parameters of more than a megabyte."""
     inputs, targets, _ = examples(rows=130)
