@@ -89,7 +89,7 @@ def test_a_device_that_is_not_there(name, device, words):
 def test_dask_is_refused_by_name():
     module = type(sys)("dask.array")
     module.asarray = None
-    with pytest.raises(neuron_xp.UnusableBackendError, match=r"give array.compute\(\)"):
+    with pytest.raises(neuron_xp.UnusableBackendError, match="a dask array has no device: give"):
         open_backend(module)
 
 
