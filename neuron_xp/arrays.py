@@ -71,11 +71,14 @@ def _column(
     array = numbers(
         name, value, backend, dtype=dtype, dimensions=dimensions, rule=rule, first=first
     )
-    if array.shape[0] != rows:
-        raise ValueError(
-            f"inputs hold {rows} examples but {name} hold {array.shape[0]}; give one for each"
-        )
+    refuse_other_length(name, array.shape[0], rows)
     return backend.xp.reshape(array, (rows, -1))
+
+
+def refuse_other_length(name: str, found: int, rows: int) -> None:
+    """Raise ValueError unless there is one for each of the inputs' rows."""
+    if found != rows:
+        raise ValueError(f"inputs hold {rows} examples but {name} hold {found}; give one for each")
 
 
 def numbers(

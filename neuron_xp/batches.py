@@ -19,7 +19,12 @@ def batch(examples: Examples, iteration: int, settings: Settings, backend: Backe
     if settings.shuffle is None:
         return examples.select(lambda x: x[start:stop, :])
     order = epoch_order(settings.shuffle, settings.seed, epoch, rows)
-    chosen = backend.from_host(order[start:stop])
+    return taken(examples, order[start:stop], backend)
+
+
+def taken(examples: Examples, rows: HostArray, backend: Backend) -> Examples:
+    """The examples of those numbers, in that order."""
+    chosen = backend.from_host(rows)
     return examples.select(lambda x: backend.xp.take(x, chosen, axis=0))
 
 

@@ -34,8 +34,10 @@ def spread_table(path: str, reading: Reading, columns: Columns | None = None) ->
     """
     parts, tasks = _parts(path), scheduler()
     survey, rows = tasks.fold(_surveyed, [(part, reading) for part in parts], _merged)
-    constant = () if columns else constant_inputs(survey, columns_of(survey))
-    columns = columns or columns_of(survey)
+    constant: tuple[str, ...] = ()
+    if columns is None:
+        columns = columns_of(survey)
+        constant = constant_inputs(survey, columns)
     load = dask.delayed(partial(_loaded, reading=reading, columns=columns), pure=False, nout=2)
     loaded = [(load(part), count) for part, count in zip(parts, rows, strict=True) if count]
 

@@ -17,6 +17,7 @@ from dask import array as da
 from neuron_xp import arrays
 from neuron_xp.backend import Backend, HostArray, is_lazy
 from neuron_xp.backends import backend_of, host, host_backend, open_backend
+from neuron_xp.batches import taken
 from neuron_xp.clusters import Scheduler, scheduler
 from neuron_xp.in_parts import InParts, in_parts
 from neuron_xp.neuron.exact_sum import LEAF
@@ -80,8 +81,7 @@ def value(part: Part, ranges: HostArray | None, *, function: Callable[..., Any])
     rows = host.concatenate([host.arange(*ends) for ends in ranges.tolist()])
     backend = backend_of(examples.inputs)
     with backend.context():
-        chosen = backend.from_host(rows)
-        some = examples.select(lambda x: backend.xp.take(x, chosen, axis=0))
+        some = taken(examples, rows, backend)
     return function(first + int(rows[0]), some)
 
 
@@ -178,10 +178,7 @@ def _measured(array: Any, tasks: Scheduler) -> Any:
 
 def _column(name: str, value: Any, rows: int, tasks: Scheduler) -> Any:
     array = _array(name, value, tasks)
-    if array.shape[0] != rows:
-        raise ValueError(
-            f"inputs hold {rows} examples but {name} hold {array.shape[0]}; give one for each"
-        )
+    arrays.refuse_other_length(name, array.shape[0], rows)
     return array[:, None] if array.ndim == 1 else array
 
 

@@ -182,10 +182,7 @@ def streamed(
         )
     rows = files["inputs"].shape[0]
     for name, array in files.items():
-        if array.shape[0] != rows:
-            raise ValueError(
-                f"inputs hold {rows} examples but {name} hold {array.shape[0]}; give one for each"
-            )
+        arrays.refuse_other_length(name, array.shape[0], rows)
     if any(0 in array.shape for array in files.values()):
         raise ValueError(f"inputs are empty: shape {files['inputs'].shape}")
     shapes = tuple((rows, 1 if len(x.shape) == 1 else x.shape[1]) for x in files.values())
