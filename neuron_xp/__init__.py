@@ -12,9 +12,9 @@ from neuron_xp.errors import (
     UnknownBackendError,
     UnusableBackendError,
 )
-from neuron_xp.loop import Progress
-from neuron_xp.network import NeuralNetwork
-from neuron_xp.training import train
+from neuron_xp.model.network import NeuralNetwork
+from neuron_xp.training.loop import Progress
+from neuron_xp.training.train import train
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,6 @@
 """python -m neuron_xp"""
 
-from neuron_xp.cli import console
+from neuron_xp.cli.app import console
 
 if __name__ == "__main__":
     console()

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from neuron_xp.backend import HostArray
-from neuron_xp.backends import host
+from neuron_xp.backends.backend import HostArray
+from neuron_xp.backends.libraries import host
 
 
 def generator(seed: int | list[int]) -> Any:

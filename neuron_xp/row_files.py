@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 from types import TracebackType
 
-from neuron_xp.backend import HostArray
-from neuron_xp.backends import host
+from neuron_xp.backends.backend import HostArray
+from neuron_xp.backends.libraries import host
 
 
 class RowFile:

@@ -10,10 +10,11 @@ from importlib.util import find_spec
 
 import pytest
 
-from neuron_xp import backends, stream
-from neuron_xp.backend import Backend
+from neuron_xp.backends import libraries as backends
+from neuron_xp.backends.backend import Backend
+from neuron_xp.backends.status import statuses
 from neuron_xp.errors import did_you_mean
-from neuron_xp.status import statuses
+from neuron_xp.training import npy_stream as stream
 
 DASK_TESTS = [
     "test_cluster.py",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from neuron_xp.cases import CASES
+from neuron_xp.workflows.cases import CASES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from neuron_xp.loop import SECONDS_A_STRETCH
+from neuron_xp.training.loop import SECONDS_A_STRETCH
 
 
 class Between:

@@ -14,7 +14,7 @@ import neuron_xp
 from ci.benchmarks.clocks import Between
 from ci.benchmarks.serving import serve
 from ci.benchmarks.shapes import Shape, random_inputs, random_shape, targets_of
-from neuron_xp import distributed
+from neuron_xp.cluster import parts as distributed
 from neuron_xp.neuron.exact_sum import LEAF
 
 ITERATIONS = 16  # in stretches of 1, 2, 4, 8 and 1, or shorter ones

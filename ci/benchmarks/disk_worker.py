@@ -11,8 +11,8 @@ import neuron_xp
 from ci.benchmarks.clocks import OneByOne
 from ci.benchmarks.serving import serve
 from ci.benchmarks.worker import peak_of_memory, resident_from_now_on
-from neuron_xp.backends import open_backend
-from neuron_xp.engine import engine_name
+from neuron_xp.backends.engine import engine_name
+from neuron_xp.backends.libraries import open_backend
 
 PIECE = 2**22  # bytes: as training reads
 CAN_DROP = hasattr(os, "posix_fadvise")

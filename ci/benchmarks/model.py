@@ -48,8 +48,8 @@ class Cluster:
 
 
 def program_constants() -> Constants:
-    from neuron_xp.clusters import FAN_IN
-    from neuron_xp.distributed import LARGEST_PART, PARTS_A_THREAD
+    from neuron_xp.cluster.parts import LARGEST_PART, PARTS_A_THREAD
+    from neuron_xp.cluster.scheduler import FAN_IN
     from neuron_xp.neuron.exact_sum import LEAF
 
     return Constants(FAN_IN, PARTS_A_THREAD, LARGEST_PART, LEAF)

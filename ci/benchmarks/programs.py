@@ -148,8 +148,8 @@ def ours(
     problem: Problem, threads: int | None, *, backend: str, arithmetic: str, kernels: bool = True
 ) -> Program:
     import neuron_xp
-    from neuron_xp.backends import open_backend
-    from neuron_xp.engine import engine_name
+    from neuron_xp.backends.engine import engine_name
+    from neuron_xp.backends.libraries import open_backend
 
     place = open_backend(backend)
     name_says_kernels = backend == "numpy" and arithmetic == "reproducible" and kernels

@@ -1,0 +1,1 @@
+"""Array libraries: the only room that imports PyTorch, JAX, CuPy or Numba."""

@@ -1,0 +1,1 @@
+"""The arithmetic of `neuron/`, compiled for CUDA devices: the same bits, sooner."""

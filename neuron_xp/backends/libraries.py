@@ -1,0 +1,300 @@
+"""The array libraries: the only file that names them.
+
+A library enters as one row of `LIBRARIES`: how to import it, which devices it has, and a
+small opener that returns a `Backend`. Anything else that speaks the Array API may be
+given as its namespace or by its arrays. Optional libraries are imported when asked for.
+"""
+
+import copyreg
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import array_api_compat
+import numpy
+
+from neuron_xp.backends.backend import Backend, Loop, device_name
+from neuron_xp.errors import (
+    MissingBackendError,
+    UnknownBackendError,
+    UnusableBackendError,
+    did_you_mean,
+)
+from neuron_xp.neuron.types import Array, Namespace
+
+host = numpy
+"""The library of the host, where lists, files and random numbers come from."""
+
+
+# --- openers: device as the user spelled it -> Backend ---------------------------------
+
+
+def _open_numpy(device: Any) -> Backend:
+    import array_api_compat.numpy as xp
+
+    if device not in (None, "cpu"):
+        raise ValueError("numpy has only the device 'cpu'; for a GPU name another backend too")
+    return Backend(
+        name="numpy",
+        version=version("numpy"),
+        xp=xp,
+        device="cpu",
+        to_host=host.asarray,
+        context=partial(host.errstate, all="ignore"),
+        block_elements=2**18,
+        kernels=_numpy_kernels if importlib.util.find_spec("numba") else None,
+        threaded=True,
+    )
+
+
+def _numpy_kernels(rule: str, **options: Any) -> Any:
+    from neuron_xp.backends.numba_kernels.kernels import Kernels  # takes a while
+
+    return Kernels(rule, **options)
+
+
+def _open_cupy(device: Any) -> Backend:
+    import array_api_compat.cupy as xp
+    import cupy
+
+    if cupy.cuda.runtime.getDeviceCount() == 0:
+        raise RuntimeError("found no CUDA device")
+    if isinstance(device, str):
+        device = int(device.removeprefix("cuda").removeprefix(":") or 0)
+    number = cupy.cuda.Device(device).id  # None: the current one
+    # not by themselves before their bits were seen to be right on a GPU
+    wanted = os.environ.get("NEURON_XP_CUDA_KERNELS") == "1"
+    return Backend(
+        name="cupy",
+        version=cupy.__version__,
+        xp=xp,
+        device=cupy.cuda.Device(number),
+        to_host=cupy.asnumpy,
+        context=lambda: cupy.cuda.Device(number),
+        block_elements=2**26,
+        kernels=_cupy_kernels(xp, cupy.cuda.Device(number)) if wanted else None,
+    )
+
+
+def _cupy_kernels(xp: Namespace, device: Any) -> Callable[..., Any]:
+    from neuron_xp.backends.cuda_kernels.kernels import kernels
+
+    made = cache(partial(kernels, xp, device))  # when they are first asked for
+
+    def for_rule(rule: str, *, ordinary: bool, threads: int) -> Any:
+        return SimpleNamespace(run=made().run(rule, ordinary), loss=made().loss(rule))
+
+    return for_rule
+
+
+def _open_torch(device: Any) -> Backend:
+    import array_api_compat.torch as xp
+    import torch
+
+    device = torch.empty(0, device=device).device  # 'cuda' is now 'cuda:0'; None the default
+    return Backend(
+        name="torch",
+        version=torch.__version__,
+        xp=xp,
+        device=device,
+        to_host=lambda x: x.detach().cpu().resolve_neg().numpy(),
+        context=torch.no_grad,
+        block_elements=2**18 if device.type == "cpu" else 2**26,
+    )
+
+
+def _open_jax(device: Any) -> Backend:
+    import jax
+
+    if device is None:
+        device = jax.numpy.zeros(()).device
+    elif isinstance(device, str):
+        platform, _, number = device.partition(":")
+        found = jax.devices(platform)
+        if int(number or 0) >= len(found):
+            raise ValueError(f"jax has only {', '.join(map(device_name, found))}")
+        device = found[int(number or 0)]
+
+    def loop(step: Callable[..., Any]) -> Loop:
+        def run(count: Any, weights: Any, *data: Any) -> Any:
+            return jax.lax.fori_loop(0, count, lambda _, w: step(w, *data), weights)
+
+        compiled: Loop = jax.jit(run)
+        return compiled
+
+    return Backend(
+        name="jax",
+        version=jax.__version__,
+        xp=jax.numpy,
+        device=device,
+        to_host=host.asarray,
+        context=partial(jax.enable_x64, True),
+        compile=jax.jit,
+        loop=loop,
+        compiled=True,
+        block_elements=2**26,
+    )
+
+
+def _open_array_api_strict(device: Any) -> Backend:
+    import array_api_strict as xp
+
+    if isinstance(device, str):
+        device = xp.Device({"cpu": "CPU_DEVICE"}.get(device, device))
+    return Backend(
+        name="array_api_strict",
+        version=xp.__version__,
+        xp=xp,
+        device=device or xp.Device("CPU_DEVICE"),
+        to_host=host.from_dlpack,
+        context=partial(host.errstate, all="ignore"),
+        patience=3000,
+    )
+
+
+# --- the table -------------------------------------------------------------------------
+
+
+def _cupy_devices() -> list[Any]:
+    import cupy
+
+    return [f"cuda:{number}" for number in range(cupy.cuda.runtime.getDeviceCount())]
+
+
+def _torch_devices() -> list[Any]:
+    import torch
+
+    return ["cpu"] + [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+
+def _jax_devices() -> list[Any]:
+    import jax
+
+    others = [device for device in jax.devices() if device.platform != "cpu"]
+    return [*jax.devices("cpu")[:1], *others]
+
+
+@dataclass(frozen=True)
+class Library:
+    """One row of the table: how it is opened, which devices it has, and what pip installs."""
+
+    open: Callable[[Any], Backend]
+    devices: Callable[[], list[Any]]
+    package: str
+
+    def how_to_install(self) -> str:
+        """The command, for the Python that runs now."""
+        return f"{sys.executable} -m pip install {self.package}"
+
+
+LIBRARIES = {
+    "numpy": Library(_open_numpy, lambda: ["cpu"], "numpy"),
+    "cupy": Library(_open_cupy, _cupy_devices, "cupy-cuda13x"),
+    "torch": Library(_open_torch, _torch_devices, "torch"),
+    "jax": Library(_open_jax, _jax_devices, "jax"),
+    "array_api_strict": Library(
+        _open_array_api_strict, lambda: ["cpu", "device1"], "array-api-strict"
+    ),
+}
+
+
+def open_backend(backend: str | ModuleType | Backend = "numpy", device: Any = None) -> Backend:
+    """The backend of that name, or of that Array API namespace, on that device.
+
+    Raises `UnknownBackendError`, `MissingBackendError` or `UnusableBackendError`.
+    """
+    if isinstance(backend, Backend):
+        return backend if device is None else open_backend(backend.xp, device)
+    if isinstance(backend, str):
+        if backend not in LIBRARIES:
+            hint = did_you_mean(backend, LIBRARIES)
+            raise UnknownBackendError(f"unknown backend {backend!r}{hint}")
+        return open_library(backend, device)
+    if not hasattr(backend, "asarray"):
+        raise TypeError(
+            "backend must be a name such as 'numpy', or a module that follows the "
+            f"Array API standard; got {type(backend).__name__}"
+        )
+    name = _library_name(backend)
+    if name == "dask":
+        raise UnusableBackendError("a dask array has no device: give it to train() or think()")
+    return open_library(name, device) if name in LIBRARIES else _open_namespace(backend, device)
+
+
+def one_line(error: BaseException | None) -> str:
+    """What a library says is wrong, as one line of bounded length."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+# One object for each name and device, so that what was probed and compiled is found again.
+_opened: dict[tuple[str, str], Backend] = {}
+
+
+def open_library(name: str, device: Any) -> Backend:
+    """The backend of a name in the table."""
+    key = (name, str(device))
+    if device is not None and key in _opened:
+        return _opened[key]
+    backend = _open_afresh(name, device)  # without a device: on the one that is default now
+    backend = _opened.setdefault((name, str(backend.device)), backend)
+    if device is not None:
+        _opened[key] = backend
+    return backend
+
+
+def host_backend() -> Backend:
+    """NumPy's."""
+    return open_library("numpy", "cpu")
+
+
+def _open_afresh(name: str, device: Any) -> Backend:
+    if importlib.util.find_spec(name) is None:
+        raise MissingBackendError(
+            f"backend {name!r} is not installed; type: {LIBRARIES[name].how_to_install()}"
+        )
+    try:
+        backend = LIBRARIES[name].open(device)
+        with backend.context():
+            backend.to_host(backend.from_host(host.ones(1, dtype="int32")) + 1)
+    except Exception as error:  # each library has its own way to fail
+        where = "" if device is None else f" on device {device_name(device)!r}"
+        raise UnusableBackendError(
+            f"backend {name!r} is installed but cannot be used{where}: {one_line(error)}; "
+            "'neuron-xp backends' shows what can"
+        ) from error
+    return backend
+
+
+def _open_namespace(xp: Namespace, device: Any) -> Backend:
+    name = getattr(xp, "__name__", type(xp).__name__)
+    release = str(getattr(xp, "__version__", ""))
+    return Backend(name, release, xp, device, host.from_dlpack)
+
+
+def _library_name(xp: Namespace) -> str:
+    """'array_api_compat.torch' -> 'torch', 'jax.numpy' -> 'jax'."""
+    name: str = getattr(xp, "__name__", "")
+    return name.removeprefix("array_api_compat.").partition(".")[0]
+
+
+def is_array(x: object) -> bool:
+    """Whether x is an array of a library that follows the standard."""
+    return bool(array_api_compat.is_array_api_obj(x))
+
+
+def backend_of(array: Array) -> Backend:
+    """The backend that holds this array."""
+    xp = array_api_compat.array_namespace(array)
+    if hasattr(array, "devices") and len(array.devices()) > 1:
+        raise UnusableBackendError("an array lies on several devices; give it on one")
+    return open_backend(xp, array_api_compat.device(array))
+
+
+# a network may be sent to another process: its backend is opened there
+copyreg.pickle(Backend, lambda backend: (open_backend, (backend.name, device_name(backend.device))))

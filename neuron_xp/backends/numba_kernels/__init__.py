@@ -1,0 +1,1 @@
+"""The arithmetic of `neuron/`, compiled for processors by Numba: the same bits, sooner."""

@@ -1,0 +1,278 @@
+"""The reproducible arithmetic, compiled by Numba for the processor: the bits of `neuron/`.
+
+Inner loops run over the 64 examples of a leaf, or over the inputs of a layer, so that the
+compiler can use vector instructions. Every sum keeps the order that `neuron/` defines;
+missing examples and lanes are zeros, which change no sum. Numba fuses no multiplication
+with an addition unless it is told to.
+"""
+
+from typing import Any, NamedTuple
+
+import array_api_compat.numpy as xp
+import numpy as np
+
+from neuron_xp.backends.numba_kernels.compiler import allocating, compiled, inlined
+from neuron_xp.backends.numba_kernels.vectors import (
+    WIDTH,
+    column_sums,
+    ordinary_column_sums,
+    ordinary_row_sums,
+    power_of_two,
+    row_sums,
+)
+from neuron_xp.neuron import exact_sum, logarithm, reproducible
+from neuron_xp.neuron.exact_sum import BITS, BROKEN, HALF_DIGIT, LEAF
+from neuron_xp.neuron.logarithm import COEFFICIENTS
+from neuron_xp.neuron.reproducible import (
+    LANES,
+    LN2_HIGH,
+    LN2_LOW,
+    SEGMENT,
+    SMALLEST_EXPONENT,
+    SMALLEST_PRODUCT,
+    STEPS_PER_LN2,
+)
+
+# Read by the compiler as constants: it then knows that nothing overwrites them.
+_EXP, _LOG = reproducible.exp_tables(xp=xp), logarithm.log_tables(xp=xp)
+_EXP_HIGH, _EXP_LOW = _EXP.high, _EXP.low
+_LOG_HIGH, _LOG_LOW = _LOG.high, _LOG.low
+_GRID = exact_sum.grid(xp=xp)
+_LIMIT, _UNITS = _GRID.limit, np.ascontiguousarray(_GRID.units.T)
+
+_ROUND = 1.5 * 2.0**52
+"""x + _ROUND - _ROUND is x rounded half to even, for |x| <= 2^51."""
+
+
+# --- functions of one number -----------------------------------------------------------
+
+
+@inlined
+def _round(x):
+    return (x + _ROUND) - _ROUND
+
+
+@inlined
+def flush(x, smallest):
+    """See `reproducible.flush`."""
+    return 0.0 if abs(x) < smallest else x
+
+
+@inlined
+def exp(x):
+    """See `reproducible.exp`."""
+    x = x if x > SMALLEST_EXPONENT else SMALLEST_EXPONENT
+    k = _round(x * STEPS_PER_LN2)
+    r = (x - k * LN2_HIGH) - k * LN2_LOW
+    series = r * (r * (r * (1 / 120) + 1 / 24) + 1 / 6) + 0.5
+    growth = (r * r) * series + r
+    n = np.int64(k)
+    high = _EXP_HIGH[n & 255]
+    return (high + (_EXP_LOW[n & 255] + high * growth)) * power_of_two(n >> 8)
+
+
+@inlined
+def log1p(e):
+    """See `logarithm.log1p`."""
+    e = e if e >= 0.0 else 0.0
+    j = _round(e * 128.0)
+    c = j * (1 / 128)
+    r = (e - c) / (1.0 + c)
+    c1, c2, c3, c4, c5, c6 = COEFFICIENTS
+    series = r * (r * (r * (r * (r * (r * c1 + c2) + c3) + c4) + c5) + c6)
+    n = np.int64(j)
+    return _LOG_HIGH[n] + (_LOG_LOW[n] + (r + r * series))
+
+
+@inlined
+def sigmoid(x):
+    """See `activations.sigmoid`."""
+    e = exp(-abs(x))
+    d = 1.0 / (1.0 + e)
+    return d if x >= 0.0 else (e * d if x < 0.0 else x)
+
+
+# --- one leaf, 64 rows of a flat array, through one layer ------------------------------
+
+
+@compiled
+def padded(count):
+    """The next multiple of 32."""
+    return -(-count // LANES) * LANES
+
+
+@compiled
+def weighted_sum(rows, first, stride, weights, start, size, ordinary, s, z):
+    """z[r] = the sum over i of rows[first + r * stride + i] * weights[start + i].
+
+    `size`, the number of weights, is `padded`, and the last ones are 0: what a row reads of
+    the next, it multiplies by 0.
+    """
+    for part in range(0, size, SEGMENT):
+        row, weight, count = first + part, start + part, min(SEGMENT, size - part)
+        sums = s.segments[part // SEGMENT] if part else z
+        for r in range(0, LEAF, WIDTH):
+            if ordinary:
+                ordinary_row_sums(rows, row + r * stride, stride, weights, weight, count, sums, r)
+            else:
+                row_sums(rows, row + r * stride, stride, weights, weight, count, sums, r)
+    if size > SEGMENT:
+        _copy(z, s.segments[0])
+        _add_segments(s.segments, -(-size // SEGMENT), s.lanes)
+        _copy(s.segments[0], z)
+
+
+class Segments(NamedTuple):
+    """Where the sums of a long row's segments are added: (segments, 64) and (32, 64)."""
+
+    segments: Any
+    lanes: Any
+
+
+@compiled
+def _copy(source, target):
+    for r in range(LEAF):
+        target[r] = source[r]
+
+
+@compiled
+def _add_segments(terms, count, lanes):
+    """The ordered sum of the first `count` terms, into the first of them."""
+    while count > 1:
+        for start in range(0, count, SEGMENT):
+            lanes[:] = 0.0
+            for i in range(min(SEGMENT, count - start)):
+                for r in range(LEAF):
+                    lanes[i % LANES, r] += terms[start + i, r]
+            half = LANES // 2
+            while half > 0:
+                for lane in range(half):
+                    for r in range(LEAF):
+                        lanes[lane, r] += lanes[lane + half, r]
+                half //= 2
+            _copy(lanes[0], terms[start // SEGMENT])
+        count = -(-count // SEGMENT)
+
+
+@compiled
+def single_products(x, weight, z):
+    """z[r] = x[r] * weight: the weighted sum of one input."""
+    for r in range(LEAF):
+        z[r] = flush(x[r] * weight, SMALLEST_PRODUCT)
+
+
+@compiled
+def sum_over_examples(rows, first, inputs, delta, ordinary, row, sums, place, step):
+    """sums[place + i * step] = the sum over r of rows[first + r * inputs + i] * delta[r]."""
+    for start in range(0, inputs, WIDTH):
+        if ordinary:
+            ordinary_column_sums(rows, first + start, inputs, delta, row, 0)
+        else:
+            column_sums(rows, first + start, inputs, delta, row, 0)
+        for i in range(min(WIDTH, inputs - start)):
+            sums[place + (start + i) * step] = row[i]
+
+
+@compiled
+def leaf_sum(x, lanes):
+    """The sum of the 64 numbers x."""
+    half = LEAF // 2
+    for lane in range(half):
+        lanes[lane] = x[lane] + x[lane + half]
+    while half > 1:
+        half //= 2
+        for lane in range(half):
+            lanes[lane] += lanes[lane + half]
+    return lanes[0]
+
+
+# --- exact sums: an accumulator is int64 (4, sums), level, high, middle, low -----------
+
+
+class Units(NamedTuple):
+    """What the grid says at each sum's level: limit (sums,), the others (3, sums)."""
+
+    limit: Any
+    unit: Any
+    per_unit: Any
+
+
+@allocating
+def units(accumulator):
+    """What the grid says at the accumulator's levels."""
+    count = accumulator.shape[1]
+    grid = Units(np.empty(count), np.empty((3, count)), np.empty((3, count)))
+    look_up(accumulator, grid)
+    return grid
+
+
+@compiled
+def look_up(accumulator, grid):
+    """The same again, after the accumulator was changed."""
+    for i in range(accumulator.shape[1]):
+        _look_up(grid, i, accumulator[0, i])
+
+
+@compiled
+def _look_up(grid, i, level):
+    grid.limit[i] = _LIMIT[level] if level < BROKEN else np.inf
+    for digit in range(3):
+        grid.unit[digit, i] = _UNITS[level, digit]
+        grid.per_unit[digit, i] = _UNITS[level, 3 + digit]
+
+
+@compiled
+def accumulate(sums, accumulator, grid):
+    """Add a leaf's sums, which are made 0 where they cannot be added."""
+    for i in range(sums.shape[0]):
+        if not abs(sums[i]) <= grid.limit[i]:  # above, or NaN
+            level = accumulator[0, i]
+            while level < BROKEN and not abs(sums[i]) <= _LIMIT[level]:
+                level += 1
+            _raise(accumulator, i, level)
+            _look_up(grid, i, level)
+            if level == BROKEN:
+                sums[i] = 0.0
+    for i in range(sums.shape[0]):
+        high = _round(sums[i] * grid.per_unit[0, i])
+        rest = sums[i] - high * grid.unit[0, i]
+        middle = _round(rest * grid.per_unit[1, i])
+        low = _round((rest - middle * grid.unit[1, i]) * grid.per_unit[2, i])
+        accumulator[1, i] += np.int64(high)
+        accumulator[2, i] += np.int64(middle)
+        accumulator[3, i] += np.int64(low)
+
+
+@compiled
+def _raise(accumulator, i, level):
+    """Keep the digits in the bins of a higher level."""
+    for _ in range(min(level - accumulator[0, i], 3)):
+        for digit in (3, 2):
+            accumulator[digit, i] = accumulator[digit - 1, i]
+        accumulator[1, i] = 0
+    accumulator[0, i] = level
+
+
+@compiled
+def merge(into, other):
+    """See `exact_sum.merge`: add the other to the first."""
+    for i in range(into.shape[1]):
+        level = max(into[0, i], other[0, i])
+        _raise(into, i, level)
+        up = level - other[0, i]
+        for digit in range(1 + up, 4):
+            into[digit, i] += other[digit - up, i]
+
+
+@compiled
+def total(accumulator, i):
+    """The sum as a float: carried upward, then added from the small end."""
+    level, high, middle, low = accumulator[:, i]
+    if level == BROKEN:
+        return np.nan
+    carry = (low + HALF_DIGIT) >> BITS
+    middle, low = middle + carry, low - (carry << BITS)
+    carry = (middle + HALF_DIGIT) >> BITS
+    high, middle = high + carry, middle - (carry << BITS)
+    unit = _UNITS[level]
+    return high * unit[0] + (middle * unit[1] + low * unit[2])

@@ -1,0 +1,56 @@
+"""How Numba is to compile the kernels."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import FunctionCache
+from numba.core.compiler import Compiler
+
+from neuron_xp.neuron import reproducible
+
+_PATTERNS = (Path(__file__).parent, "*.py"), (Path(reproducible.__file__).parent, "*.py")
+_SOURCES = sha256(
+    b"".join(f.read_bytes() for folder, names in _PATTERNS for f in sorted(folder.glob(names)))
+).digest()
+
+
+class _NoAlias(Compiler):  # type: ignore[misc]
+    """Tells LLVM that array arguments do not overlap, which lets it use vectors."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.state.flags.noalias = True
+
+
+allocating = partial(numba.njit, nogil=True, error_model="numpy", pipeline_class=_NoAlias)
+"""Compile what follows, when it is first called."""
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Keeps machine code on disk until one of the sources changes, not only a function's own."""
+
+    def _index_key(self, *arguments: Any) -> Any:
+        return *super()._index_key(*arguments), _SOURCES
+
+
+def kept(function: Callable[..., Any]) -> Any:
+    """Compile it once on this machine."""
+    dispatcher = allocating(function)
+    with suppress(RuntimeError):  # there is no folder to keep it in
+        dispatcher._cache = _Cache(function)
+    return dispatcher
+
+
+compiled = partial(allocating, _nrt=False)
+"""The same for what makes no arrays: it need not count who refers to those it is given."""
+
+inlined = partial(compiled, forceinline=True)
+"""Compile it into its callers, so that their loops can use vectors."""
+
+spliced = partial(compiled, inline="always")
+"""Take it for a part of its callers: large ones compile sooner in one piece."""

@@ -1,0 +1,103 @@
+"""Tables that the workers of a cluster read, each file by a task: no row comes to the client."""
+
+import glob
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dask
+from dask import array as da
+from fsspec.core import url_to_fs
+
+from neuron_xp.cluster.scheduler import scheduler
+from neuron_xp.tables.cells import Reading
+from neuron_xp.tables.columns import Columns
+from neuron_xp.tables.encode import Table, read_table
+from neuron_xp.tables.files import of_one_kind, parts_of, tables_among
+from neuron_xp.tables.survey import Survey, columns_of, constant_inputs, merge, survey_file
+
+Surveys = tuple[Survey, tuple[int, ...]]
+"""Of several files, and the rows of each."""
+
+
+def spread_table(path: str, reading: Reading, columns: Columns | None = None) -> Table:
+    """A table, with its targets, whose inputs and targets are Dask arrays, a chunk for each file.
+
+    path : file, folder or pattern, the same for all workers; or an address that fsspec knows,
+        such as s3://bucket/part-*.parquet
+    columns : those of a model; None for training, in which they are found
+
+    Raises what `columns_of` and `read_table` do.
+    """
+    parts, tasks = _parts(path), scheduler()
+    survey, rows = tasks.fold(_surveyed, [(part, reading) for part in parts], _merged)
+    constant: tuple[str, ...] = ()
+    if columns is None:
+        columns = columns_of(survey)
+        constant = constant_inputs(survey, columns)
+    load = dask.delayed(partial(_loaded, reading=reading, columns=columns), pure=False, nout=2)
+    loaded = [(load(part), count) for part, count in zip(parts, rows, strict=True) if count]
+
+    def joined(which: int, width: int) -> Any:
+        return da.concatenate([
+            da.from_delayed(tables[which], (count, width), "float64") for tables, count in loaded
+        ])  # fmt: skip
+
+    return Table(
+        joined(0, len(columns.input_names)), joined(1, columns.neurons), columns, survey.dropped,
+        constant=constant,
+    )  # fmt: skip
+
+
+def brought(*arrays: Any) -> list[Any]:
+    """Dask arrays, in the memory of the client."""
+    return scheduler().bring(list(arrays))
+
+
+def _surveyed(part: str, reading: Reading) -> Surveys:
+    """A task: of one file."""
+    with _local(part) as file:
+        survey = survey_file(file, reading)
+    return survey, (survey.rows,)
+
+
+def _merged(a: Surveys, b: Surveys) -> Surveys:
+    """A task: of the files of both, in their order."""
+    return merge(a[0], b[0]), (*a[1], *b[1])
+
+
+def _loaded(part: str, *, reading: Reading, columns: Columns) -> tuple[Any, Any]:
+    """A task: inputs and targets of one file."""
+    with _local(part) as file:
+        table = read_table(file, reading, columns, targets=True)
+    return table.inputs, table.targets
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    """The names of the files, in lexicographic order."""
+    if "://" not in path:
+        return tuple(map(str, parts_of(Path(path).absolute())))
+    system, name = url_to_fs(path)
+    if not glob.has_magic(name) and not system.isdir(name):
+        return (path,)
+    found = system.glob(name) if glob.has_magic(name) else system.ls(name, detail=False)
+    parts = tables_among(map(PurePosixPath, found))
+    if not parts:
+        raise FileNotFoundError(f"no table is at {path!r}")
+    return tuple(system.unstrip_protocol(str(file)) for file in of_one_kind(path, parts))
+
+
+@contextmanager
+def _local(part: str) -> Iterator[Path]:
+    """Where a task finds a file: there, or in a copy of its own if it lies elsewhere."""
+    if "://" not in part:
+        yield Path(part)
+        return
+    system, name = url_to_fs(part)
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / PurePosixPath(name).name
+        system.get_file(name, str(copy))
+        yield copy

@@ -1,0 +1,120 @@
+"""Checkpoints: model files with a training position, written as the training goes."""
+
+import os
+import time
+import warnings
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neuron_xp import checks
+from neuron_xp.durable import previous, write_durably
+from neuron_xp.errors import ModelFileError
+from neuron_xp.model import model_file as model_files
+from neuron_xp.model.model_file import Model, Position
+from neuron_xp.model.settings import Settings
+
+SECONDS = 10.0
+
+
+@dataclass
+class Saving:
+    """Where and when to write checkpoints, and whether to go on from one.
+
+    every : iterations between two; None: about ten seconds, which decides when a file is
+    written and never what is computed.
+    """
+
+    path: Path
+    every: int | None = None
+    resume: bool = False
+    last: float = field(default_factory=time.monotonic)
+    written: Position | None = None
+
+    @classmethod
+    def checked(cls, path: Any, every: Any, resume: Any) -> "Saving | None":
+        """From the keywords of `train`; None without a path."""
+        resume = checks.yes_or_no("resume", resume)
+        if every is not None:
+            every = checks.whole_number("checkpoint_every", every, least=1)
+        if path is None:
+            if resume or every:
+                name = "resume" if resume else "checkpoint_every"
+                raise ValueError(f"{name} needs to know the file: give checkpoint=PATH")
+            return None
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"checkpoint must be a path; got {path!r}")
+        saving = cls(Path(os.fspath(path)), every, resume)
+        saving.refuse_surprises()
+        return saving
+
+    def refuse_surprises(self) -> None:
+        """Before any work: a folder that is not there, a checkpoint that would be lost."""
+        if not self.path.absolute().parent.is_dir():
+            raise FileNotFoundError(f"there is no folder {str(self.path.parent)!r} to save in")
+        if not self.resume and (self.path.exists() or previous(self.path).exists()):
+            raise FileExistsError(
+                f"checkpoint {str(self.path)!r} is there already; give resume=True to go on "
+                f"from it, or remove it and {previous(self.path).name!r}"
+            )
+
+    def is_due(self, iteration: int) -> bool:
+        """Whether it is time to write."""
+        if self.every is not None:
+            return iteration % self.every == 0
+        return time.monotonic() - self.last >= SECONDS
+
+    def write(self, model: Model) -> None:
+        """Write the checkpoint, if it is a new one; the one before is kept beside it."""
+        if model.position != self.written:
+            write_durably(self.path, model_files.to_bytes(model), keep_previous=True)
+            self.last, self.written = time.monotonic(), model.position
+
+    def resumed(self, settings: Settings, data_fingerprint: str) -> Model | None:
+        """The checkpoint to go on from, if that is wanted and there is one."""
+        model = read(self.path) if self.resume else None
+        if model is not None:
+            check(self.path, model, settings, data_fingerprint)
+        return model
+
+
+def read(path: Path) -> Model | None:
+    """The newest checkpoint that is whole; None if there is none at all.
+
+    A damaged newest one falls back to the one before, with a warning.
+    """
+    problems = []
+    for candidate in (path, previous(path)):
+        try:
+            model = model_files.from_bytes(candidate.read_bytes(), str(candidate))
+        except FileNotFoundError:
+            continue
+        except ModelFileError as error:
+            problems.append(error)
+            continue
+        if problems:
+            warnings.warn(f"{problems[0]}; going on from {candidate}", stacklevel=2)
+        return model
+    if problems:
+        raise problems[0]
+    return None
+
+
+def check(path: Path, model: Model, settings: Settings, data_fingerprint: str) -> None:
+    """Refuse a checkpoint of other settings or data: only `iterations` may be larger."""
+    if model.position is None:
+        raise ModelFileError(f"{path} is a finished model and no checkpoint")
+    before, now = asdict(model.settings), asdict(settings)
+    for name in before:
+        if name != "iterations" and before[name] != now[name]:
+            raise ValueError(
+                f"{path} was made with {name}={before[name]!r}, and now it is {now[name]!r}; "
+                "give the same, or another checkpoint"
+            )
+    if settings.iterations < model.settings.iterations:
+        raise ValueError(
+            f"{path} was made with iterations={model.settings.iterations}, and now it is "
+            f"{settings.iterations}; give the same or more"
+        )
+    if model.data_fingerprint != data_fingerprint:
+        raise ValueError(f"{path} was made from other data; give the same, or another checkpoint")

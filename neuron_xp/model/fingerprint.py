@@ -1,0 +1,47 @@
+"""Digests of arrays that are the same on every machine."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+from neuron_xp.backends.backend import HostArray
+
+
+def fingerprint(arrays: Iterable[tuple[str, HostArray]]) -> str:
+    """SHA-256, in hexadecimal, over name, dtype, shape and values of each array.
+
+    Each array adds the line "name dtype (shape)" and then its values in C order, as
+    little-endian bytes, with 0.0 in place of -0.0.
+    """
+    digest = sha256()
+    for name, array in arrays:
+        digest.update(f"{name} {array.dtype.name} {tuple(array.shape)}\n".encode())
+        digest.update(_bytes(array))
+    return digest.hexdigest()
+
+
+GROUP = 64
+
+
+def rows_digest(first_row: int, *tables: HostArray) -> int:
+    """What these rows, the first at a multiple of 64, add to the data's fingerprint.
+
+    Digests of groups of 64 rows with their place, added: in any order, and by parts.
+    """
+    rows = len(tables[0])
+    total = 0
+    for start in range(0, rows, GROUP):
+        group = sha256(f"{(first_row + start) // GROUP}\n".encode())
+        for table in tables:
+            group.update(_bytes(table[start : start + GROUP]))
+        total += int.from_bytes(group.digest(), "little")
+    return total % 2**256
+
+
+def data_fingerprint(digest: int, *shapes: tuple[int, ...]) -> str:
+    """SHA-256 over the shapes of inputs, targets and weights, and the sum of their digests."""
+    return sha256(f"{shapes} {digest % 2**256:064x}".encode()).hexdigest()
+
+
+def _bytes(array: HostArray) -> bytes:
+    data: bytes = (array + 0.0).astype(array.dtype.newbyteorder("<")).tobytes()
+    return data

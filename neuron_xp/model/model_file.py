@@ -1,0 +1,206 @@
+"""Model files: plain records of what was learned and how <-> safetensors.
+
+One self-contained file whose bytes are the same from every backend and every save: it holds
+no backend, device, thread count, library version, time or path. The arrays are safetensors;
+everything else is canonical JSON under one metadata key, as the format leaves the order of
+several open. A file that this version would not write byte for byte is refused.
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from itertools import pairwise
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from neuron_xp.backends.backend import HostArray
+from neuron_xp.backends.libraries import host
+from neuron_xp.checks import whole_number
+from neuron_xp.errors import ModelFileError
+from neuron_xp.model.fingerprint import fingerprint
+from neuron_xp.model.settings import Settings, checked
+from neuron_xp.model.table_use import TableUse
+from neuron_xp.neuron.reproducible import CONTRACT_VERSION
+
+FORMAT_VERSION = 1
+KEY = "neuron_xp"
+FIELDS = {
+    "format_version",
+    "contract_version",
+    "settings",
+    "data_fingerprint",
+    "position",
+    "table",
+    "sha256",
+}
+MALFORMED = (
+    SafetensorError,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RecursionError,
+)
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a training stands: iterations done, and the losses recorded so far."""
+
+    iteration: int
+    history: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What a model file holds, as NumPy arrays and plain values.
+
+    scaling : (mean, inverse_scale), or None
+    data_fingerprint : of the data that it was trained on, if that is known
+    position : of a checkpoint
+    table : how it came from a table, if it did
+    """
+
+    weights: tuple[HostArray, ...]
+    biases: tuple[HostArray, ...]
+    scaling: tuple[HostArray, HostArray] | None
+    settings: Settings
+    data_fingerprint: str | None = None
+    position: Position | None = None
+    table: TableUse | None = None
+
+
+def to_bytes(model: Model) -> bytes:
+    """The file's content."""
+    arrays = {name: host.ascontiguousarray(array + 0.0) for name, array in _named(model).items()}
+    fields: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "contract_version": CONTRACT_VERSION,
+        "settings": asdict(model.settings),
+        "data_fingerprint": model.data_fingerprint,
+        "position": _to_json(model.position),
+        "table": model.table and model.table.to_json(),
+    }
+    fields["sha256"] = _digest(fields, arrays)
+    return save(arrays, metadata={KEY: _canonical(fields)})
+
+
+def from_bytes(data: bytes, source: str) -> Model:
+    """The model that the content of the file `source` holds, or `ModelFileError`."""
+    try:
+        arrays = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        fields = json.loads(header["__metadata__"][KEY])
+        model = _model(fields, arrays)
+        written = to_bytes(model)
+    except ModelFileError as error:
+        raise ModelFileError(f"{source}: {error}") from None
+    except MALFORMED as error:
+        raise ModelFileError(
+            f"{source} is not a model file, or is damaged ({_in_short(error)}); give a file that "
+            "neuron_xp has saved"
+        ) from error
+    if written != data:
+        raise ModelFileError(f"{source} is damaged, or was not written by neuron_xp")
+    return model
+
+
+def _model(fields: Any, arrays: dict[str, HostArray]) -> Model:
+    versions = fields["format_version"], fields["contract_version"]
+    for name, found, known in zip(
+        ("format", "contract"), versions, (FORMAT_VERSION, CONTRACT_VERSION), strict=True
+    ):
+        if type(found) is int and found > known:
+            raise ModelFileError(
+                f"{name} version {found} is newer than this program's, {known}: update neuron_xp"
+            )
+    if versions != (FORMAT_VERSION, CONTRACT_VERSION) or set(fields) != FIELDS:
+        raise ModelFileError("unknown or missing fields")
+    if fields["sha256"] != _digest({k: v for k, v in fields.items() if k != "sha256"}, arrays):
+        raise ModelFileError("its SHA-256 does not match its content: it is damaged")
+    if set(fields["settings"]) != set(asdict(Settings())):
+        raise ModelFileError("unknown or missing settings")
+    model = _arranged(arrays, checked(**fields["settings"]))
+    _check_arrays(model)
+    digest = fields["data_fingerprint"]
+    if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ModelFileError("a data fingerprint that is none")
+    position, table = _from_json(fields["position"]), fields["table"]
+    table = table and TableUse.from_json(table)
+    if table and len(table.columns.input_names) != len(model.weights[0]):
+        raise ModelFileError("columns that are not those of its weights")
+    return replace(model, data_fingerprint=digest, position=position, table=table)
+
+
+def _to_json(position: Position | None) -> dict[str, Any] | None:
+    if position is None:
+        return None
+    # a loss may be infinite, which JSON cannot say
+    history = [[iteration, loss.hex()] for iteration, loss in position.history]
+    return {"iteration": position.iteration, "history": history}
+
+
+def _from_json(found: Any) -> Position | None:
+    if found is None:
+        return None
+    history = tuple((whole_number("history", i), float.fromhex(x)) for i, x in found["history"])
+    return Position(whole_number("iteration", found["iteration"]), history)
+
+
+def _arranged(arrays: dict[str, HostArray], settings: Settings) -> Model:
+    layers = range(len(settings.hidden) + 1)
+    model = Model(
+        weights=tuple(arrays[f"weights.{i}"] for i in layers),
+        biases=tuple(arrays[f"biases.{i}"] for i in layers) if settings.bias else (),
+        scaling=(arrays["mean"], arrays["inverse_scale"]) if settings.standardize else None,
+        settings=settings,
+    )
+    if set(_named(model)) != set(arrays):
+        raise ModelFileError("arrays that its settings do not account for")
+    return model
+
+
+def _check_arrays(model: Model) -> None:
+    arrays = _named(model).values()
+    kinds = {array.dtype.name for array in arrays}
+    allowed = ({"float64"},) if model.settings.arithmetic == "reproducible" else (
+        {"float64"}, {"float32"})  # fmt: skip
+    if kinds not in allowed:
+        raise ModelFileError(f"arrays of {', '.join(sorted(kinds))}, and not of float64")
+    if not all(host.isfinite(array).all() for array in arrays):
+        raise ModelFileError("weights that are NaN or infinite")
+    if any(weights.ndim != 2 or 0 in weights.shape for weights in model.weights):
+        raise ModelFileError("weights that are no tables")
+    sizes = [model.weights[0].shape[0], *(weights.shape[1] for weights in model.weights)]
+    fits = (
+        all(a.shape[1] == b.shape[0] for a, b in pairwise(model.weights))
+        and tuple(sizes[1:-1]) == model.settings.hidden
+        and all(bias.shape == (n,) for bias, n in zip(model.biases, sizes[1:], strict=False))
+        and all(array.shape == (sizes[0],) for array in model.scaling or ())
+    )
+    if not fits:
+        raise ModelFileError("arrays whose shapes do not fit together")
+
+
+def _named(model: Model) -> dict[str, HostArray]:
+    named = {f"weights.{i}": array for i, array in enumerate(model.weights)}
+    named |= {f"biases.{i}": array for i, array in enumerate(model.biases)}
+    if model.scaling is not None:
+        named |= zip(("mean", "inverse_scale"), model.scaling, strict=True)
+    return named
+
+
+def _canonical(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _digest(fields: dict[str, Any], arrays: dict[str, HostArray]) -> str:
+    content = _canonical(fields) + fingerprint(sorted(arrays.items()))
+    return sha256(content.encode()).hexdigest()
+
+
+def _in_short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:100] or type(error).__name__

@@ -1,0 +1,193 @@
+"""The neural network that training returns: its weights, and what they are good for."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from neuron_xp.backends import convert as arrays
+from neuron_xp.backends.backend import Backend, is_lazy
+from neuron_xp.backends.engine import block_rows
+from neuron_xp.backends.libraries import backend_of, host, open_backend
+from neuron_xp.backends.probe import trusted_arithmetic
+from neuron_xp.durable import write_durably
+from neuron_xp.model import model_file as model_files
+from neuron_xp.model.fingerprint import fingerprint
+from neuron_xp.model.model_file import Model, Position
+from neuron_xp.model.settings import Settings
+from neuron_xp.model.table_use import TableUse
+from neuron_xp.neuron import layers
+from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.step import Scaling, standardized
+from neuron_xp.neuron.types import Array
+from neuron_xp.training.loop import History
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NeuralNetwork:
+    """A network of sigmoid neurons, and what made it.
+
+    weights : tuple of arrays, one a layer, (inputs, neurons), float64 or float32
+        In the library and on the device of `backend`.
+    backend : Backend
+    settings : Settings
+    biases : tuple of arrays, one a layer, (neurons,); or empty
+    scaling : Scaling(mean, inverse_scale), (features,) each; or None
+        With it the network thinks about (inputs - mean) * inverse_scale.
+    history : tuple of (iterations done, loss)
+    data_fingerprint : str, of the data that it was trained on, if that is known
+    table : how it came from a table, if it did
+    """
+
+    weights: tuple[Array, ...]
+    backend: Backend
+    settings: Settings = field(default_factory=Settings)
+    biases: tuple[Array, ...] = ()
+    scaling: Scaling | None = None
+    history: History = ()
+    data_fingerprint: str | None = None
+    table: TableUse | None = None
+
+    @property
+    def parameters(self) -> Parameters:
+        """Weights and biases."""
+        return Parameters(self.weights, self.biases)
+
+    def think(self, inputs: Any) -> Array:
+        """The outputs of the last layer: sigmoid(inputs @ weights + bias), layer after layer.
+
+        inputs : lists or an array, (features,) for one example or (examples, features)
+        Returns an array (neurons,) or (examples, neurons) in the network's library. Of a
+        Dask array or dataframe, a Dask array, computed chunk by chunk where the chunks are.
+        Raises ValueError or TypeError for inputs that are not finite real numbers, or
+        whose number of features is not the network's.
+
+        >>> import neuron_xp
+        >>> print(neuron_xp.train().think([1, 0, 0]))
+        [0.99993704]
+        """
+        if is_lazy(inputs):
+            return self._think_lazily(inputs)
+        backend = self.backend
+        with backend.context():
+            dtype = "float64" if self.weights[0].dtype == backend.xp.float64 else "float32"
+            single = arrays.depth(inputs) == 1
+            dimensions = 1 if single else 2
+            x = arrays.numbers("inputs", inputs, backend, dtype=dtype, dimensions=dimensions)
+            features = self.weights[0].shape[0]
+            if x.shape[-1] != features:
+                raise ValueError(
+                    f"inputs have {x.shape[-1]} features but the network has {features}"
+                )
+            outputs = self._think(backend.xp.reshape(x, (-1, features)))
+        return outputs[0, :] if single else outputs
+
+    def _think(self, x: Array) -> Array:
+        think = _thinking(self.backend, self.settings.arithmetic)
+        parameters = self.parameters
+        rows, block = x.shape[0], block_rows([w.shape for w in self.weights], self.backend)
+        cuts = ((start, min(start + block, rows)) for start in range(0, rows, block))
+        return self.backend.xp.concat(
+            [think(x[start:stop, :], parameters, self.scaling) for start, stop in cuts]
+        )
+
+    def _think_lazily(self, inputs: Any) -> Any:
+        x = inputs.to_dask_array() if hasattr(type(inputs), "to_dask_array") else inputs
+        features, neurons = self.weights[0].shape[0], self.weights[-1].shape[1]
+        if x.ndim != 2 or x.shape[1] != features:
+            raise ValueError(f"inputs must have the shape (examples, {features}); got {x.shape}")
+        whole = x.rechunk({1: features})
+        return whole.map_blocks(
+            _think_there, self, chunks=(whole.chunks[0], (neurons,)), meta=host.empty((0, 0))
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 over name, dtype, shape and little-endian bytes of what was learned.
+
+        That is the weights, then biases and scaling if there are any. The same for the same
+        bits, whichever library holds them.
+        """
+        named = [(f"weights.{i}", array) for i, array in enumerate(self.weights)]
+        named += [(f"biases.{i}", array) for i, array in enumerate(self.biases)]
+        if self.scaling is not None:
+            named += self.scaling._asdict().items()
+        with self.backend.context():
+            return fingerprint((name, self.backend.to_host(array)) for name, array in named)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a model file (safetensors), whole or not at all; an older one is replaced.
+
+        It holds what was learned and the settings, and no trace of the library or the
+        machine: the same bits make the same file everywhere. `history` is not kept.
+        Raises OSError.
+        """
+        write_durably(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The content of the model file that `save` writes."""
+        return model_files.to_bytes(self.to_model())
+
+    @classmethod
+    def load(
+        cls, path: str | PathLike[str], *, backend: Any = "numpy", device: Any = None
+    ) -> "NeuralNetwork":
+        """The network of a model file, on any backend.
+
+        Raises OSError, or ModelFileError (a ValueError) for a file that is damaged, newer
+        than this program, or something else.
+        """
+        model = model_files.from_bytes(Path(path).read_bytes(), str(path))
+        return cls.from_model(model, open_backend(backend, device))
+
+    def to_model(self, iteration: int | None = None) -> Model:
+        """What a model file holds, on the host; with `iteration`, a checkpoint."""
+        to_host = self.backend.to_host
+        with self.backend.context():
+            weights, biases = (tuple(map(to_host, part)) for part in self.parameters)
+            scaling = self.scaling and (to_host(self.scaling[0]), to_host(self.scaling[1]))
+        position = None if iteration is None else Position(iteration, self.history)
+        known = self.settings, self.data_fingerprint, position, self.table
+        return Model(weights, biases, scaling, *known)
+
+    @classmethod
+    def from_model(cls, model: Model, backend: Backend, history: History = ()) -> "NeuralNetwork":
+        """The network that a model describes, on a backend."""
+        there = backend.from_host
+        with backend.context():
+            weights, biases = (tuple(map(there, part)) for part in (model.weights, model.biases))
+            scaling = model.scaling and Scaling(*map(there, model.scaling))
+        known = model.data_fingerprint, model.table
+        return cls(weights, backend, model.settings, biases, scaling, history, *known)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles go through the host: some libraries' own may round float64."""
+        return NeuralNetwork.from_model, (self.to_model(), self.backend, self.history)
+
+    def __repr__(self) -> str:
+        sizes = [self.weights[0].shape[0], *(layer.shape[1] for layer in self.weights)]
+        return (
+            f"<NeuralNetwork {'-'.join(map(str, sizes))}, {self.settings.arithmetic}, "
+            f"{self.backend}, fingerprint {self.fingerprint()[:12]}>"
+        )
+
+
+def _think_there(chunk: Array, network: NeuralNetwork) -> Array:
+    """What the network thinks of a chunk, by the library that holds it."""
+    if chunk.shape[0] == 0:
+        return host.empty((0, network.weights[-1].shape[1]))
+    return NeuralNetwork.from_model(network.to_model(), backend_of(chunk)).think(chunk)
+
+
+@lru_cache(maxsize=64)
+def _thinking(backend: Backend, name: str) -> Any:
+    """think(inputs, parameters, scaling), compiled."""
+    arithmetic = trusted_arithmetic(backend, name, ordinary=False)
+
+    def think(inputs: Array, parameters: Parameters, scaling: Scaling | None) -> Array:
+        x = standardized(inputs, scaling, arithmetic=arithmetic)
+        # trained parameters are so already; others may be anything
+        flushed = (tuple(map(arithmetic.flush, arrays)) for arrays in parameters)
+        return layers.think(x, Parameters(*flushed), arithmetic=arithmetic)
+
+    return backend.compile(think)

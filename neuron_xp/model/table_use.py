@@ -1,0 +1,57 @@
+"""How a model came from a table: kept in its file, so that others can check it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from neuron_xp.backends.backend import HostArray
+from neuron_xp.backends.libraries import host
+from neuron_xp.random_start import generator
+from neuron_xp.tables.cells import Reading
+from neuron_xp.tables.columns import Columns
+
+
+@dataclass(frozen=True)
+class TableUse:
+    """What was read, what its columns mean, and which share was held out of training."""
+
+    reading: Reading
+    columns: Columns
+    holdout: float = 0.0
+    split_seed: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """As dictionaries, lists, text and numbers."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> "TableUse":
+        """Back from JSON, which has no tuples."""
+        reading, columns = (
+            Reading(**_tuples(found["reading"])),
+            Columns(**_tuples(found["columns"])),
+        )
+        return cls(**{**found, "reading": reading, "columns": columns})
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _tuples(item) for name, item in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def split(rows: int, use: TableUse) -> tuple[HostArray, HostArray]:
+    """(rows to train on, rows held out), each in the table's order.
+
+    The held-out ones are the first share of RandomState(split_seed).permutation(rows).
+    """
+    order = generator(use.split_seed).permutation(rows)
+    held_out = round(use.holdout * rows)
+    return host.sort(order[held_out:]), host.sort(order[:held_out])
+
+
+def held_out_of(rows: int, use: TableUse) -> HostArray:
+    """The same split as (rows,) booleans: whether a row is held out."""
+    order = generator(use.split_seed).permutation(rows)
+    marks = host.zeros(rows, dtype=bool)
+    marks[order[: round(use.holdout * rows)]] = True
+    return marks

@@ -1,0 +1,133 @@
+"""NPY files as rows on disk, read by parts into buffers: never mapped, never whole in memory."""
+
+import io
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import accumulate
+from os import fstat
+from pathlib import Path
+from typing import Any
+
+from neuron_xp.backends.backend import HostArray
+from neuron_xp.backends.libraries import host, one_line
+
+
+@dataclass(frozen=True)
+class NpyFile:
+    """One file: its rows, of `dtype`, begin at `offset`.
+
+    shape : (rows,) or (rows, columns)
+    stamp : size and time of the last change, by which a later change is noticed
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: Any
+    offset: int
+    stamp: tuple[int, int]
+
+
+class NpyRows:
+    """Several files as one array, (rows,) or (rows, columns), in the order in which they come.
+
+    shape, dtype : of the whole
+    read(start, out) : fill `out`, (n, columns) or (n,) of `dtype`, with rows from `start` on
+
+    Only one thread may read at a time. Can be pickled: files are opened when they are read.
+    """
+
+    def __init__(self, files: Iterable[NpyFile]) -> None:
+        self.files = tuple(files)
+        first = self.files[0]
+        for other in self.files[1:]:
+            if (other.dtype, other.shape[1:]) != (first.dtype, first.shape[1:]):
+                raise ValueError(
+                    f"{other.path.name} holds {other.dtype} of the shape {other.shape} and "
+                    f"{first.path.name} {first.dtype} of {first.shape}; parts must be alike"
+                )
+        self.dtype = first.dtype
+        self._ends = list(accumulate(file.shape[0] for file in self.files))
+        self.shape = (self._ends[-1], *first.shape[1:])
+        self._open: tuple[int, io.FileIO] | None = None
+
+    def read(self, start: int, out: HostArray) -> None:
+        """Fill `out` with the rows from `start` on."""
+        done = 0
+        while done < len(out):
+            number = bisect_right(self._ends, start + done)
+            stop = min(len(out), self._ends[number] - start)
+            self._read(number, start + done, out[done:stop])
+            done = stop
+
+    def _read(self, number: int, start: int, out: HostArray) -> None:
+        file = self.files[number]
+        stream = self._stream(number)
+        row_bytes = out.nbytes // len(out)
+        first = start - (self._ends[number] - file.shape[0])
+        stream.seek(file.offset + first * row_bytes)
+        left = memoryview(out).cast("B")
+        while left:
+            count = stream.readinto(left)
+            if not count:
+                raise OSError(f"{file.path} has become shorter while it was read")
+            left = left[count:]
+
+    def _stream(self, number: int) -> io.FileIO:
+        if self._open is None or self._open[0] != number:
+            self.close()
+            self._open = number, self.files[number].path.open("rb", buffering=0)
+            self._check_unchanged(number)
+        return self._open[1]
+
+    def _check_unchanged(self, number: int) -> None:
+        assert self._open is not None
+        file, now = self.files[number], fstat(self._open[1].fileno())
+        if (now.st_size, now.st_mtime_ns) != file.stamp:
+            raise OSError(f"{file.path} has changed since training began; start again")
+
+    def close(self) -> None:
+        """Close what is open; reading opens it again, and looks whether it has changed."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NpyRows, (self.files,)
+
+
+def open_npy(path: Path) -> NpyFile:
+    """What an NPY file holds, by its header; ValueError for what cannot be read by rows."""
+    formats = host.lib.format
+    with path.open("rb") as file:
+        try:
+            version = formats.read_magic(file)
+            read_header = {1: formats.read_array_header_1_0, 2: formats.read_array_header_2_0}
+            shape, by_columns, dtype = read_header[version[0]](file)
+        except (ValueError, EOFError, KeyError) as error:
+            raise ValueError(f"{path.name} is not an .npy file ({one_line(error)})") from error
+        offset, status = file.tell(), fstat(file.fileno())
+    if dtype.hasobject or dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise TypeError(f"{path.name} must hold real numbers; got dtype {dtype}")
+    if len(shape) not in (1, 2):
+        raise ValueError(f"{path.name} must have the shape (rows, columns); got {shape}")
+    if by_columns and len(shape) == 2 and min(shape) > 1:
+        raise ValueError(
+            f"{path.name} is stored column by column and cannot be read by rows; "
+            "save numpy.ascontiguousarray of it"
+        )
+    if offset + host.prod(shape, dtype=object) * dtype.itemsize > status.st_size:
+        raise ValueError(f"{path.name} is shorter than its header says: {shape}, {dtype}")
+    return NpyFile(path, shape, dtype, offset, (status.st_size, status.st_mtime_ns))
+
+
+def npy_rows(path: Path) -> NpyRows:
+    """The rows of an NPY file; of a folder, those of its NPY files in lexicographic order."""
+    if path.is_dir():
+        found = sorted(path.iterdir(), key=lambda part: part.name)
+        parts = [part for part in found if part.suffix == ".npy" and part.is_file()
+                 and not part.name.startswith(".")]  # fmt: skip
+        if not parts:
+            raise FileNotFoundError(f"the folder {str(path)!r} holds no .npy file")
+        return NpyRows(map(open_npy, parts))
+    return NpyRows([open_npy(path)])

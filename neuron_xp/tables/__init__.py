@@ -1,0 +1,1 @@
+"""A table's files -> numbers. Knows nothing of training or of array libraries other than NumPy."""

@@ -1,0 +1,130 @@
+"""Which columns of a table are read, found by name, and what they are called."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from neuron_xp.errors import did_you_mean
+from neuron_xp.tables.cells import Reading, TableError, Wanted
+from neuron_xp.tables.readers.arrays import TARGETS
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a table mean.
+
+    features : their names, in the order of the inputs
+    target : its name
+    classes : what the target's words stand for, in order; None for numbers in [0, 1].
+        Of two, the second is 1; more have one column each.
+    categories : (name, its words in order) of each feature that becomes one column a word
+    """
+
+    features: tuple[str, ...]
+    target: str
+    classes: tuple[str, ...] | None
+    categories: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The names of the inputs' columns, such as 'radius' and 'colour=red'."""
+        words = dict(self.categories)
+        return tuple(
+            expanded
+            for name in self.features
+            for expanded in (
+                [f"{name}={word}" for word in words[name]] if name in words else [name]
+            )
+        )
+
+    @property
+    def neurons(self) -> int:
+        """The columns of the targets, in a table of text or of one array."""
+        return 1 if self.classes is None or len(self.classes) == 2 else len(self.classes)
+
+
+def for_training(reading: Reading, source: str, names: tuple[str, ...]) -> Wanted:
+    """The columns that the reading asks for."""
+    target = _target(source, reading.target, names)
+    given = reading.features
+    features = tuple(name for name in names if name != target) if given is None else given
+    _check_known(source, features, names, "feature")
+    if len(set(features)) < len(features):
+        raise TableError(f"{source}: a feature is given twice in {', '.join(features)}")
+    if target in features:
+        raise TableError(f"{source}: {target!r} is the target and cannot be a feature, too")
+    if not features:
+        raise TableError(f"{source}: no feature is left beside the target {target!r}")
+    if "" in features:
+        number = names.index("") + 1
+        raise TableError(f"{source}: column {number} has no name; name it, or give --features")
+    _check_known(source, reading.categories, features, "category")
+    categories = tuple(name for name in features if name in reading.categories)
+    return Wanted(features, categories, target)
+
+
+def _target(source: str, target: str | int | None, names: tuple[str, ...]) -> str:
+    if source.lower().endswith(".npz"):
+        if target not in (None, TARGETS):
+            raise TableError(f"{source}: its target is the array 'targets'; leave --target out")
+        if TARGETS not in names:
+            raise TableError(f"{source}: has no array 'targets'; save it beside 'inputs'")
+        return TARGETS
+    if target is None:
+        last = f"; the last column is {names[-1]!r}"
+        raise TableError(f"{source}: which column is the target? type --target NAME{last}")
+    if isinstance(target, int):
+        if not 0 <= target < len(names):
+            raise TableError(
+                f"{source}: no column {target}; the columns are numbered 0 to {len(names) - 1}"
+            )
+        return names[target]
+    _check_known(source, (target,), names, "target")
+    return target
+
+
+def _check_known(source: str, given: Iterable[str], names: tuple[str, ...], role: str) -> None:
+    known = set(names)
+    for name in given:
+        if name not in known:
+            raise TableError(f"{source}: no {role} {name!r}{hint(name, names)}")
+
+
+def hint(given: str, options: tuple[str, ...]) -> str:
+    """The end of a message: the nearest of the options, or not too many of them."""
+    words = did_you_mean(given, options)
+    return words if len(words) <= 300 else f"{words[:300].rpartition(',')[0]}, ..."
+
+
+def for_model(
+    columns: Columns, targets: bool, notes: list[str], source: str, names: tuple[str, ...]
+) -> Wanted:
+    """The columns of the model; what else there is goes to the notes."""
+    _check_known(source, columns.features, names, "column")
+    if targets:
+        _check_known(source, (columns.target,), names, "target")
+    known = set(columns.features)
+    extra = [name for name in names if name not in known and name != columns.target]
+    if extra:
+        some = ", ".join(map(repr, extra[:5])) + (", ..." if len(extra) > 5 else "")
+        notes.append(f"{source}: the model does not use {some}")
+    if [name for name in names if name in known] != list(columns.features):
+        notes.append(f"{source}: columns in another order than the model's, matched by name")
+    categories = tuple(name for name, _ in columns.categories)
+    return Wanted(columns.features, categories, columns.target if targets else None)
+
+
+def refuse_other_columns(
+    first: str, names: tuple[str, ...], source: str, others: tuple[str, ...]
+) -> None:
+    """Raise unless a part has the columns of the first one, in their order."""
+    if others == names:
+        return
+    wanted = "; parts of a table must have the same columns in the same order"
+    for name in names:
+        if name not in others:
+            raise TableError(f"{source}: no column {name!r}, which {first} has{wanted}")
+    for name in others:
+        if name not in names:
+            raise TableError(f"{source}: column {name!r}, which {first} has not{wanted}")
+    name, other = next(pair for pair in zip(names, others, strict=True) if pair[0] != pair[1])
+    raise TableError(f"{source}: column {other!r} stands where {first} has {name!r}{wanted}")

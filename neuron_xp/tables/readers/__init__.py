@@ -1,0 +1,1 @@
+"""One file for each format of tables, all with the same two functions."""

@@ -1,0 +1,166 @@
+"""What the targets of a training are, classes or numbers: from what can be merged."""
+
+from dataclasses import dataclass
+
+from neuron_xp.backends.libraries import host
+from neuron_xp.tables.cells import Cells, TableError, refuse_number
+from neuron_xp.tables.words import number_of, spelled
+
+MOST_NUMBERED_CLASSES = 20
+MOST_WORDS = 2**16
+"""In one column: each becomes a column of inputs or of targets."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The distinct targets of some rows, as far as they decide what they mean.
+
+    neurons : 1, or the columns of an array of targets
+    is_text : whether the file holds them as text; None without rows
+    words : those that are no numbers
+    spellings : those that are, as the file spells them; None for more than MOST_WORDS
+    numbers : the same, each in one spelling; None for more than MOST_NUMBERED_CLASSES
+    first_word, first_outside : what is to be said of the first that is no number, or is none
+        in [0, 1]
+    """
+
+    neurons: int = 1
+    is_text: bool | None = None
+    words: frozenset[str] = frozenset()
+    spellings: frozenset[str] | None = frozenset()
+    numbers: frozenset[str] | None = frozenset()
+    first_word: str | None = None
+    first_outside: str | None = None
+
+
+def targets_in(cells: Cells, decimal: str) -> Targets:
+    """Those of a chunk."""
+    values = cells.others[str(cells.wanted.target)]
+    if not len(values):
+        return Targets()
+    return _text(cells, values, decimal) if isinstance(values, list) else _array(cells)
+
+
+def _text(cells: Cells, values: list[str], decimal: str) -> Targets:
+    found = {word: number_of(word, decimal) for word in set(values)}
+    numbers = {word: number for word, number in found.items() if number is not None}
+    words = frozenset(found.keys() - numbers.keys())
+    outside = {word for word, number in numbers.items() if not 0 <= number <= 1}
+    target = str(cells.wanted.target)
+    first_word = first_outside = None
+    if words:
+        row = next(row for row, word in enumerate(values) if word in words)
+        first_word = str(refuse_number(cells.place(row, target), values[row], decimal))
+    if outside:
+        row = next(row for row, word in enumerate(values) if word in outside)
+        first_outside = str(refuse_outside(cells, row, numbers[values[row]]))
+    return Targets(
+        is_text=True,
+        words=few_words(cells.source, target, words),
+        spellings=_at_most(MOST_WORDS, frozenset(numbers)),
+        numbers=_at_most(MOST_NUMBERED_CLASSES, frozenset(map(spelled, numbers.values()))),
+        first_word=first_word,
+        first_outside=first_outside,
+    )
+
+
+def _array(cells: Cells) -> Targets:
+    values = host.asarray(cells.others[str(cells.wanted.target)])
+    outside = host.argwhere(~((values >= 0) & (values <= 1)))
+    first_outside = None
+    if len(outside):
+        place = tuple(outside[0])
+        first_outside = str(refuse_outside(cells, int(place[0]), float(values[place])))
+    neurons = 1 if values.ndim == 1 else values.shape[1]
+    # sorting all of them is dear, and a few tell that there are many
+    few = host.unique(values[:1000])
+    if len(few) <= MOST_NUMBERED_CLASSES:
+        few = host.unique(values)
+    numbers = frozenset(map(spelled, few[: MOST_NUMBERED_CLASSES + 1].tolist()))
+    numbers_or_none = _at_most(MOST_NUMBERED_CLASSES, numbers)
+    return Targets(
+        neurons, is_text=False, spellings=None, numbers=numbers_or_none, first_outside=first_outside
+    )
+
+
+def refuse_outside(cells: Cells, row: int, value: float) -> TableError:
+    """The error for a target that is no number in [0, 1] and no class."""
+    return TableError(
+        f"{cells.place(row, str(cells.wanted.target))}: target {value!r} is outside [0, 1]; scale "
+        f"the targets, or give 2 to {MOST_NUMBERED_CLASSES} classes, as words or whole numbers"
+    )
+
+
+def merge_targets(source: str, name: str, a: Targets, b: Targets) -> Targets:
+    """Those of both, a's rows before b's; `source` and the column's `name` are for messages."""
+    if None in (a.is_text, b.is_text):
+        return a if b.is_text is None else b
+    if a.is_text != b.is_text:
+        raise TableError(
+            f"{source}: column {name!r} holds {'text' if b.is_text else 'numbers'}, and "
+            f"{'text' if a.is_text else 'numbers'} in the parts before; store it alike"
+        )
+    if a.neurons != b.neurons:
+        raise TableError(
+            f"{source}: 'targets' have {b.neurons} columns, and {a.neurons} in the parts before"
+        )
+    return Targets(
+        a.neurons,
+        a.is_text,
+        few_words(source, name, a.words | b.words),
+        _both(MOST_WORDS, a.spellings, b.spellings),
+        _both(MOST_NUMBERED_CLASSES, a.numbers, b.numbers),
+        a.first_word or b.first_word,
+        a.first_outside or b.first_outside,
+    )
+
+
+def _both(most: int, a: frozenset[str] | None, b: frozenset[str] | None) -> frozenset[str] | None:
+    return None if a is None or b is None else _at_most(most, a | b)
+
+
+def _at_most(most: int, words: frozenset[str]) -> frozenset[str] | None:
+    return words if len(words) <= most else None
+
+
+def few_words(source: str, name: str, words: frozenset[str]) -> frozenset[str]:
+    """The words of a column, unless they are too many to have a column each."""
+    if len(words) > MOST_WORDS:
+        raise TableError(
+            f"{source}: column {name!r} holds more than {MOST_WORDS} different words, each of "
+            "which would become a column; are they names, and no classes?"
+        )
+    return words
+
+
+def classes_of(source: str, name: str, targets: Targets) -> tuple[str, ...] | None:
+    """The classes, in order, or None for numbers in [0, 1]; TableError if they are neither."""
+    if targets.neurons == 1:
+        found = _found(targets)
+        if found is not None and len(found) < 2:
+            raise TableError(
+                f"{source}: column {name!r} is {found[0]!r} in each row; "
+                "give examples of at least two classes"
+            )
+        if found is not None and (targets.words or _are_classes(targets, found)):
+            return found
+    if targets.first_outside:
+        raise TableError(targets.first_outside)
+    return None
+
+
+def _found(targets: Targets) -> tuple[str, ...] | None:
+    """The distinct targets in order; None for many numbers."""
+    if targets.first_word is None:
+        return None if targets.numbers is None else tuple(sorted(targets.numbers, key=float))
+    # a word or two in a long column of numbers is a mistake, and no class
+    words, numbers = targets.words, targets.spellings
+    if numbers is None or (
+        len(words) + len(numbers) > MOST_NUMBERED_CLASSES and len(numbers) > len(words)
+    ):
+        raise TableError(targets.first_word)
+    return tuple(sorted(words | numbers))
+
+
+def _are_classes(targets: Targets, found: tuple[str, ...]) -> bool:
+    return bool(targets.first_outside) and all(float(word).is_integer() for word in found)

@@ -1,0 +1,75 @@
+"""What is computed once from the data, before the first iteration: scaling, a safe step."""
+
+import math
+from typing import Any
+
+from neuron_xp.backends.libraries import host
+from neuron_xp.neuron.learning_rules import RULES
+from neuron_xp.neuron.reproducible import SMALLEST_NORMAL
+from neuron_xp.neuron.step import Examples, Method, Scaling, standardized
+from neuron_xp.neuron.types import Array
+from neuron_xp.training.in_memory import TrainingSet
+
+
+def column_sums(part: Examples, *, method: Method) -> tuple[Any]:
+    """The map: what a block adds to the sum of each column."""
+    return (method.arithmetic.column_sums(part.inputs),)
+
+
+def squares(part: Examples, mean: Array, per_unit: Array, *, method: Method) -> tuple[Any]:
+    """The map: what a block adds to each column's sum of ((inputs - mean) * per_unit)^2."""
+    arithmetic = method.arithmetic
+    near_one = arithmetic.flush_products(part.inputs - mean) * per_unit
+    return (arithmetic.column_sums(arithmetic.multiply(near_one, near_one)),)
+
+
+def squared_norms(part: Examples, *, method: Method) -> tuple[Any, Any]:
+    """The map: what a block adds to each column's sum of squares, and to that of ones."""
+    arithmetic = method.arithmetic
+    x = standardized(part.inputs, part.scaling, arithmetic=arithmetic)
+    of_x = arithmetic.flush_products(arithmetic.multiply(x, x))
+    weight = part.sample_weight
+    if weight is None:
+        weight = arithmetic.xp.ones_like(x[:, :1])
+    return (
+        arithmetic.column_sums(arithmetic.multiply(of_x, weight)),
+        arithmetic.column_sums(weight),
+    )
+
+
+def standardization(data: TrainingSet) -> Scaling:
+    """Mean and inverse standard deviation of each column; exact sums, one square root.
+
+    The deviation is the population's, sqrt(sum (x - mean)^2 / rows). A constant column is
+    centred and left: its inverse is 1. Both are NumPy arrays, of the type of the inputs.
+    """
+    low, high = data.extremes()
+    (total,) = data.totals(column_sums)
+    mean = host.where(low == high, low, total / data.rows).astype(data.dtype)
+    # squares of numbers near 1 neither overflow nor vanish; a power of two changes no digit
+    unit = host.ldexp(1.0, host.frexp(high - low)[1] - 1)
+    (total,) = data.totals(squares, mean, (1 / unit).astype(data.dtype))
+    variance = total / data.rows
+    deviation = host.asarray([math.sqrt(v) for v in variance]) * unit
+    inverse = 1 / host.where(variance == 0, 1.0, deviation)
+    if not (host.isfinite(inverse).all() and (inverse >= SMALLEST_NORMAL).all()):
+        raise ValueError("inputs are too large or too small to be standardized; scale them")
+    return Scaling(mean, inverse.astype(data.dtype))
+
+
+def safe_learning_rate(data: TrainingSet, *, rule: str, bias: bool, l2: float) -> float:
+    """1 / (c ||X||^2 + l2): with it a layer's loss never rises.
+
+    c is the rule's largest curvature over the weighted sum and ||X||^2 the sum of the
+    squares of the inputs, sample weights and a bias's column of ones included: a bound on
+    the loss's largest curvature over the weights.
+    """
+    columns, ones = (total.tolist() for total in data.totals(squared_norms))
+    norm = math.fsum(columns + (ones if bias else []))
+    bound = RULES[rule].curvature * norm + l2
+    if not (math.isfinite(bound) and 1 / SMALLEST_NORMAL > bound >= SMALLEST_NORMAL):
+        raise ValueError(
+            f"learning_rate='auto' found the sum of the squared inputs to be {norm!r}; "
+            "scale the inputs, give standardize=True, or a number"
+        )
+    return 1 / bound

@@ -1,0 +1,1 @@
+"""Whole jobs, without a terminal: on tables, on every backend, against the clock."""

@@ -1,0 +1,110 @@
+"""One training on every backend: are the bits the same, and how long does it take?"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from neuron_xp.backends.backend import Backend, HostArray, device_name
+from neuron_xp.backends.engine import engine_name
+from neuron_xp.backends.libraries import host, open_backend
+from neuron_xp.backends.status import statuses
+from neuron_xp.model.network import NeuralNetwork
+from neuron_xp.model.settings import ARITHMETICS
+from neuron_xp.workflows.cases import CASES, Case
+
+
+@dataclass(frozen=True)
+class Result:
+    """One case, trained on one backend in one arithmetic.
+
+    engine
+        "kernels", "compiled" or "arrays": what ran the iterations.
+    ulp
+        The largest distance of a weight from reproducible numpy's, in units in the last
+        place of float64: how many other floats lie between, plus one; 0 is the same.
+    seconds
+        Of the training, with compilation.
+    """
+
+    backend: str
+    version: str
+    device: str
+    engine: str
+    arithmetic: str
+    case: str
+    iterations: int
+    fingerprint: str
+    ulp: int
+    seconds: float
+
+
+def usable_backends() -> list[Backend]:
+    """Every library that is usable here, on each of its devices, with and without kernels."""
+    backends = [open_backend(s.name, s.device) for s in statuses() if s.usable]
+    return [kind for b in backends for kind in dict.fromkeys((b, b.without_kernels()))]
+
+
+def _iterations(case: Case, arithmetic: str) -> int:
+    """In native arithmetic one iteration, but for the article.
+
+    At saturating rates training is chaotic: a difference in the last bit grows until
+    nothing is left in common, and only the first step can be compared.
+    """
+    comparable = arithmetic == "reproducible" or case.name.startswith("article")
+    return case.iterations if comparable else 1
+
+
+def run_matrix(
+    backends: Iterable[Backend],
+    *,
+    arithmetics: Iterable[str] = ARITHMETICS,
+    cases: Iterable[Case] = CASES,
+) -> Iterator[Result]:
+    """Every case on every backend in every arithmetic, but for those that take too long there."""
+    references: dict[tuple[str, int], HostArray] = {}
+    cases, arithmetics, done = tuple(cases), tuple(arithmetics), set()
+    for backend in backends:
+        for arithmetic in arithmetics:
+            place = str(backend), engine_name(backend, arithmetic), arithmetic
+            if place in done:  # native arithmetic knows no kernels
+                continue
+            done.add(place)
+            for case in cases:
+                if case.iterations > backend.patience:
+                    continue
+                iterations = _iterations(case, arithmetic)
+                started = time.perf_counter()
+                network = case.train(iterations, backend=backend, arithmetic=arithmetic)
+                seconds = time.perf_counter() - started
+                key = case.name, iterations
+                if key not in references:
+                    references[key] = _host_weights(case.train(iterations))
+                yield Result(
+                    backend=backend.name,
+                    version=backend.version,
+                    device=device_name(backend.device),
+                    engine=engine_name(backend, arithmetic),
+                    arithmetic=arithmetic,
+                    case=case.name,
+                    iterations=iterations,
+                    fingerprint=network.fingerprint(),
+                    ulp=ulp_distance(_host_weights(network), references[key]),
+                    seconds=seconds,
+                )
+
+
+def _host_weights(network: NeuralNetwork) -> HostArray:
+    with network.backend.context():
+        return host.concatenate([network.backend.to_host(w).ravel() for w in network.weights])
+
+
+def ulp_distance(a: HostArray, b: HostArray) -> int:
+    """The largest distance between two arrays of float64, counted in floats."""
+    steps = [_rank(x) - _rank(y) for x, y in zip(a.ravel(), b.ravel(), strict=True)]
+    return max(map(abs, steps))
+
+
+def _rank(x: HostArray) -> int:
+    """The place of a float64 among all floats: neighbours differ by 1, and 0.0 is 0."""
+    bits = int(host.float64(x).view("int64"))
+    return bits if bits >= 0 else -(bits & (2**63 - 1))

@@ -1,0 +1,97 @@
+"""The probe refuses libraries that break a guarantee, and names it."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import neuron_xp
+from neuron_xp.backends.libraries import open_backend
+from neuron_xp.backends.probe import GUARANTEES, _samples, probe
+
+NUMPY = open_backend("numpy")
+
+
+def altered(**functions):
+    """NumPy with some of its functions replaced."""
+    xp = SimpleNamespace(**{**vars(NUMPY.xp), **functions})
+    return dataclasses.replace(NUMPY, name="altered", xp=xp)
+
+
+def test_every_backend_here_passes(backend):
+    probe.__wrapped__(backend)
+
+
+def broken_by(guarantee, function):
+    """NumPy compiled by a compiler that gets one guarantee wrong."""
+    index = [g.name for g in GUARANTEES].index(guarantee)
+
+    def compile_(show):
+        def shown(*columns):
+            results = show(*columns)
+            if len(results) != len(GUARANTEES):
+                return results  # something else than the probe was compiled
+            results[index] = function(*columns)
+            return results
+
+        return shown
+
+    return dataclasses.replace(NUMPY, name="altered", compile=compile_)
+
+
+WRONG = {
+    "numbers down to 2^-1022 are kept": lambda x, y, z: 0 * x,
+    "a product is rounded before it is added to (no fused multiply-add)": (
+        lambda x, y, z: x * y + z + 2.0**-53
+    ),
+    "sums keep the order in which they are written": lambda x, y, z: x * 2.0**-30 + z,
+    "1/x is correctly rounded": lambda x, y, z: np.nextafter(1 / (1 + x), 1),
+    "halves are rounded to even": lambda x, y, z: np.floor(np.round(z * 64) * 0.5 + 0.5),
+    "int64 and float64 are converted exactly, or rounded to nearest": (
+        lambda x, y, z: np.floor(x) * 2.0**61
+    ),
+    "shifts of negative integers round down": lambda x, y, z: np.trunc(z * 2.0**18),
+}
+
+
+@pytest.mark.parametrize("guarantee", [g.name for g in GUARANTEES])
+def test_each_broken_guarantee_is_named(guarantee):
+    backend = broken_by(guarantee, WRONG[guarantee])
+    with pytest.raises(neuron_xp.UnusableBackendError) as raised:
+        neuron_xp.train(backend=backend)
+    assert f"altered on cpu does not keep the rule: {guarantee}, so it" in str(raised.value)
+
+
+def test_the_samples_tell_fused_from_rounded():
+    """x y + z is 0 when rounded twice; the exact product's rest is not."""
+    from fractions import Fraction
+
+    rests = [Fraction(x) * Fraction(y) + Fraction(z) for x, y, z in _samples(1000)]
+    assert all(x * y + z == 0 for x, y, z in _samples(1000))
+    assert sum(rest != 0 for rest in rests) > 990
+    assert all(1 <= v < 2 for x, y, _ in _samples(1000) for v in (x, y))
+
+
+def test_a_compiler_that_fuses_is_refused():
+    """XLA, told that it sees plain array operations: without the fence it fuses."""
+    jax = pytest.importorskip("jax", reason="needs a compiler that fuses")
+    backend = open_backend("jax", "cpu:0")
+    assert jax.__version__ == backend.version
+    careless = dataclasses.replace(backend, compiled=False)
+    with pytest.raises(neuron_xp.UnusableBackendError, match="no fused multiply-add"):
+        probe(careless)
+
+
+def test_a_library_that_fails_in_the_probe_is_refused():
+    def round_(x):
+        raise NotImplementedError("no round here")
+
+    with pytest.raises(neuron_xp.UnusableBackendError, match=r"its probe \(no round here\)"):
+        neuron_xp.train(backend=altered(round=round_))
+
+
+def test_native_needs_no_probe():
+    guarantee = GUARANTEES[1].name
+    backend = broken_by(guarantee, WRONG[guarantee])
+    assert neuron_xp.train(backend=backend, arithmetic="native", iterations=1)
