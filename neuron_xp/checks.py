@@ -3,11 +3,11 @@
 import math
 import operator
 import re
+import sys
 from collections.abc import Iterable
 from reprlib import repr as short
 
 from neuron_xp.errors import did_you_mean
-from neuron_xp.neuron.reproducible import SMALLEST_NORMAL
 
 SMALLEST_MEMORY = 2**24
 """Bytes: with less, files would be read in pieces too small to be worth it."""
@@ -45,7 +45,7 @@ def number(name: str, value: object, *, zero: bool = False, hint: str = "") -> f
         result = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         raise TypeError(problem) from None
-    if 0 < result < SMALLEST_NORMAL:
+    if 0 < result < sys.float_info.min:
         raise ValueError(f"{problem}, which is below the smallest normal float, 2.2e-308")
     if not (math.isfinite(result) and (result > 0 or (zero and result == 0))):
         raise ValueError(problem)

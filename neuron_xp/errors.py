@@ -51,3 +51,8 @@ def did_you_mean(given: object, options: Iterable[str]) -> str:
     names = sorted(options)
     close = get_close_matches(str(given).lower(), names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; choose from {', '.join(names)}"
+
+
+def one_line(error: BaseException | None) -> str:
+    """What a library says is wrong, as one line of bounded length."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

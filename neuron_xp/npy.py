@@ -1,16 +1,20 @@
-"""NPY files as rows on disk, read by parts into buffers: never mapped, never whole in memory."""
+"""NPY files as rows on disk, read and written block by block: never whole in memory."""
 
+import errno
 import io
+import shutil
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from os import fstat
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from neuron_xp.backends.backend import HostArray
-from neuron_xp.backends.libraries import host, one_line
+import numpy as np
+
+from neuron_xp.errors import one_line
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class NpyRows:
         self.shape = (self._ends[-1], *first.shape[1:])
         self._open: tuple[int, io.FileIO] | None = None
 
-    def read(self, start: int, out: HostArray) -> None:
+    def read(self, start: int, out: np.ndarray) -> None:
         """Fill `out` with the rows from `start` on."""
         done = 0
         while done < len(out):
@@ -60,13 +64,13 @@ class NpyRows:
             self._read(number, start + done, out[done:stop])
             done = stop
 
-    def _read(self, number: int, start: int, out: HostArray) -> None:
+    def _read(self, number: int, start: int, out: np.ndarray) -> None:
         file = self.files[number]
         stream = self._stream(number)
         row_bytes = out.nbytes // len(out)
         first = start - (self._ends[number] - file.shape[0])
         stream.seek(file.offset + first * row_bytes)
-        left = memoryview(out).cast("B")
+        left = memoryview(out.data).cast("B")
         while left:
             count = stream.readinto(left)
             if not count:
@@ -98,7 +102,7 @@ class NpyRows:
 
 def open_npy(path: Path) -> NpyFile:
     """What an NPY file holds, by its header; ValueError for what cannot be read by rows."""
-    formats = host.lib.format
+    formats = np.lib.format
     with path.open("rb") as file:
         try:
             version = formats.read_magic(file)
@@ -116,7 +120,7 @@ def open_npy(path: Path) -> NpyFile:
             f"{path.name} is stored column by column and cannot be read by rows; "
             "save numpy.ascontiguousarray of it"
         )
-    if offset + host.prod(shape, dtype=object) * dtype.itemsize > status.st_size:
+    if offset + np.prod(shape, dtype=object) * dtype.itemsize > status.st_size:
         raise ValueError(f"{path.name} is shorter than its header says: {shape}, {dtype}")
     return NpyFile(path, shape, dtype, offset, (status.st_size, status.st_mtime_ns))
 
@@ -131,3 +135,70 @@ def npy_rows(path: Path) -> NpyRows:
             raise FileNotFoundError(f"the folder {str(path)!r} holds no .npy file")
         return NpyRows(map(open_npy, parts))
     return NpyRows([open_npy(path)])
+
+
+class RowFile:
+    """An NPY file that grows; its header tells how many rows there are when it is closed.
+
+    shape : (rows so far, columns)
+    """
+
+    def __init__(self, path: Path, columns: int) -> None:
+        self.path = path
+        self.shape = (0, columns)
+        self._file = path.open("xb", buffering=0)
+        self._length = self._write(_header(self.shape))
+
+    def append(self, rows: np.ndarray) -> None:
+        """Add rows, (n, columns); OSError with the folder if the disk is full."""
+        self._write(np.ascontiguousarray(rows, dtype="float64").data)
+        self.shape = (self.shape[0] + len(rows), self.shape[1])
+
+    def _write(self, data: bytes | memoryview) -> int:
+        rest = memoryview(data).cast("B") if len(data) else memoryview(b"")
+        length = len(rest)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                written = f"{self._file.tell():,} bytes of {self.path.name}"
+                problem = f"is full after {written} of the working copy of the table"
+                raise _full(self.path.parent, problem) from error
+            raise
+        return length
+
+    def __enter__(self) -> "RowFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: object, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                header = _header(self.shape)
+                assert len(header) == self._length, "NumPy leaves room for a growing first axis"
+                self._file.seek(0)
+                self._write(header)
+        finally:
+            self._file.close()
+
+
+def _header(shape: tuple[int, int]) -> bytes:
+    file = io.BytesIO()
+    description = {"descr": np.dtype("float64").str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, description)
+    return file.getvalue()
+
+
+def refuse_small_disk(folder: Path, needed: int) -> None:
+    """OSError if there is no room for so many bytes."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise _full(
+            folder, f"has {free:,} bytes left, and a working copy of the table takes {needed:,}"
+        )
+
+
+def _full(folder: Path, problem: str) -> OSError:
+    return OSError(f"the folder {str(folder)!r} {problem}; set TMPDIR to one on a larger disk")

@@ -1,18 +1,16 @@
 """The one user of a random generator."""
 
 from collections.abc import Iterable
-from typing import Any
 
-from neuron_xp.backends.backend import HostArray
-from neuron_xp.backends.libraries import host
+import numpy as np
 
 
-def generator(seed: int | list[int]) -> Any:
+def generator(seed: int | list[int]) -> np.random.RandomState:
     """NumPy's RandomState (Mersenne Twister), whose stream is frozen: NEP 19."""
-    return host.random.RandomState(seed)
+    return np.random.RandomState(seed)
 
 
-def random_start(shapes: Iterable[tuple[int, ...]], *, seed: int) -> list[HostArray]:
+def random_start(shapes: Iterable[tuple[int, ...]], *, seed: int) -> list[np.ndarray]:
     """2 * random - 1 for each shape in turn, uniform in [-1, 1), on the host.
 
     With seed 1 these are the article's starting weights.

@@ -6,10 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from neuron_xp.neuron.types import Array, Namespace
+import numpy as np
 
-HostArray: TypeAlias = Any
-"""A NumPy array."""
+from neuron_xp.neuron.types import Array, Namespace
 
 Loop: TypeAlias = Callable[..., Any]
 
@@ -44,7 +43,7 @@ class Backend:
     compile(function), loop(step)
         The function compiled; and `run(count, weights, *data)`, which repeats
         `weights = step(weights, *data)`. Plain Python for a library that does not compile.
-    kernels(rule, ordinary=, threads=)
+    kernels(rule, no_tiny_inputs=, threads=)
         `run` and `loss` of a learning rule by kernels that give the bits of the reproducible
         array operations; or None.
     threaded
@@ -61,7 +60,7 @@ class Backend:
     version: str
     xp: Namespace
     device: Any
-    to_host: Callable[[Array], HostArray]
+    to_host: Callable[[Array], np.ndarray]
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
     compile: Callable[[Callable[..., Any]], Callable[..., Any]] = _unchanged
     loop: Callable[[Callable[..., Any]], Loop] = _python_loop
@@ -74,7 +73,7 @@ class Backend:
     def __str__(self) -> str:
         return f"{self.name} on {device_name(self.device)}"
 
-    def from_host(self, array: HostArray) -> Array:
+    def from_host(self, array: np.ndarray) -> Array:
         """A NumPy array's values, with its type, on this device."""
         # a fresh one: some libraries refuse views that are read-only or run backwards
         return self.xp.asarray(array.copy(order="C"), device=self.device)

@@ -10,9 +10,12 @@ from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
-from neuron_xp.backends.backend import Backend, HostArray
-from neuron_xp.backends.libraries import backend_of, host, is_array, one_line
-from neuron_xp.neuron.reproducible import SMALLEST_NORMAL, SMALLEST_ORDINARY_INPUT, flush
+import numpy as np
+
+from neuron_xp.backends.backend import Backend
+from neuron_xp.backends.libraries import backend_of, is_array
+from neuron_xp.errors import one_line
+from neuron_xp.neuron.reproducible import SMALLEST_NORMAL, TINY_INPUT, flush
 from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array
 
@@ -112,7 +115,7 @@ def numbers(
     if str(source) != str(backend):
         with source.context():
             on_host = source.to_host(array)
-        array = backend.from_host(host.asarray(on_host, dtype=dtype))
+        array = backend.from_host(np.asarray(on_host, dtype=dtype))
     xp = backend.xp
     found = xp.astype(array, getattr(xp, dtype), copy=False)
     if dtype == "float32":
@@ -156,8 +159,8 @@ def plain(name: str, value: Any) -> Any:
         raise TypeError(f"{name} are sparse ({kind}); give {name}.{dense}")
     if isinstance(value, list | tuple | bool | int | float):
         return _from_list(name, value)
-    if isinstance(value, host.ndarray | host.generic):
-        return _real(name, host.asarray(value))
+    if isinstance(value, np.ndarray | np.generic):
+        return _real(name, np.asarray(value))
     if not is_array(value):
         hint = f"; give {name}.to_numpy()" if hasattr(value, "to_numpy") else ""
         if isinstance(value, str | os.PathLike):
@@ -166,9 +169,9 @@ def plain(name: str, value: Any) -> Any:
     return value
 
 
-def _from_list(name: str, value: Any) -> HostArray:
+def _from_list(name: str, value: Any) -> np.ndarray:
     try:
-        array = host.asarray(value)
+        array = np.asarray(value)
     except Exception as error:  # whatever the items' library raises
         if "inhomogeneous" in str(error):
             problem = f"{name} are ragged: every example needs the same length"
@@ -177,18 +180,18 @@ def _from_list(name: str, value: Any) -> HostArray:
     # NumPy turns integers in a list with floats, or of two types, into floats, and may round
     large = 2.0 ** DIGITS["float64"]
     if array.dtype.kind == "f" and array.size and abs(array).max() >= large:
-        _refuse_large_integers(name, host.asarray(value, dtype=object))
+        _refuse_large_integers(name, np.asarray(value, dtype=object))
     return _real(name, array)
 
 
-def _real(name: str, array: HostArray) -> HostArray:
+def _real(name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         hint = _hint_for_real(name, array)
         raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}{hint}")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _hint_for_real(name: str, array: HostArray) -> str:
+def _hint_for_real(name: str, array: np.ndarray) -> str:
     """What may be done about an array of another type; raises for integers that are too large."""
     if array.dtype.kind == "O" and all(isinstance(n, Real) for n in array.flat):
         _refuse_large_integers(name, array)
@@ -197,7 +200,7 @@ def _hint_for_real(name: str, array: HostArray) -> str:
     return f", such as {odd[:40]}" if odd and array.dtype.kind in "OUS" else ""
 
 
-def _refuse_large_integers(name: str, objects: HostArray) -> None:
+def _refuse_large_integers(name: str, objects: np.ndarray) -> None:
     large = 2 ** DIGITS["float64"]
     if any(isinstance(n, Integral) and abs(int(n)) >= large for n in objects.flat):
         raise ValueError(_too_large(name, "float64"))
@@ -254,15 +257,15 @@ def _refuse_where(
         bad = is_bad(part)
         if bool(xp.any(bad)):
             flat = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int64)))
-            row, *rest = (int(i) for i in host.unravel_index(flat, part.shape))
+            row, *rest = (int(i) for i in np.unravel_index(flat, part.shape))
             index = ", ".join(map(str, [first + start + row, *rest]))
             value = float(xp.reshape(part, (-1,))[flat])
             raise ValueError(f"{name}[{index}] is {value!r}; {name} {rule}")
 
 
-def ordinary(array: Array, backend: Backend) -> bool:
+def has_no_tiny_inputs(array: Array, backend: Backend) -> bool:
     """Whether every number is 0 or at least 2^-60 in magnitude."""
-    return _none_is_below(SMALLEST_ORDINARY_INPUT, array, backend)
+    return _none_is_below(TINY_INPUT, array, backend)
 
 
 def _none_is_below(smallest: float, array: Array, backend: Backend) -> bool:
@@ -277,7 +280,7 @@ def _needs_no_flush(array: Array, backend: Backend) -> bool:
     """
     if math.prod(array.shape) <= PART or not _none_is_below(SMALLEST_NORMAL, array, backend):
         return False
-    return bool(backend.xp.all(backend.from_host(host.full(PART, 2.0**-1030)) != 0))
+    return bool(backend.xp.all(backend.from_host(np.full(PART, 2.0**-1030)) != 0))
 
 
 def same_place(values: dict[str, Any]) -> list[Backend]:

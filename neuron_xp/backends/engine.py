@@ -44,17 +44,17 @@ def engine_name(backend: Backend, arithmetic: str) -> str:
 
 @lru_cache(maxsize=64)
 def engine(
-    backend: Backend, arithmetic: str, rule: str, *, ordinary: bool, block: int, threads: int
+    backend: Backend, arithmetic: str, rule: str, *, no_tiny_inputs: bool, block: int, threads: int
 ) -> Engine:
     """The fastest that is there; all of them give the same bits in reproducible arithmetic.
 
     One for each setting, so that nothing is compiled twice.
     """
-    functions = trusted_arithmetic(backend, arithmetic, ordinary=ordinary)
+    functions = trusted_arithmetic(backend, arithmetic, no_tiny_inputs=no_tiny_inputs)
     method = Method(functions, RULES[rule], block)
     if engine_name(backend, arithmetic) == "kernels":
         assert backend.kernels is not None
-        kernels = backend.kernels(rule, ordinary=ordinary, threads=threads)
+        kernels = backend.kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads)
         return Engine(method, kernels.run, kernels.loss)
     if arithmetic == "reproducible" and backend.threaded and threads > 1:
         return _threaded(method, backend, threads)
@@ -108,7 +108,7 @@ def summing(
     rule: str,
     function: Summand,
     *,
-    ordinary: bool,
+    no_tiny_inputs: bool,
     block: int,
     threads: int,
 ) -> Summand:
@@ -118,11 +118,11 @@ def summing(
     """
     if engine_name(backend, arithmetic) == "kernels":
         assert backend.kernels is not None
-        kernels = backend.kernels(rule, ordinary=ordinary, threads=threads)
+        kernels = backend.kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads)
         known = {steps.block_sums: "sums", steps.block_losses: "losses"}
         if found := getattr(kernels, known.get(function, ""), None):
             return found  # type: ignore[no-any-return]
-    functions = trusted_arithmetic(backend, arithmetic, ordinary=ordinary)
+    functions = trusted_arithmetic(backend, arithmetic, no_tiny_inputs=no_tiny_inputs)
     method = Method(functions, RULES[rule], block)
     summand = backend.compile(partial(function, method=method))
 
@@ -166,12 +166,12 @@ def has_kernels(backend: Backend) -> bool:
             examples = Examples(there(inputs), there(abs(targets)), there(abs(weight)))
             weights = tuple(map(there, draw(pairwise(sizes))))
             parameters = Parameters(weights, tuple(weight[0, :] for weight in weights))
-            functions = trusted_arithmetic(backend, "reproducible", ordinary=False)
+            functions = trusted_arithmetic(backend, "reproducible", no_tiny_inputs=False)
             method = Method(functions, RULES[rule], 64)
             expected = parameters
             for _ in range(2):
                 expected = steps.step(expected, examples, 0.125, 0.5, method=method)
-            kernels = backend.kernels(rule, ordinary=False, threads=1)
+            kernels = backend.kernels(rule, no_tiny_inputs=False, threads=1)
             found = kernels.run(2, parameters, examples, 0.125, 0.5)
             if not _equal(found, expected, backend):
                 warnings.warn(

@@ -17,7 +17,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import array_api_compat
-import numpy
+import numpy as np
 
 from neuron_xp.backends.backend import Backend, Loop, device_name
 from neuron_xp.errors import (
@@ -25,12 +25,9 @@ from neuron_xp.errors import (
     UnknownBackendError,
     UnusableBackendError,
     did_you_mean,
+    one_line,
 )
 from neuron_xp.neuron.types import Array, Namespace
-
-host = numpy
-"""The library of the host, where lists, files and random numbers come from."""
-
 
 # --- openers: device as the user spelled it -> Backend ---------------------------------
 
@@ -45,8 +42,8 @@ def _open_numpy(device: Any) -> Backend:
         version=version("numpy"),
         xp=xp,
         device="cpu",
-        to_host=host.asarray,
-        context=partial(host.errstate, all="ignore"),
+        to_host=np.asarray,
+        context=partial(np.errstate, all="ignore"),
         block_elements=2**18,
         kernels=_numpy_kernels if importlib.util.find_spec("numba") else None,
         threaded=True,
@@ -87,8 +84,8 @@ def _cupy_kernels(xp: Namespace, device: Any) -> Callable[..., Any]:
 
     made = cache(partial(kernels, xp, device))  # when they are first asked for
 
-    def for_rule(rule: str, *, ordinary: bool, threads: int) -> Any:
-        return SimpleNamespace(run=made().run(rule, ordinary), loss=made().loss(rule))
+    def for_rule(rule: str, *, no_tiny_inputs: bool, threads: int) -> Any:
+        return SimpleNamespace(run=made().run(rule, no_tiny_inputs), loss=made().loss(rule))
 
     return for_rule
 
@@ -133,7 +130,7 @@ def _open_jax(device: Any) -> Backend:
         version=jax.__version__,
         xp=jax.numpy,
         device=device,
-        to_host=host.asarray,
+        to_host=np.asarray,
         context=partial(jax.enable_x64, True),
         compile=jax.jit,
         loop=loop,
@@ -152,8 +149,8 @@ def _open_array_api_strict(device: Any) -> Backend:
         version=xp.__version__,
         xp=xp,
         device=device or xp.Device("CPU_DEVICE"),
-        to_host=host.from_dlpack,
-        context=partial(host.errstate, all="ignore"),
+        to_host=np.from_dlpack,
+        context=partial(np.errstate, all="ignore"),
         patience=3000,
     )
 
@@ -227,11 +224,6 @@ def open_backend(backend: str | ModuleType | Backend = "numpy", device: Any = No
     return open_library(name, device) if name in LIBRARIES else _open_namespace(backend, device)
 
 
-def one_line(error: BaseException | None) -> str:
-    """What a library says is wrong, as one line of bounded length."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
 # One object for each name and device, so that what was probed and compiled is found again.
 _opened: dict[tuple[str, str], Backend] = {}
 
@@ -261,7 +253,7 @@ def _open_afresh(name: str, device: Any) -> Backend:
     try:
         backend = LIBRARIES[name].open(device)
         with backend.context():
-            backend.to_host(backend.from_host(host.ones(1, dtype="int32")) + 1)
+            backend.to_host(backend.from_host(np.ones(1, dtype="int32")) + 1)
     except Exception as error:  # each library has its own way to fail
         where = "" if device is None else f" on device {device_name(device)!r}"
         raise UnusableBackendError(
@@ -274,7 +266,7 @@ def _open_afresh(name: str, device: Any) -> Backend:
 def _open_namespace(xp: Namespace, device: Any) -> Backend:
     name = getattr(xp, "__name__", type(xp).__name__)
     release = str(getattr(xp, "__version__", ""))
-    return Backend(name, release, xp, device, host.from_dlpack)
+    return Backend(name, release, xp, device, np.from_dlpack)
 
 
 def _library_name(xp: Namespace) -> str:

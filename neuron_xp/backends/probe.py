@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+import numpy as np
+
 from neuron_xp.backends.backend import Backend
-from neuron_xp.backends.libraries import host
 from neuron_xp.errors import UnusableBackendError
 from neuron_xp.neuron.arithmetic import Arithmetic, native_arithmetic, reproducible_arithmetic
 from neuron_xp.neuron.reproducible import multiply
@@ -82,7 +83,7 @@ def has_float64(backend: Backend) -> bool:
     """Whether the device can hold float64 at all."""
     try:
         with backend.context():
-            return bool(backend.from_host(host.ones(1)).dtype == backend.xp.float64)
+            return bool(backend.from_host(np.ones(1)).dtype == backend.xp.float64)
     except Exception:  # each library has its own
         return False
 
@@ -101,7 +102,7 @@ def probe(backend: Backend) -> None:
     with backend.context():
         for count in LENGTHS:
             samples = _samples(count)
-            columns = host.asarray(samples, dtype="float64").T
+            columns = np.asarray(samples, dtype="float64").T
             try:
                 shown = [backend.to_host(x) for x in show(*map(backend.from_host, columns))]
             except Exception as error:  # each library has its own
@@ -120,12 +121,15 @@ def _broken(backend: Backend, problem: str) -> UnusableBackendError:
 
 
 @lru_cache(maxsize=64)
-def trusted_arithmetic(backend: Backend, name: str, *, ordinary: bool) -> Arithmetic:
+def trusted_arithmetic(backend: Backend, name: str, *, no_tiny_inputs: bool) -> Arithmetic:
     """The arithmetic of that name on the backend; reproducible only after its probe."""
     if name == "native":
         return native_arithmetic(backend.xp)
     probe(backend)
     with backend.context():
         return reproducible_arithmetic(
-            backend.xp, device=backend.device, compiled=backend.compiled, ordinary=ordinary
+            backend.xp,
+            device=backend.device,
+            compiled=backend.compiled,
+            no_tiny_inputs=no_tiny_inputs,
         )

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from neuron_xp.backends.backend import device_name
-from neuron_xp.backends.libraries import LIBRARIES, one_line, open_library
-from neuron_xp.errors import MissingBackendError, UnusableBackendError
+from neuron_xp.backends.libraries import LIBRARIES, open_library
+from neuron_xp.errors import MissingBackendError, UnusableBackendError, one_line
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import dask
+import numpy as np
 from dask import array as da
 
 from neuron_xp.backends import convert as arrays
-from neuron_xp.backends.backend import Backend, HostArray, is_lazy
-from neuron_xp.backends.libraries import backend_of, host, host_backend, open_backend
+from neuron_xp.backends.backend import Backend, is_lazy
+from neuron_xp.backends.libraries import backend_of, host_backend, open_backend
 from neuron_xp.cluster.scheduler import Scheduler, scheduler
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.exact_sum import LEAF
@@ -66,11 +67,11 @@ def load(
             inputs, targets, sample_weight, place, dtype=dtype, first=first
         )
     if place is host_backend():  # what is computed many times lies in order
-        examples = examples.select(host.ascontiguousarray)
+        examples = examples.select(np.ascontiguousarray)
     return Part(first, examples)
 
 
-def value(part: Part, ranges: HostArray | None, *, function: Callable[..., Any]) -> Any:
+def value(part: Part, ranges: np.ndarray | None, *, function: Callable[..., Any]) -> Any:
     """A task: the function of a part, or of some whole leaves of it."""
     first, examples = part
     if ranges is None:
@@ -78,7 +79,7 @@ def value(part: Part, ranges: HostArray | None, *, function: Callable[..., Any])
     if len(ranges) == 1:
         (start, stop), *_ = ranges.tolist()
         return function(first + start, examples.select(lambda x: x[start:stop, :]))
-    rows = host.concatenate([host.arange(*ends) for ends in ranges.tolist()])
+    rows = np.concatenate([np.arange(*ends) for ends in ranges.tolist()])
     backend = backend_of(examples.inputs)
     with backend.context():
         some = taken(examples, rows, backend)
@@ -100,7 +101,7 @@ class Parts:
         self,
         function: Callable[[int, Examples], Any],
         merge: Callable[[Any, Any], Any],
-        ranges: HostArray | None = None,
+        ranges: np.ndarray | None = None,
     ) -> Any:
         """See `Source`."""
         tasks, start = [], 0
@@ -112,9 +113,9 @@ class Parts:
         return self.scheduler.fold(partial(value, function=function), tasks, merge)
 
 
-def _within(ranges: HostArray, start: int, end: int) -> HostArray:
+def _within(ranges: np.ndarray, start: int, end: int) -> np.ndarray:
     """Those ranges of rows that lie between start and end, counted from there."""
-    cut = host.clip(ranges, start, end) - start
+    cut: np.ndarray = np.clip(ranges, start, end) - start
     return cut[cut[:, 0] < cut[:, 1]]
 
 
@@ -139,7 +140,7 @@ def distributed(
     single = settings.arithmetic == "native" and x.dtype == "float32"
     dtype = "float32" if single else "float64"
     chunks = [_delayed(table, rows) for table in tables]
-    ends = tuple(int(end) for end in host.cumsum(rows))
+    ends = tuple(int(end) for end in np.cumsum(rows))
     loaded = [
         dask.delayed(partial(load, first=end - size, where=where, dtype=dtype), pure=False)(
             *(*row, None)[:3]

@@ -11,8 +11,7 @@ from typing import Any, Protocol
 
 import dask
 
-from neuron_xp.backends.libraries import one_line
-from neuron_xp.errors import ClusterLostError
+from neuron_xp.errors import ClusterLostError, one_line
 from neuron_xp.threads import available_threads
 
 FAN_IN = 16

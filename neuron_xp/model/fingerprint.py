@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from hashlib import sha256
 
-from neuron_xp.backends.backend import HostArray
+import numpy as np
 
 
-def fingerprint(arrays: Iterable[tuple[str, HostArray]]) -> str:
+def fingerprint(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
     """SHA-256, in hexadecimal, over name, dtype, shape and values of each array.
 
     Each array adds the line "name dtype (shape)" and then its values in C order, as
@@ -22,7 +22,7 @@ def fingerprint(arrays: Iterable[tuple[str, HostArray]]) -> str:
 GROUP = 64
 
 
-def rows_digest(first_row: int, *tables: HostArray) -> int:
+def rows_digest(first_row: int, *tables: np.ndarray) -> int:
     """What these rows, the first at a multiple of 64, add to the data's fingerprint.
 
     Digests of groups of 64 rows with their place, added: in any order, and by parts.
@@ -42,6 +42,6 @@ def data_fingerprint(digest: int, *shapes: tuple[int, ...]) -> str:
     return sha256(f"{shapes} {digest % 2**256:064x}".encode()).hexdigest()
 
 
-def _bytes(array: HostArray) -> bytes:
+def _bytes(array: np.ndarray) -> bytes:
     data: bytes = (array + 0.0).astype(array.dtype.newbyteorder("<")).tobytes()
     return data

@@ -13,11 +13,10 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from neuron_xp.backends.backend import HostArray
-from neuron_xp.backends.libraries import host
 from neuron_xp.checks import whole_number
 from neuron_xp.errors import ModelFileError
 from neuron_xp.model.fingerprint import fingerprint
@@ -64,9 +63,9 @@ class Model:
     table : how it came from a table, if it did
     """
 
-    weights: tuple[HostArray, ...]
-    biases: tuple[HostArray, ...]
-    scaling: tuple[HostArray, HostArray] | None
+    weights: tuple[np.ndarray, ...]
+    biases: tuple[np.ndarray, ...]
+    scaling: tuple[np.ndarray, np.ndarray] | None
     settings: Settings
     data_fingerprint: str | None = None
     position: Position | None = None
@@ -75,7 +74,7 @@ class Model:
 
 def to_bytes(model: Model) -> bytes:
     """The file's content."""
-    arrays = {name: host.ascontiguousarray(array + 0.0) for name, array in _named(model).items()}
+    arrays = {name: np.ascontiguousarray(array + 0.0) for name, array in _named(model).items()}
     fields: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "contract_version": CONTRACT_VERSION,
@@ -108,7 +107,7 @@ def from_bytes(data: bytes, source: str) -> Model:
     return model
 
 
-def _model(fields: Any, arrays: dict[str, HostArray]) -> Model:
+def _model(fields: Any, arrays: dict[str, np.ndarray]) -> Model:
     versions = fields["format_version"], fields["contract_version"]
     for name, found, known in zip(
         ("format", "contract"), versions, (FORMAT_VERSION, CONTRACT_VERSION), strict=True
@@ -150,7 +149,7 @@ def _from_json(found: Any) -> Position | None:
     return Position(whole_number("iteration", found["iteration"]), history)
 
 
-def _arranged(arrays: dict[str, HostArray], settings: Settings) -> Model:
+def _arranged(arrays: dict[str, np.ndarray], settings: Settings) -> Model:
     layers = range(len(settings.hidden) + 1)
     model = Model(
         weights=tuple(arrays[f"weights.{i}"] for i in layers),
@@ -170,7 +169,7 @@ def _check_arrays(model: Model) -> None:
         {"float64"}, {"float32"})  # fmt: skip
     if kinds not in allowed:
         raise ModelFileError(f"arrays of {', '.join(sorted(kinds))}, and not of float64")
-    if not all(host.isfinite(array).all() for array in arrays):
+    if not all(np.isfinite(array).all() for array in arrays):
         raise ModelFileError("weights that are NaN or infinite")
     if any(weights.ndim != 2 or 0 in weights.shape for weights in model.weights):
         raise ModelFileError("weights that are no tables")
@@ -185,7 +184,7 @@ def _check_arrays(model: Model) -> None:
         raise ModelFileError("arrays whose shapes do not fit together")
 
 
-def _named(model: Model) -> dict[str, HostArray]:
+def _named(model: Model) -> dict[str, np.ndarray]:
     named = {f"weights.{i}": array for i, array in enumerate(model.weights)}
     named |= {f"biases.{i}": array for i, array in enumerate(model.biases)}
     if model.scaling is not None:
@@ -197,7 +196,7 @@ def _canonical(fields: dict[str, Any]) -> str:
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _digest(fields: dict[str, Any], arrays: dict[str, HostArray]) -> str:
+def _digest(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
     content = _canonical(fields) + fingerprint(sorted(arrays.items()))
     return sha256(content.encode()).hexdigest()
 

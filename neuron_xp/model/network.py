@@ -6,10 +6,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neuron_xp.backends import convert as arrays
 from neuron_xp.backends.backend import Backend, is_lazy
 from neuron_xp.backends.engine import block_rows
-from neuron_xp.backends.libraries import backend_of, host, open_backend
+from neuron_xp.backends.libraries import backend_of, open_backend
 from neuron_xp.backends.probe import trusted_arithmetic
 from neuron_xp.durable import write_durably
 from neuron_xp.model import model_file as model_files
@@ -99,7 +101,7 @@ class NeuralNetwork:
             raise ValueError(f"inputs must have the shape (examples, {features}); got {x.shape}")
         whole = x.rechunk({1: features})
         return whole.map_blocks(
-            _think_there, self, chunks=(whole.chunks[0], (neurons,)), meta=host.empty((0, 0))
+            _think_there, self, chunks=(whole.chunks[0], (neurons,)), meta=np.empty((0, 0))
         )
 
     def fingerprint(self) -> str:
@@ -175,14 +177,14 @@ class NeuralNetwork:
 def _think_there(chunk: Array, network: NeuralNetwork) -> Array:
     """What the network thinks of a chunk, by the library that holds it."""
     if chunk.shape[0] == 0:
-        return host.empty((0, network.weights[-1].shape[1]))
+        return np.empty((0, network.weights[-1].shape[1]))
     return NeuralNetwork.from_model(network.to_model(), backend_of(chunk)).think(chunk)
 
 
 @lru_cache(maxsize=64)
 def _thinking(backend: Backend, name: str) -> Any:
     """think(inputs, parameters, scaling), compiled."""
-    arithmetic = trusted_arithmetic(backend, name, ordinary=False)
+    arithmetic = trusted_arithmetic(backend, name, no_tiny_inputs=False)
 
     def think(inputs: Array, parameters: Parameters, scaling: Scaling | None) -> Array:
         x = standardized(inputs, scaling, arithmetic=arithmetic)

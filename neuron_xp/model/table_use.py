@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from neuron_xp.backends.backend import HostArray
-from neuron_xp.backends.libraries import host
+import numpy as np
+
 from neuron_xp.random_start import generator
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
@@ -39,19 +39,19 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def split(rows: int, use: TableUse) -> tuple[HostArray, HostArray]:
+def split(rows: int, use: TableUse) -> tuple[np.ndarray, np.ndarray]:
     """(rows to train on, rows held out), each in the table's order.
 
     The held-out ones are the first share of RandomState(split_seed).permutation(rows).
     """
     order = generator(use.split_seed).permutation(rows)
     held_out = round(use.holdout * rows)
-    return host.sort(order[held_out:]), host.sort(order[:held_out])
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def held_out_of(rows: int, use: TableUse) -> HostArray:
+def held_out_of(rows: int, use: TableUse) -> np.ndarray:
     """The same split as (rows,) booleans: whether a row is held out."""
     order = generator(use.split_seed).permutation(rows)
-    marks = host.zeros(rows, dtype=bool)
+    marks = np.zeros(rows, dtype=bool)
     marks[order[: round(use.holdout * rows)]] = True
     return marks

@@ -56,12 +56,12 @@ class Arithmetic:
 
 
 def reproducible_arithmetic(
-    xp: Namespace, *, device: object = None, compiled: bool = False, ordinary: bool = False
+    xp: Namespace, *, device: object = None, compiled: bool = False, no_tiny_inputs: bool = False
 ) -> Arithmetic:
     """The defined arithmetic: the same bits from every library and device.
 
     `compiled` says that a compiler will see the operations, and may want to fuse them;
-    `ordinary`, that no input lies between 0 and 2^-60 in magnitude. Neither changes a bit.
+    `no_tiny_inputs`, that no input lies between 0 and 2^-60 in magnitude. Neither changes a bit.
     """
     exp_tables = reproducible.exp_tables(xp=xp, device=device)
     log_tables = logarithm.log_tables(xp=xp, device=device)
@@ -69,8 +69,8 @@ def reproducible_arithmetic(
     flush = partial(reproducible.flush, xp=xp)
 
     def products(of_data: bool) -> reproducible.Products:
-        is_ordinary = ordinary and of_data
-        return partial(reproducible.products, xp=xp, fence=compiled, ordinary=is_ordinary)
+        none_is_tiny = no_tiny_inputs and of_data
+        return partial(reproducible.products, xp=xp, fence=compiled, no_tiny_inputs=none_is_tiny)
 
     def weighted_sum(inputs: Array, weights: Array, *, of_data: bool = False) -> Array:
         return reproducible.weighted_sum(inputs, weights, products=products(of_data), xp=xp)
@@ -93,7 +93,7 @@ def reproducible_arithmetic(
         multiply=partial(reproducible.multiply, xp=xp, fence=compiled),
         flush=partial(flush, smallest=reproducible.SMALLEST_FACTOR),
         flush_products=partial(flush, smallest=reproducible.SMALLEST_PRODUCT),
-        flush_inputs=partial(flush, smallest=reproducible.SMALLEST_ORDINARY_INPUT),
+        flush_inputs=partial(flush, smallest=reproducible.TINY_INPUT),
         weighted_sum=weighted_sum,
         sum_over_examples=sum_over_examples,
         column_sums=column_sums,

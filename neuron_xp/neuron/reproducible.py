@@ -37,8 +37,8 @@ SEGMENT = 1024
 SMALLEST_NORMAL = 2.0**-1022
 SMALLEST_FACTOR = 2.0**-900
 SMALLEST_PRODUCT = 2.0**-960
-SMALLEST_ORDINARY_INPUT = SMALLEST_PRODUCT / SMALLEST_FACTOR
-"""2^-60. An input that is 0 or at least this large makes no product that counts as 0."""
+TINY_INPUT = SMALLEST_PRODUCT / SMALLEST_FACTOR
+"""2^-60. Inputs below it, other than 0, are tiny: products with them may count as 0."""
 
 SMALLEST_EXPONENT = -700.0
 _STEPS = 256
@@ -154,14 +154,14 @@ def _segment_sums(terms: Array, *, xp: Namespace) -> Array:
     return xp.concat([sums, xp.expand_dims(tail, axis=1)], axis=1)
 
 
-def products(a: Array, b: Array, *, xp: Namespace, fence: bool, ordinary: bool) -> Array:
+def products(a: Array, b: Array, *, xp: Namespace, fence: bool, no_tiny_inputs: bool) -> Array:
     """The products a * b, with 0 in place of products below 2^-960.
 
-    `ordinary` says that the inputs among the factors are 0 or at least 2^-60: then there
+    `no_tiny_inputs` says that the inputs among the factors are 0 or at least 2^-60: then there
     are no such products, and the three operations that look for them are saved.
     """
     terms = multiply(a, b, xp=xp, fence=fence)
-    return terms if ordinary else flush(terms, SMALLEST_PRODUCT, xp=xp)
+    return terms if no_tiny_inputs else flush(terms, SMALLEST_PRODUCT, xp=xp)
 
 
 def weighted_sum(inputs: Array, weights: Array, *, products: Products, xp: Namespace) -> Array:

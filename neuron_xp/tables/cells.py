@@ -11,11 +11,11 @@ from reprlib import repr as short
 from shlex import quote
 from typing import TypeAlias
 
-from neuron_xp.backends.backend import HostArray
+import numpy as np
 
 MISSING = frozenset(("", "NA", "NaN", "nan", "null"))
 
-Values: TypeAlias = list[str] | HostArray
+Values: TypeAlias = list[str] | np.ndarray
 """A column as text, or as float64 numbers."""
 
 
@@ -91,7 +91,7 @@ class Cells:
 
     source: str
     wanted: Wanted
-    numbers: HostArray
+    numbers: np.ndarray
     others: dict[str, Values]
     lines: Sequence[int]
     unit: str

@@ -11,8 +11,8 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 
-from neuron_xp.backends.backend import HostArray
-from neuron_xp.backends.libraries import host
+import numpy as np
+
 from neuron_xp.tables.cells import Cells, Reading, TableError, refuse_number
 from neuron_xp.tables.columns import Columns, for_model, for_training, hint
 from neuron_xp.tables.files import Rows, chunks, named, parts_of, refuse_empty
@@ -34,8 +34,8 @@ class Table:
     constant : names of inputs that are the same in each row, where that was looked at
     """
 
-    inputs: HostArray
-    targets: HostArray | None
+    inputs: np.ndarray
+    targets: np.ndarray | None
     columns: Columns
     dropped: int = 0
     notes: tuple[str, ...] = ()
@@ -88,8 +88,8 @@ def _joined(chunks: Iterable[Table]) -> Table:
     targets = [table.targets for table in found if table.targets is not None]
     return replace(
         first,
-        inputs=host.concatenate([table.inputs for table in found]),
-        targets=host.concatenate(targets) if targets else None,
+        inputs=np.concatenate([table.inputs for table in found]),
+        targets=np.concatenate(targets) if targets else None,
         dropped=sum(table.dropped for table in found),
     )
 
@@ -105,16 +105,16 @@ def _table(cells: Cells, columns: Columns, reading: Reading) -> Table:
     )
 
 
-def _inputs(cells: Cells, columns: Columns) -> HostArray:
+def _inputs(cells: Cells, columns: Columns) -> np.ndarray:
     """Each number as it is, each category as one column of 0 and 1 for each word."""
     if not columns.categories:
         return cells.numbers
-    inputs = host.zeros((len(cells.lines), len(columns.input_names)))
+    inputs = np.zeros((len(cells.lines), len(columns.input_names)))
     categories, at, numbers = dict(columns.categories), 0, iter(cells.numbers.T)
     for name in columns.features:
         if name in categories:
             codes = _codes(cells, name, words_of(cells, name), categories[name])
-            inputs[host.arange(len(codes)), at + codes] = 1.0
+            inputs[np.arange(len(codes)), at + codes] = 1.0
             at += len(categories[name])
         else:
             inputs[:, at] = next(numbers)
@@ -122,20 +122,20 @@ def _inputs(cells: Cells, columns: Columns) -> HostArray:
     return inputs
 
 
-def _codes(cells: Cells, name: str, words: list[str], known: tuple[str, ...]) -> HostArray:
+def _codes(cells: Cells, name: str, words: list[str], known: tuple[str, ...]) -> np.ndarray:
     """The place of each word among the known ones."""
     places = {word: i for i, word in enumerate(known)}
     for row, word in enumerate(words):
         if word not in places:
             place = cells.place(row, name)
             raise TableError(f"{place}: {word!r} was not seen in training{hint(word, known)}")
-    return host.asarray([places[word] for word in words], dtype=int)
+    return np.asarray([places[word] for word in words], dtype=int)
 
 
 # --- targets ---------------------------------------------------------------------------
 
 
-def _targets(cells: Cells, columns: Columns, decimal: str) -> HostArray:
+def _targets(cells: Cells, columns: Columns, decimal: str) -> np.ndarray:
     """One column of numbers, or of two classes; one for each of more classes."""
     values = cells.others[columns.target]
     if columns.classes is None:
@@ -147,8 +147,8 @@ def _targets(cells: Cells, columns: Columns, decimal: str) -> HostArray:
     ]
     codes = _codes(cells, columns.target, words, columns.classes)
     if len(columns.classes) == 2:
-        return host.asarray(codes[:, None], dtype="float64")
-    return host.eye(len(columns.classes))[codes]
+        return np.asarray(codes[:, None], dtype="float64")
+    return np.asarray(np.eye(len(columns.classes))[codes])
 
 
 def _class_word(word: str, classes: tuple[str, ...], decimal: str) -> str:
@@ -156,14 +156,14 @@ def _class_word(word: str, classes: tuple[str, ...], decimal: str) -> str:
     return word if number is None else spelled(number)
 
 
-def _targets_in_0_1(cells: Cells, decimal: str) -> HostArray:
+def _targets_in_0_1(cells: Cells, decimal: str) -> np.ndarray:
     values = cells.others[str(cells.wanted.target)]
     numbers = numbers_of(values, decimal)
     if numbers is None:
         words = enumerate(values)
         row, word = next(pair for pair in words if number_of(pair[1], decimal) is None)
         raise refuse_number(cells.place(row, str(cells.wanted.target)), word, decimal)
-    outside = host.argwhere(~((numbers >= 0) & (numbers <= 1)))
+    outside = np.argwhere(~((numbers >= 0) & (numbers <= 1)))
     if len(outside):
         place = tuple(outside[0])
         raise refuse_outside(cells, int(place[0]), float(numbers[place]))

@@ -9,8 +9,8 @@ from functools import partial, reduce
 from os import PathLike
 from pathlib import Path
 
-from neuron_xp.backends.backend import HostArray
-from neuron_xp.backends.libraries import host
+import numpy as np
+
 from neuron_xp.tables.cells import Cells, Reading, Wanted
 from neuron_xp.tables.columns import Columns, for_training, refuse_other_columns
 from neuron_xp.tables.files import Rows, named, part_chunks, refuse_empty
@@ -37,8 +37,8 @@ class Survey:
     wanted: Wanted
     rows: int
     dropped: int
-    low: HostArray
-    high: HostArray
+    low: np.ndarray
+    high: np.ndarray
     words: tuple[frozenset[str], ...]
     targets: Targets
 
@@ -77,8 +77,8 @@ def survey_of(cells: Cells, decimal: str) -> Survey:
         cells.wanted,
         len(cells.lines),
         cells.dropped,
-        cells.numbers.min(axis=0, initial=host.inf),
-        cells.numbers.max(axis=0, initial=-host.inf),
+        cells.numbers.min(axis=0, initial=np.inf),
+        cells.numbers.max(axis=0, initial=-np.inf),
         tuple(words),
         targets_in(cells, decimal),
     )
@@ -97,8 +97,8 @@ def _merge_rows(a: Survey, b: Survey) -> Survey:
         a,
         rows=a.rows + b.rows,
         dropped=a.dropped + b.dropped,
-        low=host.minimum(a.low, b.low),
-        high=host.maximum(a.high, b.high),
+        low=np.minimum(a.low, b.low),
+        high=np.maximum(a.high, b.high),
         words=tuple(few_words(b.source, name, x | y) for name, x, y in categories),
         targets=merge_targets(b.source, str(a.wanted.target), a.targets, b.targets),
     )

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from neuron_xp.backends.libraries import host
+import numpy as np
+
 from neuron_xp.tables.cells import Cells, TableError, refuse_number
 from neuron_xp.tables.words import number_of, spelled
 
@@ -65,17 +66,17 @@ def _text(cells: Cells, values: list[str], decimal: str) -> Targets:
 
 
 def _array(cells: Cells) -> Targets:
-    values = host.asarray(cells.others[str(cells.wanted.target)])
-    outside = host.argwhere(~((values >= 0) & (values <= 1)))
+    values = np.asarray(cells.others[str(cells.wanted.target)])
+    outside = np.argwhere(~((values >= 0) & (values <= 1)))
     first_outside = None
     if len(outside):
         place = tuple(outside[0])
         first_outside = str(refuse_outside(cells, int(place[0]), float(values[place])))
     neurons = 1 if values.ndim == 1 else values.shape[1]
     # sorting all of them is dear, and a few tell that there are many
-    few = host.unique(values[:1000])
+    few = np.unique(values[:1000])
     if len(few) <= MOST_NUMBERED_CLASSES:
-        few = host.unique(values)
+        few = np.unique(values)
     numbers = frozenset(map(spelled, few[: MOST_NUMBERED_CLASSES + 1].tolist()))
     numbers_or_none = _at_most(MOST_NUMBERED_CLASSES, numbers)
     return Targets(

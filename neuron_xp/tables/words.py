@@ -1,7 +1,7 @@
 """Numbers and words: how a cell's number is spelled, and which words a column holds."""
 
-from neuron_xp.backends.backend import HostArray
-from neuron_xp.backends.libraries import host
+import numpy as np
+
 from neuron_xp.tables.cells import Cells, Values, parsed
 
 
@@ -16,12 +16,12 @@ def spelled(number: float) -> str:
     return str(int(number)) if number.is_integer() else repr(number)
 
 
-def numbers_of(values: Values, decimal: str) -> HostArray | None:
+def numbers_of(values: Values, decimal: str) -> np.ndarray | None:
     """The values as numbers, or None if one of them is not."""
     if not isinstance(values, list):
         return values
     try:
-        return host.asarray([parsed(word, decimal) for word in values])
+        return np.asarray([parsed(word, decimal) for word in values])
     except ValueError:
         return None
 

@@ -2,8 +2,9 @@
 
 from functools import lru_cache
 
-from neuron_xp.backends.backend import Backend, HostArray
-from neuron_xp.backends.libraries import host
+import numpy as np
+
+from neuron_xp.backends.backend import Backend
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.step import Examples
@@ -22,13 +23,13 @@ def batch(examples: Examples, iteration: int, settings: Settings, backend: Backe
     return taken(examples, order[start:stop], backend)
 
 
-def taken(examples: Examples, rows: HostArray, backend: Backend) -> Examples:
+def taken(examples: Examples, rows: np.ndarray, backend: Backend) -> Examples:
     """The examples of those numbers, in that order."""
     chosen = backend.from_host(rows)
     return examples.select(lambda x: backend.xp.take(x, chosen, axis=0))
 
 
-def batch_ranges(iteration: int, settings: Settings, rows: int) -> HostArray:
+def batch_ranges(iteration: int, settings: Settings, rows: int) -> np.ndarray:
     """The same examples as `batch` for data in parts, without "rows": (first, end) of ranges.
 
     (ranges, 2), in the order of the data. Sums over whole leaves are exact, so that the
@@ -36,12 +37,12 @@ def batch_ranges(iteration: int, settings: Settings, rows: int) -> HostArray:
     """
     epoch, start, stop = _places(iteration, settings, rows)
     if settings.shuffle is None:
-        return host.asarray([[start, stop]])
+        return np.asarray([[start, stop]])
     drawn = epoch_leaves(settings.seed, epoch, rows // LEAF)[start // LEAF : -(-stop // LEAF)]
-    firsts = host.sort(drawn) * LEAF
+    firsts = np.sort(drawn) * LEAF
     if stop == rows and rows % LEAF:
-        firsts = host.append(firsts, rows - rows % LEAF)
-    return host.stack([firsts, host.minimum(firsts + LEAF, rows)], axis=1)
+        firsts = np.append(firsts, rows - rows % LEAF)
+    return np.stack([firsts, np.minimum(firsts + LEAF, rows)], axis=1)
 
 
 def _places(iteration: int, settings: Settings, rows: int) -> tuple[int, int, int]:
@@ -52,7 +53,7 @@ def _places(iteration: int, settings: Settings, rows: int) -> tuple[int, int, in
 
 
 @lru_cache(maxsize=2)
-def epoch_order(shuffle: str, seed: int, epoch: int, rows: int) -> HostArray:
+def epoch_order(shuffle: str, seed: int, epoch: int, rows: int) -> np.ndarray:
     """The order of an epoch: RandomState([seed, epoch]).permutation, drawn on the host.
 
     "rows" draws every example; "leaves" whole aligned groups of 64, which stay in one piece,
@@ -61,11 +62,11 @@ def epoch_order(shuffle: str, seed: int, epoch: int, rows: int) -> HostArray:
     if shuffle == "rows":
         return generator([seed, epoch]).permutation(rows).astype("int64")
     whole = rows // LEAF
-    groups = epoch_leaves(seed, epoch, whole)[:, None] * LEAF + host.arange(LEAF)
-    return host.concatenate([groups.ravel(), host.arange(whole * LEAF, rows)])
+    groups = epoch_leaves(seed, epoch, whole)[:, None] * LEAF + np.arange(LEAF)
+    return np.concatenate([groups.ravel(), np.arange(whole * LEAF, rows)])
 
 
 @lru_cache(maxsize=2)
-def epoch_leaves(seed: int, epoch: int, leaves: int) -> HostArray:
+def epoch_leaves(seed: int, epoch: int, leaves: int) -> np.ndarray:
     """The order in which an epoch draws whole leaves."""
     return generator([seed, epoch]).permutation(leaves).astype("int64")

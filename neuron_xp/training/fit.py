@@ -5,7 +5,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from neuron_xp.backends.backend import HostArray
+import numpy as np
+
 from neuron_xp.errors import ClusterLostError
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
@@ -87,7 +88,7 @@ def _fresh_start(data: TrainingSet, settings: Settings) -> Parameters:
     weights = random_start(pairwise(data.sizes), seed=settings.seed)
     biases = [weight[0] * 0.0 for weight in weights] if settings.bias else []
 
-    def there(arrays: list[HostArray]) -> tuple[Any, ...]:
+    def there(arrays: list[np.ndarray]) -> tuple[Any, ...]:
         return tuple(data.place.from_host(x.astype(data.dtype)) for x in arrays)
 
     return Parameters(there(weights), there(biases))

@@ -7,10 +7,11 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Protocol
 
+import numpy as np
+
 from neuron_xp.backends import convert as arrays
-from neuron_xp.backends.backend import Backend, HostArray
+from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.engine import Engine, block_rows, engine
-from neuron_xp.backends.libraries import host
 from neuron_xp.model.fingerprint import data_fingerprint, rows_digest
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.exact_sum import LEAF
@@ -47,7 +48,7 @@ class TrainingSet(Protocol):
     def fingerprint(self) -> str:
         """The fingerprint of inputs, targets and sample weights, the same wherever they are."""
 
-    def extremes(self) -> tuple[HostArray, HostArray]:
+    def extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """The smallest and the largest input of each column, float64."""
 
     def total_weight(self) -> float:
@@ -65,7 +66,7 @@ class TrainingSet(Protocol):
     def advance(self, parameters: Parameters, start: int, count: int, rate: float) -> Parameters:
         """The parameters after the iterations start ... start + count - 1."""
 
-    def losses(self, parameters: Parameters) -> HostArray:
+    def losses(self, parameters: Parameters) -> np.ndarray:
         """The rule's loss, summed over the examples, for each output neuron."""
 
 
@@ -109,7 +110,7 @@ class InMemory:
             self.place,
             settings.arithmetic,
             settings.rule,
-            ordinary=settings.standardize or arrays.ordinary(inputs, self.place),
+            no_tiny_inputs=settings.standardize or arrays.has_no_tiny_inputs(inputs, self.place),
             block=self._block(),
             threads=self.threads,
         )
@@ -131,7 +132,7 @@ class InMemory:
         """See `TrainingSet`."""
         return fingerprint_of(self.examples, self.place)
 
-    def extremes(self) -> tuple[HostArray, HostArray]:
+    def extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSet`."""
         xp, to_host = self.place.xp, self.place.to_host
         ends = [
@@ -139,7 +140,7 @@ class InMemory:
             for part in blocks(self.examples, self.engine.method.block_rows)
         ]
         low, high = zip(*ends, strict=True)
-        return host.min(low, axis=0), host.max(high, axis=0)
+        return np.min(low, axis=0), np.max(high, axis=0)
 
     def total_weight(self) -> float:
         """See `TrainingSet`."""
@@ -173,7 +174,7 @@ class InMemory:
             parameters = run(1, parameters, part, rate, l2)
         return parameters
 
-    def losses(self, parameters: Parameters) -> HostArray:
+    def losses(self, parameters: Parameters) -> np.ndarray:
         """See `TrainingSet`."""
         return self.place.to_host(self.engine.loss(parameters, self.examples))
 

@@ -13,17 +13,19 @@ from functools import partial, reduce
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
-from neuron_xp.backends.backend import Backend, HostArray
+import numpy as np
+
+from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.convert import NO_WEIGHT
 from neuron_xp.backends.engine import Summand, block_rows, summing
-from neuron_xp.backends.libraries import backend_of, host, host_backend
+from neuron_xp.backends.libraries import backend_of, host_backend
 from neuron_xp.backends.probe import trusted_arithmetic
 from neuron_xp.model.fingerprint import data_fingerprint, rows_digest
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters
-from neuron_xp.neuron.reproducible import SMALLEST_ORDINARY_INPUT
+from neuron_xp.neuron.reproducible import TINY_INPUT
 from neuron_xp.neuron.step import Examples, Scaling, merged
 from neuron_xp.training.batches import batch_ranges
 
@@ -42,7 +44,7 @@ class Source(Protocol):
         self,
         function: Callable[[int, Examples], Any],
         merge: Callable[[Any, Any], Any],
-        ranges: HostArray | None = None,
+        ranges: np.ndarray | None = None,
     ) -> Any:
         """What `function(first row, examples)` gives for each part, merged in any order.
 
@@ -55,15 +57,15 @@ class Survey(NamedTuple):
     """What one look at the data tells; sums and ends that can be merged.
 
     digest : of the fingerprint
-    ordinary : whether each input is 0 or at least 2^-60 in magnitude
+    no_tiny_inputs : whether each input is 0 or at least 2^-60 in magnitude
     low, high : the ends of each column
     weights : floats whose exact sum is that of the sample weights
     """
 
     digest: int
-    ordinary: bool
-    low: HostArray
-    high: HostArray
+    no_tiny_inputs: bool
+    low: np.ndarray
+    high: np.ndarray
     weights: tuple[float, ...]
 
 
@@ -79,11 +81,11 @@ def survey(first: int, examples: Examples) -> Survey:
     return reduce(merge_surveys, found)
 
 
-def _surveyed(first: int, tables: list[HostArray]) -> Survey:
+def _surveyed(first: int, tables: list[np.ndarray]) -> Survey:
     inputs = tables[0]
     return Survey(
         digest=rows_digest(first, *tables),
-        ordinary=not ((inputs != 0) & (abs(inputs) < SMALLEST_ORDINARY_INPUT)).any(),
+        no_tiny_inputs=not ((inputs != 0) & (abs(inputs) < TINY_INPUT)).any(),
         low=inputs.min(axis=0),
         high=inputs.max(axis=0),
         weights=_exact(tables[2].ravel().tolist()) if len(tables) == 3 else (),
@@ -94,9 +96,9 @@ def merge_surveys(a: Survey, b: Survey) -> Survey:
     """Of both parts."""
     return Survey(
         (a.digest + b.digest) % 2**256,
-        a.ordinary and b.ordinary,
-        host.minimum(a.low, b.low),
-        host.maximum(a.high, b.high),
+        a.no_tiny_inputs and b.no_tiny_inputs,
+        np.minimum(a.low, b.low),
+        np.maximum(a.high, b.high),
         _exact((*a.weights, *b.weights)),
     )
 
@@ -120,7 +122,7 @@ class Work:
     arithmetic: str
     rule: str
     sizes: tuple[int, ...]
-    ordinary: bool = False
+    no_tiny_inputs: bool = False
 
 
 def part_sums(
@@ -139,7 +141,7 @@ def part_sums(
         work.arithmetic,
         work.rule,
         function,
-        ordinary=work.ordinary,
+        no_tiny_inputs=work.no_tiny_inputs,
         block=block_rows(pairwise(work.sizes), backend),
         threads=1,  # parts are worked off side by side
     )
@@ -165,7 +167,7 @@ def merge_sums(a: tuple[Any, ...], b: tuple[Any, ...], *, arithmetic: str) -> tu
 
 
 def _host_arithmetic(name: str) -> Arithmetic:
-    return trusted_arithmetic(host_backend(), name, ordinary=False)
+    return trusted_arithmetic(host_backend(), name, no_tiny_inputs=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +206,7 @@ class InParts:
         """See `TrainingSet`."""
         return data_fingerprint(self.survey.digest, *self.shapes)
 
-    def extremes(self) -> tuple[HostArray, HostArray]:
+    def extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSet`."""
         return self.survey.low, self.survey.high
 
@@ -218,7 +220,7 @@ class InParts:
         return tuple(x.astype("float64") for x in self._totals(function, values))
 
     def _totals(
-        self, function: Summand, values: tuple[Any, ...], ranges: HostArray | None = None
+        self, function: Summand, values: tuple[Any, ...], ranges: np.ndarray | None = None
     ) -> tuple[Any, ...]:
         work = partial(
             part_sums, function=function, values=values, scaling=self.scaling, work=self.work
@@ -229,7 +231,7 @@ class InParts:
 
     def scaled(self, scaling: Scaling) -> "InParts":
         """See `TrainingSet`."""
-        return replace(self, scaling=scaling, work=replace(self.work, ordinary=True))
+        return replace(self, scaling=scaling, work=replace(self.work, no_tiny_inputs=True))
 
     def advance(self, parameters: Parameters, start: int, count: int, rate: float) -> Parameters:
         """See `TrainingSet`."""
@@ -241,9 +243,10 @@ class InParts:
             parameters = steps.adjust(parameters, sums, rate, l2, arithmetic=arithmetic)
         return parameters
 
-    def losses(self, parameters: Parameters) -> HostArray:
+    def losses(self, parameters: Parameters) -> np.ndarray:
         """See `TrainingSet`."""
-        return self._totals(steps.block_losses, (parameters,))[0]
+        losses: np.ndarray = self._totals(steps.block_losses, (parameters,))[0]
+        return losses
 
 
 def in_parts(
@@ -264,5 +267,5 @@ def in_parts(
     if len(shapes) == 3 and not found.weights:
         raise ValueError(NO_WEIGHT)
     sizes = (shapes[0][1], *settings.hidden, shapes[1][1])
-    work = Work(settings.arithmetic, settings.rule, sizes, found.ordinary)
+    work = Work(settings.arithmetic, settings.rule, sizes, found.no_tiny_inputs)
     return InParts(source, settings, shapes, found, work, home, dtype)

@@ -12,9 +12,11 @@ from pathlib import Path
 from threading import Lock, Semaphore
 from typing import Any
 
+import numpy as np
+
 from neuron_xp.backends import convert as arrays
-from neuron_xp.backends.backend import Backend, HostArray
-from neuron_xp.backends.libraries import host, host_backend
+from neuron_xp.backends.backend import Backend
+from neuron_xp.backends.libraries import host_backend
 from neuron_xp.backends.probe import has_float64
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.exact_sum import LEAF
@@ -62,11 +64,11 @@ class Stream:
         self,
         function: Callable[[int, Examples], Any],
         merge: Callable[[Any, Any], Any],
-        ranges: HostArray | None = None,
+        ranges: np.ndarray | None = None,
     ) -> Any:
         """See `Source`."""
         if ranges is None:
-            ranges = host.asarray([[0, self.files[0].shape[0]]])
+            ranges = np.asarray([[0, self.files[0].shape[0]]])
         blocks = list(_blocks(ranges, self.block))
         reading, computing, found = Lock(), Semaphore(self.at_once), list[Any]()
 
@@ -108,7 +110,7 @@ class Stream:
             )  # fmt: skip
         tables = [table.reshape(buffers.rows, -1) for table in buffers.floats()]
         if self.tiny:
-            tables = [flush(table, SMALLEST_NORMAL, xp=host) for table in tables]
+            tables = [flush(table, SMALLEST_NORMAL, xp=np) for table in tables]
         on_host = self.place is host_backend()
         return Examples(*(tables if on_host else map(self.place.from_host, tables)))
 
@@ -126,24 +128,24 @@ class _Buffers:
 
     def __init__(self, files: tuple[NpyRows, ...], rows: int, dtype: str) -> None:
         self.rows = 0  # that are in use
-        self.raw = [host.empty((rows, *f.shape[1:]), dtype=f.dtype) for f in files]
+        self.raw = [np.empty((rows, *f.shape[1:]), dtype=f.dtype) for f in files]
         self._floats = [
-            raw if raw.dtype == dtype else host.empty(raw.shape, dtype=dtype) for raw in self.raw
+            raw if raw.dtype == dtype else np.empty(raw.shape, dtype=dtype) for raw in self.raw
         ]
 
-    def floats(self) -> list[HostArray]:
+    def floats(self) -> list[np.ndarray]:
         """What has been read, as floats."""
         for raw, floats in zip(self.raw, self._floats, strict=True):
             if raw is not floats:  # it was seen to be exact
-                host.copyto(floats[: self.rows], raw[: self.rows], casting="unsafe")
+                np.copyto(floats[: self.rows], raw[: self.rows], casting="unsafe")
         return [floats[: self.rows] for floats in self._floats]
 
 
-def _is_tiny(table: HostArray) -> bool:
+def _is_tiny(table: np.ndarray) -> bool:
     return table.dtype.kind == "f" and bool(((table != 0) & (abs(table) < SMALLEST_NORMAL)).any())
 
 
-def _blocks(ranges: HostArray, block: int) -> Iterator[Block]:
+def _blocks(ranges: np.ndarray, block: int) -> Iterator[Block]:
     """Ranges of rows, cut and put together to `block` rows each."""
     parts, rows = list[tuple[int, int]](), 0
     for first, stop in ranges.tolist():

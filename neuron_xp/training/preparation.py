@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-from neuron_xp.backends.libraries import host
+import numpy as np
+
 from neuron_xp.neuron.learning_rules import RULES
 from neuron_xp.neuron.reproducible import SMALLEST_NORMAL
 from neuron_xp.neuron.step import Examples, Method, Scaling, standardized
@@ -45,14 +46,14 @@ def standardization(data: TrainingSet) -> Scaling:
     """
     low, high = data.extremes()
     (total,) = data.totals(column_sums)
-    mean = host.where(low == high, low, total / data.rows).astype(data.dtype)
+    mean = np.where(low == high, low, total / data.rows).astype(data.dtype)
     # squares of numbers near 1 neither overflow nor vanish; a power of two changes no digit
-    unit = host.ldexp(1.0, host.frexp(high - low)[1] - 1)
+    unit = np.ldexp(1.0, np.frexp(high - low)[1] - 1)
     (total,) = data.totals(squares, mean, (1 / unit).astype(data.dtype))
     variance = total / data.rows
-    deviation = host.asarray([math.sqrt(v) for v in variance]) * unit
-    inverse = 1 / host.where(variance == 0, 1.0, deviation)
-    if not (host.isfinite(inverse).all() and (inverse >= SMALLEST_NORMAL).all()):
+    deviation = np.asarray([math.sqrt(v) for v in variance]) * unit
+    inverse = 1 / np.where(variance == 0, 1.0, deviation)
+    if not (np.isfinite(inverse).all() and (inverse >= SMALLEST_NORMAL).all()):
         raise ValueError("inputs are too large or too small to be standardized; scale them")
     return Scaling(mean, inverse.astype(data.dtype))
 

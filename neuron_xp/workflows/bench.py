@@ -9,10 +9,12 @@ from itertools import pairwise
 from statistics import median
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from neuron_xp import checks
-from neuron_xp.backends.backend import Backend, HostArray, device_name
+from neuron_xp.backends.backend import Backend, device_name
 from neuron_xp.backends.engine import engine_name
-from neuron_xp.backends.libraries import host, open_backend
+from neuron_xp.backends.libraries import open_backend
 from neuron_xp.model.settings import ARITHMETICS
 from neuron_xp.random_start import generator, random_start
 from neuron_xp.training.train import train
@@ -107,8 +109,8 @@ class Contender(NamedTuple):
 class Data(NamedTuple):
     """Inputs and targets, on the host."""
 
-    inputs: HostArray
-    targets: HostArray
+    inputs: np.ndarray
+    targets: np.ndarray
 
 
 def contenders(backends: Iterable[Backend]) -> list[Contender]:
@@ -151,14 +153,14 @@ def different(rows: Iterable[Row]) -> bool:
 
 
 def plain_program(
-    inputs: HostArray, targets: HostArray, start: list[HostArray], rate: float, iterations: int
-) -> list[HostArray]:
+    inputs: np.ndarray, targets: np.ndarray, start: list[np.ndarray], rate: float, iterations: int
+) -> list[np.ndarray]:
     """The article's program, or with more layers its sequel's, as one writes it in NumPy."""
     weights = list(start)
     for _ in range(iterations):
         layers = [inputs]
         for weight in weights:
-            layers.append(1 / (1 + host.exp(-(layers[-1] @ weight))))
+            layers.append(1 / (1 + np.exp(-(layers[-1] @ weight))))
         error = targets - layers[-1]
         for place in reversed(range(len(weights))):
             delta = error * layers[place + 1] * (1 - layers[place + 1])
@@ -180,7 +182,7 @@ def _data(task: Task) -> Data:
     return Data(inputs, (inputs[:, :1] > 0).astype("float64"))
 
 
-def start_weights(task: Task) -> list[HostArray]:
+def start_weights(task: Task) -> list[np.ndarray]:
     """Those that training starts from."""
     sizes = (task.features, *task.hidden, 1)
     return random_start(pairwise(sizes), seed=START_SEED)

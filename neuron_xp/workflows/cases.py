@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
+
 from neuron_xp.article import ARTICLE_INPUTS, ARTICLE_TARGETS, SEQUEL_INPUTS, SEQUEL_TARGETS
-from neuron_xp.backends.backend import HostArray
-from neuron_xp.backends.libraries import host
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.training.train import train
 
-TrainingSet = tuple[HostArray, HostArray]
+TrainingSet = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,16 @@ class Case:
 
 
 def _article() -> TrainingSet:
-    return host.asarray(ARTICLE_INPUTS, dtype="float64"), host.asarray(ARTICLE_TARGETS, "float64")
+    return np.asarray(ARTICLE_INPUTS, dtype="float64"), np.asarray(ARTICLE_TARGETS, "float64")
 
 
 def _sequel() -> TrainingSet:
-    return host.asarray(SEQUEL_INPUTS, dtype="float64"), host.asarray(SEQUEL_TARGETS, "float64")
+    return np.asarray(SEQUEL_INPUTS, dtype="float64"), np.asarray(SEQUEL_TARGETS, "float64")
 
 
 def _random(rows: int, features: int, neurons: int = 1) -> TrainingSet:
     """Inputs in [-1, 1), targets 0 or 1."""
-    generator = host.random.RandomState(7)
+    generator = np.random.RandomState(7)
     inputs = 2 * generator.random_sample((rows, features)) - 1
     return inputs, generator.randint(0, 2, (rows, neurons)).astype("float64")
 
@@ -55,15 +55,15 @@ def _random(rows: int, features: int, neurons: int = 1) -> TrainingSet:
 def _columns() -> TrainingSet:
     """Columns of quite different size and place, one of them constant."""
     inputs, targets = _random(300, 5)
-    return inputs * 2.0 ** host.asarray([0, 40, -700, 3, 0]) * [1, 1, 1, 1, 0] + 5, targets
+    return inputs * 2.0 ** np.asarray([0, 40, -700, 3, 0]) * [1, 1, 1, 1, 0] + 5, targets
 
 
 def _scaled(rows: int, features: int, lowest: int, highest: int) -> TrainingSet:
     """Random inputs, each times its own power of two; targets in [0, 1)."""
-    generator = host.random.RandomState(11)
+    generator = np.random.RandomState(11)
     inputs = 2 * generator.random_sample((rows, features)) - 1
     powers = generator.randint(lowest, highest + 1, (rows, features))
-    return host.ldexp(inputs, powers), generator.random_sample((rows, 1))
+    return np.ldexp(inputs, powers), generator.random_sample((rows, 1))
 
 
 def _huge() -> TrainingSet:
@@ -75,7 +75,7 @@ def _huge() -> TrainingSet:
 
 def _counts() -> TrainingSet:
     """Whole numbers, as a spreadsheet has them."""
-    generator = host.random.RandomState(13)
+    generator = np.random.RandomState(13)
     inputs = generator.randint(-3, 4, (777, 9)).astype("float64")
     return inputs, generator.randint(0, 2, (777, 1)).astype("float64")
 

@@ -4,9 +4,11 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from neuron_xp.backends.backend import Backend, HostArray, device_name
+import numpy as np
+
+from neuron_xp.backends.backend import Backend, device_name
 from neuron_xp.backends.engine import engine_name
-from neuron_xp.backends.libraries import host, open_backend
+from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.status import statuses
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import ARITHMETICS
@@ -61,7 +63,7 @@ def run_matrix(
     cases: Iterable[Case] = CASES,
 ) -> Iterator[Result]:
     """Every case on every backend in every arithmetic, but for those that take too long there."""
-    references: dict[tuple[str, int], HostArray] = {}
+    references: dict[tuple[str, int], np.ndarray] = {}
     cases, arithmetics, done = tuple(cases), tuple(arithmetics), set()
     for backend in backends:
         for arithmetic in arithmetics:
@@ -93,18 +95,18 @@ def run_matrix(
                 )
 
 
-def _host_weights(network: NeuralNetwork) -> HostArray:
+def _host_weights(network: NeuralNetwork) -> np.ndarray:
     with network.backend.context():
-        return host.concatenate([network.backend.to_host(w).ravel() for w in network.weights])
+        return np.concatenate([network.backend.to_host(w).ravel() for w in network.weights])
 
 
-def ulp_distance(a: HostArray, b: HostArray) -> int:
+def ulp_distance(a: np.ndarray, b: np.ndarray) -> int:
     """The largest distance between two arrays of float64, counted in floats."""
     steps = [_rank(x) - _rank(y) for x, y in zip(a.ravel(), b.ravel(), strict=True)]
     return max(map(abs, steps))
 
 
-def _rank(x: HostArray) -> int:
+def _rank(x: np.ndarray) -> int:
     """The place of a float64 among all floats: neighbours differ by 1, and 0.0 is 0."""
-    bits = int(host.float64(x).view("int64"))
+    bits = int(np.float64(x).view("int64"))
     return bits if bits >= 0 else -(bits & (2**63 - 1))

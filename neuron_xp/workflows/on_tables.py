@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from neuron_xp.backends.backend import Backend, HostArray
+import numpy as np
+
+from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.convert import examples
-from neuron_xp.backends.libraries import host, open_backend
+from neuron_xp.backends.libraries import open_backend
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import Settings, checked
@@ -40,7 +42,7 @@ class Score:
     rows: int
     accuracy: float | None
     loss: float
-    confusion: HostArray
+    confusion: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,7 @@ class Predictions(NamedTuple):
     classes : that of each row, or none where targets are no classes
     """
 
-    outputs: HostArray
+    outputs: np.ndarray
     classes: list[str]
     table: Table
 
@@ -194,15 +196,15 @@ def score(
 ) -> Score:
     """Accuracy, mean squared or logarithmic loss, and confusion on some rows."""
     size = max(2, network.weights[-1].shape[1])
-    confusion, are_classes = host.zeros((size, size), dtype=int), True
+    confusion, are_classes = np.zeros((size, size), dtype=int), True
     for inputs, answers in part.blocks(max_memory):
-        are_classes = columns.classes is not None or bool(host.isin(answers, (0, 1)).all())
+        are_classes = columns.classes is not None or bool(np.isin(answers, (0, 1)).all())
         if not are_classes:
             break
-        host.add.at(confusion, (_chosen(answers), _chosen(_outputs(network, inputs))), 1)
+        np.add.at(confusion, (_chosen(answers), _chosen(_outputs(network, inputs))), 1)
     loss = _loss(network, part, max_memory)
     if not are_classes:
-        return Score(part.rows, None, loss, host.zeros((0, 0), dtype=int))
+        return Score(part.rows, None, loss, np.zeros((0, 0), dtype=int))
     return Score(part.rows, int(confusion.trace()) / part.rows, loss, confusion)
 
 
@@ -222,16 +224,17 @@ def _loss(network: NeuralNetwork, part: Part, max_memory: int | None) -> float:
         return loss_of(network, data)
 
 
-def _outputs(network: NeuralNetwork, inputs: HostArray) -> HostArray:
+def _outputs(network: NeuralNetwork, inputs: np.ndarray) -> np.ndarray:
     with network.backend.context():
-        return network.backend.to_host(network.think(inputs))
+        outputs: np.ndarray = network.backend.to_host(network.think(inputs))
+    return outputs
 
 
-def _chosen(outputs: HostArray) -> HostArray:
+def _chosen(outputs: np.ndarray) -> np.ndarray:
     """The number of each row's class: one output says 0 or 1, of more the largest wins."""
     if outputs.shape[1] == 1:
-        return (outputs[:, 0] > 0.5).astype(int)
-    return outputs.argmax(axis=1)
+        return np.asarray(outputs[:, 0] > 0.5, dtype=int)
+    return np.asarray(outputs.argmax(axis=1))
 
 
 def _use(network: NeuralNetwork) -> TableUse:

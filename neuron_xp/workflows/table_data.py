@@ -14,11 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from neuron_xp.backends.backend import HostArray
-from neuron_xp.backends.libraries import host
+import numpy as np
+
 from neuron_xp.model.table_use import TableUse, held_out_of, split
-from neuron_xp.npy import npy_rows
-from neuron_xp.row_files import RowFile, refuse_small_disk
+from neuron_xp.npy import RowFile, npy_rows, refuse_small_disk
 from neuron_xp.tables.encode import Columns, Table, read_table, read_training_table, tables
 from neuron_xp.tables.files import chunk_bytes, parts_of, within
 from neuron_xp.tables.survey import columns_of, constant_inputs, merge, survey_file
@@ -39,7 +38,7 @@ class Part:
     targets: Any
     rows: int
 
-    def blocks(self, max_memory: int | None) -> Iterator[tuple[HostArray, HostArray]]:
+    def blocks(self, max_memory: int | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Inputs and targets, by as many rows as fit; what is given is used again."""
         if not isinstance(self.inputs, Path) or not isinstance(self.targets, Path):
             yield self.inputs, self.targets
@@ -48,7 +47,7 @@ class Part:
         width = sum(file.shape[1] for file in files)
         rows = self.rows if max_memory is None else chunk_bytes(max_memory) // (8 * width) or 1
         size = min(rows, self.rows)
-        buffers = [host.empty((size, file.shape[1])) for file in files]
+        buffers = [np.empty((size, file.shape[1])) for file in files]
         try:
             for start in range(0, self.rows, size):
                 inputs, targets = (buffer[: self.rows - start] for buffer in buffers)
@@ -123,7 +122,7 @@ def _split(table: Table, use: TableUse) -> TableData:
     return TableData(table.columns, training, apart, table.dropped, table.notes, table.constant)
 
 
-def _rows_of(table: Table, rows: HostArray) -> Part:
+def _rows_of(table: Table, rows: np.ndarray) -> Part:
     assert table.targets is not None, "they were asked for"
     return Part(table.inputs[rows], table.targets[rows], len(rows))
 
@@ -162,7 +161,7 @@ def _copied(
     return _written(chunks, columns, constant, held_out, rows, folder)
 
 
-def _marks(rows: int, use: TableUse, max_memory: int) -> HostArray:
+def _marks(rows: int, use: TableUse, max_memory: int) -> np.ndarray:
     if SPLIT_BYTES * rows > max_memory // 4:
         raise ValueError(
             f"to hold rows out of {rows:,} takes {SPLIT_BYTES * rows:,} bytes, which is more than "
@@ -178,7 +177,7 @@ def _written(
     chunks: Iterator[Table],
     columns: Columns,
     constant: tuple[str, ...],
-    held_out: HostArray | None,
+    held_out: np.ndarray | None,
     rows: int | None,
     folder: Path,
 ) -> TableData:
@@ -214,7 +213,7 @@ class _Copy:
     def rows(self) -> int:
         return self.inputs.shape[0]
 
-    def append(self, table: Table, rows: HostArray | slice) -> None:
+    def append(self, table: Table, rows: np.ndarray | slice) -> None:
         assert table.targets is not None, "they were asked for"
         self.inputs.append(table.inputs[rows])
         self.targets.append(table.targets[rows])

@@ -83,12 +83,12 @@ def problems(draw):
 @given(problems(), st.sampled_from([1, 2, 4]), st.sampled_from([1, 2**12, 2**40]), st.booleans())
 def test_every_engine_gives_the_same_bytes(problem, threads, task, blocks):
     examples, parameters, rule, rate, l2 = problem
-    ordinary = examples.scaling is not None or bool(
+    no_tiny_inputs = examples.scaling is not None or bool(
         np.all((examples.inputs == 0) | (np.abs(examples.inputs) >= 2.0**-60))
     )
-    functions = reproducible_arithmetic(NUMPY.xp, ordinary=ordinary)
+    functions = reproducible_arithmetic(NUMPY.xp, no_tiny_inputs=no_tiny_inputs)
     method = Method(functions, RULES[rule], 64 if blocks else 2**20)
-    kernels = cpu.Kernels(rule, ordinary=ordinary, threads=threads, task=task)
+    kernels = cpu.Kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads, task=task)
     with NUMPY.context():
         expected = parameters
         for _ in range(3):
@@ -198,18 +198,18 @@ TIES = {0: 2.0**-863, 1: 2.0**-916, 3: 2.0**-969, 7: 1.5 * 2.0**-1022}
 
 
 @pytest.mark.parametrize(
-    ("ordinary", "expected"), [(False, 2.0**-864), (True, 2.0**-864 + 2.0**-916)]
+    ("no_tiny_inputs", "expected"), [(False, 2.0**-864), (True, 2.0**-864 + 2.0**-916)]
 )
-def test_tiny_products_count_as_zero_unless_inputs_are_ordinary(ordinary, expected):
-    """That `ordinary` inputs with such products give something else shows the difference."""
+def test_tiny_products_count_as_zero_unless_inputs_are_ordinary(no_tiny_inputs, expected):
+    """What `no_tiny_inputs` gives for inputs that are tiny shows the difference."""
     numbers = np.zeros(3 * 64)
     numbers[list(TIES)] = list(TIES.values())
     sums, row = np.zeros(1), np.zeros(32)
     halves = np.full(64, 0.5)
-    numba_arithmetic.sum_over_examples(numbers, 0, 1, halves, ordinary, row, sums, 0, 1)
+    numba_arithmetic.sum_over_examples(numbers, 0, 1, halves, no_tiny_inputs, row, sums, 0, 1)
     assert sums[0] == expected
     z, segments = np.zeros(64), numba_arithmetic.Segments(np.zeros((1, 64)), np.zeros((32, 64)))
-    numba_arithmetic.weighted_sum(numbers, 0, 0, halves, 0, 32, ordinary, segments, z)
+    numba_arithmetic.weighted_sum(numbers, 0, 0, halves, 0, 32, no_tiny_inputs, segments, z)
     assert set(z) == {expected}
 
 
@@ -218,7 +218,7 @@ def test_tiny_deltas_count_as_zero(rule):
     """An output of 1e-304 that is right leaves a delta of about that: no weight may see it."""
     examples = Examples(np.asarray([[-1.0, 2.0**600]]), np.zeros((1, 1)))
     parameters = Parameters((np.asarray([[1000.0], [0.0]]),))
-    kernels = cpu.Kernels(rule, ordinary=True, threads=1)
+    kernels = cpu.Kernels(rule, no_tiny_inputs=True, threads=1)
     ((weights,), _) = kernels.run(1, parameters, examples, 1.0, None)
     assert weights.tolist() == [[1000.0], [0.0]]
     weighted = examples._replace(sample_weight=np.asarray([[2.0**-901]]), targets=np.ones((1, 1)))

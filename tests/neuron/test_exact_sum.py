@@ -13,7 +13,7 @@ from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.probe import trusted_arithmetic
 from neuron_xp.neuron import exact_sum
 
-NUMPY = trusted_arithmetic(open_backend("numpy"), "reproducible", ordinary=False)
+NUMPY = trusted_arithmetic(open_backend("numpy"), "reproducible", no_tiny_inputs=False)
 GRID = exact_sum.grid(xp=np)
 U = Fraction(1, 2**53)
 
@@ -139,7 +139,7 @@ def test_many_leaves_do_not_overflow_a_digit():
 def test_leaf_sums_are_ordered_sums_of_64_rows(backend, rows):
     generator = np.random.RandomState(rows)
     inputs, delta = generator.random_sample((rows, 2)) - 0.5, generator.random_sample((rows, 3))
-    arithmetic = trusted_arithmetic(backend, "reproducible", ordinary=True)
+    arithmetic = trusted_arithmetic(backend, "reproducible", no_tiny_inputs=True)
     with backend.context():
         function = backend.compile(arithmetic.sum_over_examples)
         sum_ = function(backend.from_host(inputs), backend.from_host(delta))
@@ -150,12 +150,12 @@ def test_leaf_sums_are_ordered_sums_of_64_rows(backend, rows):
         assert found[i, j] == scalar_port.exact_total(leaves)
 
 
-@pytest.mark.parametrize("ordinary", [False, True])
-def test_subnormal_products_break_no_tie(backend, ordinary):
+@pytest.mark.parametrize("no_tiny_inputs", [False, True])
+def test_subnormal_products_break_no_tie(backend, no_tiny_inputs):
     """Each number is half an ulp of the one before; a subnormal product would tip both ties.
 
     Compilers that replace subnormals by 0 would then give other bits than those that do not.
-    That the data are ordinary says nothing of a hidden layer's inputs, which these may be.
+    That the data hold no tiny inputs says nothing of a hidden layer's inputs, which these may be.
     """
     inputs = np.zeros((8, 1))
     inputs[[0, 1, 3, 7], 0] = 2.0**-863, 2.0**-916, 2.0**-969, 1.5 * 2.0**-1022
@@ -163,7 +163,7 @@ def test_subnormal_products_break_no_tie(backend, ordinary):
     assert 0 < d < 2.0**-1022
     assert a + (b + (c + d)) > a + (b + c) == a
     delta = np.full((8, 1), 0.5)
-    arithmetic = trusted_arithmetic(backend, "reproducible", ordinary=ordinary)
+    arithmetic = trusted_arithmetic(backend, "reproducible", no_tiny_inputs=no_tiny_inputs)
     with backend.context():
         function = backend.compile(arithmetic.sum_over_examples)
         sum_ = function(backend.from_host(inputs), backend.from_host(delta))
@@ -176,7 +176,7 @@ def test_one_bad_example_among_many_leaves_is_never_lost(backend, bad):
     """Whatever a library's max or search makes of NaN: training must see it."""
     inputs, delta = np.ones((300, 2)), np.full((300, 1), 0.5)
     inputs[130, 1] = bad
-    arithmetic = trusted_arithmetic(backend, "reproducible", ordinary=False)
+    arithmetic = trusted_arithmetic(backend, "reproducible", no_tiny_inputs=False)
     with backend.context():
         function = backend.compile(arithmetic.sum_over_examples)
         delta[130] = 1.0

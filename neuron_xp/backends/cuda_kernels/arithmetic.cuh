@@ -20,7 +20,7 @@ typedef long long int64;
 constexpr int LANES = 32, LEAF = 64, SEGMENT = 1024;
 constexpr double SMALLEST_FACTOR = 0x1p-900;
 constexpr double SMALLEST_PRODUCT = 0x1p-960;
-constexpr double SMALLEST_ORDINARY_INPUT = 0x1p-60;
+constexpr double TINY_INPUT = 0x1p-60;
 constexpr double SMALLEST_EXPONENT = -700.0;
 constexpr double STEPS_PER_LN2 = 0x1.71547652b82fep+8;
 constexpr double LN2_HIGH = 0x1.62e42fefp-9, LN2_LOW = 0x1.473de6af278edp-42;
@@ -40,9 +40,9 @@ __host__ __device__ inline double flush(double x, double smallest) {
     return fabs(x) < smallest ? 0.0 : x;
 }
 
-__host__ __device__ inline double product(double a, double b, bool ordinary) {
+__host__ __device__ inline double product(double a, double b, bool no_tiny_inputs) {
     const double p = a * b;
-    return ordinary ? p : flush(p, SMALLEST_PRODUCT);
+    return no_tiny_inputs ? p : flush(p, SMALLEST_PRODUCT);
 }
 
 __host__ __device__ inline double exp(double x, const Tables& tables) {
@@ -82,7 +82,7 @@ __host__ __device__ inline double sigmoid_gradient(double output) {
 }
 
 __host__ __device__ inline double standardized(double x, double mean, double inverse_scale) {
-    return flush(flush(x - mean, SMALLEST_PRODUCT) * inverse_scale, SMALLEST_ORDINARY_INPUT);
+    return flush(flush(x - mean, SMALLEST_PRODUCT) * inverse_scale, TINY_INPUT);
 }
 
 // --- learning rules --------------------------------------------------------------------

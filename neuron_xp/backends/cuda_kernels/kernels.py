@@ -43,7 +43,7 @@ class _Problem(ctypes.Structure):
         *_fields("inputs targets sample_weight mean inverse_scale", ctypes.c_void_p),
         *_fields("parameters losses sizes", ctypes.c_void_p),
         *_fields("layers rows weights sums", ctypes.c_longlong),
-        *_fields("has_biases rule ordinary has_l2", ctypes.c_longlong),
+        *_fields("has_biases rule no_tiny_inputs has_l2", ctypes.c_longlong),
         *_fields("learning_rate l2", ctypes.c_double),
         *_fields("iterations", ctypes.c_longlong),
         *((name, ctypes.c_void_p) for name in _TABLES),
@@ -203,21 +203,21 @@ class Kernels:
     few_leaves: int = 4
     few_products: int = 2**16
 
-    def run(self, rule: str, ordinary: bool) -> Callable[..., Parameters]:
+    def run(self, rule: str, no_tiny_inputs: bool) -> Callable[..., Parameters]:
         """As `step`, repeated; the arguments are the count, and then those of `step`."""
-        return partial(self._run, rule, ordinary)
+        return partial(self._run, rule, no_tiny_inputs)
 
     def loss(self, rule: str) -> Callable[..., Array]:
         """As `step.loss`, of parameters and examples."""
         return partial(self._loss, rule)
 
     def _run(
-        self, rule: str, ordinary: bool, count: int, parameters: Parameters, examples: Examples,
-        learning_rate: float, l2: float | None,
+        self, rule: str, no_tiny_inputs: bool, count: int, parameters: Parameters,
+        examples: Examples, learning_rate: float, l2: float | None,
     ) -> Parameters:  # fmt: skip
         work = _Work(self.device, rule, parameters, examples, losses=False)
         problem = work.problem
-        problem.ordinary, problem.learning_rate = ordinary, learning_rate
+        problem.no_tiny_inputs, problem.learning_rate = no_tiny_inputs, learning_rate
         problem.has_l2, problem.l2 = l2 is not None, l2 or 0.0
         few = problem.rows * problem.weights <= self.few_products
         if few and work.leaves <= self.few_leaves:

@@ -24,7 +24,7 @@ struct Problem {
     double* losses;      // where to put the losses; null: adjust the parameters
     const int64* sizes;  // how many inputs, and neurons of each layer
     int64 layers, rows, weights, sums;  // `sums`: how many totals are asked for
-    int64 has_biases, rule, ordinary, has_l2;
+    int64 has_biases, rule, no_tiny_inputs, has_l2;
     double learning_rate, l2;
     int64 iterations;  // of `train`
     neuron::Tables tables;
@@ -125,11 +125,11 @@ struct Block {
 
     // From a layer's inputs to its outputs; in the last layer, on to its deltas.
     __device__ void forward(const Layer& layer, const Matrix& values) const {
-        const bool ordinary = layer.is_first && problem.ordinary;
+        const bool no_tiny_inputs = layer.is_first && problem.no_tiny_inputs;
         const bool near = problem.staged || !layer.is_first;
         const auto term = [&](int row, int column, int i) {
             const double weight = layer.weights[int64(i) * layer.neurons + column];
-            return neuron::product(values(row, i), weight, ordinary);
+            return neuron::product(values(row, i), weight, no_tiny_inputs);
         };
         const auto use = [&](int row, int column, double z) {
             if (layer.biases != nullptr) z = z + layer.biases[column];
@@ -180,10 +180,10 @@ struct Block {
     }
 
     __device__ void add_products(const Layer& layer, const Matrix& values) const {
-        const bool ordinary = layer.is_first && problem.ordinary;
+        const bool no_tiny_inputs = layer.is_first && problem.no_tiny_inputs;
         neuron::share_pairs(layer.inputs, layer.neurons, thread, threads, [&](int i, int j) {
             const auto term = [&](int row) {
-                return neuron::product(values(row, i), layer.deltas(row, j), ordinary);
+                return neuron::product(values(row, i), layer.deltas(row, j), no_tiny_inputs);
             };
             add(layer.first_weight + int64(i) * layer.neurons + j, neuron::ordered_sum(rows, term));
         });

@@ -15,10 +15,10 @@ from neuron_xp.backends.numba_kernels.compiler import allocating, compiled, inli
 from neuron_xp.backends.numba_kernels.vectors import (
     WIDTH,
     column_sums,
-    ordinary_column_sums,
-    ordinary_row_sums,
     power_of_two,
     row_sums,
+    unflushed_column_sums,
+    unflushed_row_sums,
 )
 from neuron_xp.neuron import exact_sum, logarithm, reproducible
 from neuron_xp.neuron.exact_sum import BITS, BROKEN, HALF_DIGIT, LEAF
@@ -102,7 +102,7 @@ def padded(count):
 
 
 @compiled
-def weighted_sum(rows, first, stride, weights, start, size, ordinary, s, z):
+def weighted_sum(rows, first, stride, weights, start, size, no_tiny_inputs, s, z):
     """z[r] = the sum over i of rows[first + r * stride + i] * weights[start + i].
 
     `size`, the number of weights, is `padded`, and the last ones are 0: what a row reads of
@@ -112,8 +112,8 @@ def weighted_sum(rows, first, stride, weights, start, size, ordinary, s, z):
         row, weight, count = first + part, start + part, min(SEGMENT, size - part)
         sums = s.segments[part // SEGMENT] if part else z
         for r in range(0, LEAF, WIDTH):
-            if ordinary:
-                ordinary_row_sums(rows, row + r * stride, stride, weights, weight, count, sums, r)
+            if no_tiny_inputs:
+                unflushed_row_sums(rows, row + r * stride, stride, weights, weight, count, sums, r)
             else:
                 row_sums(rows, row + r * stride, stride, weights, weight, count, sums, r)
     if size > SEGMENT:
@@ -162,11 +162,11 @@ def single_products(x, weight, z):
 
 
 @compiled
-def sum_over_examples(rows, first, inputs, delta, ordinary, row, sums, place, step):
+def sum_over_examples(rows, first, inputs, delta, no_tiny_inputs, row, sums, place, step):
     """sums[place + i * step] = the sum over r of rows[first + r * inputs + i] * delta[r]."""
     for start in range(0, inputs, WIDTH):
-        if ordinary:
-            ordinary_column_sums(rows, first + start, inputs, delta, row, 0)
+        if no_tiny_inputs:
+            unflushed_column_sums(rows, first + start, inputs, delta, row, 0)
         else:
             column_sums(rows, first + start, inputs, delta, row, 0)
         for i in range(min(WIDTH, inputs - start)):

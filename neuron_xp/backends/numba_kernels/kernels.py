@@ -26,13 +26,13 @@ class Kernels:
     """What the array operations of `step` and `loss` compute, with the same bits.
 
     rule : the name of the learning rule
-    ordinary : whether every input is 0 or at least 2^-60 in magnitude, or standardized
+    no_tiny_inputs : whether every input is 0 or at least 2^-60 in magnitude, or standardized
     threads : how many may work at once
     task : multiplications in a task, about
     """
 
     rule: str
-    ordinary: bool
+    no_tiny_inputs: bool
     threads: int
     task: int = TASK
 
@@ -109,7 +109,7 @@ class Kernels:
             weights=sum(a * b for a, b in pairwise(sizes)),
             has_biases=bool(biases),
             rule=RULES[self.rule],
-            ordinary=self.ordinary or examples.scaling is not None,
+            no_tiny_inputs=self.no_tiny_inputs or examples.scaling is not None,
         )
 
     def _tasks(self, network: Network, rows: int) -> list[tuple[int, int]]:

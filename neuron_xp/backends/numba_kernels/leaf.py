@@ -7,7 +7,7 @@ import numpy as np
 from neuron_xp.backends.numba_kernels.arithmetic import Segments, flush, padded
 from neuron_xp.backends.numba_kernels.compiler import allocating, compiled
 from neuron_xp.neuron.exact_sum import LEAF
-from neuron_xp.neuron.reproducible import LANES, SEGMENT, SMALLEST_ORDINARY_INPUT, SMALLEST_PRODUCT
+from neuron_xp.neuron.reproducible import LANES, SEGMENT, SMALLEST_PRODUCT, TINY_INPUT
 
 
 class Data(NamedTuple):
@@ -32,7 +32,7 @@ class Network(NamedTuple):
     weights: int
     has_biases: bool
     rule: int
-    ordinary: bool
+    no_tiny_inputs: bool
 
 
 class Leaf(NamedTuple):
@@ -110,4 +110,4 @@ def load(data, start, count, rows):
             row[i] = data.inputs[start + r, i]
         for i in range(data.mean.shape[0]):
             centred = flush(row[i] - data.mean[i], SMALLEST_PRODUCT)
-            row[i] = flush(centred * data.inverse_scale[i], SMALLEST_ORDINARY_INPUT)
+            row[i] = flush(centred * data.inverse_scale[i], TINY_INPUT)

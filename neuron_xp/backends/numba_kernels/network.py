@@ -29,7 +29,7 @@ from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.reproducible import LANES, SMALLEST_FACTOR, SMALLEST_PRODUCT
 
 # Typed, because Numba compiles a function anew for each constant that it is given.
-_ZERO, _NOT_ORDINARY = np.int64(0), np.bool_(False)
+_ZERO, _MAY_BE_TINY = np.int64(0), np.bool_(False)
 
 ARTICLE_RULE = 0
 """The number of `error_weighted_derivative`; any other is `cross_entropy`."""
@@ -45,18 +45,18 @@ def _by_rows(columns, rows):
 @spliced
 def _forward(network, parameters, rows, first, leaf):
     """Find z and the output of every neuron, from 64 rows of inputs."""
-    inputs, ordinary, weight, neuron = network.sizes[0], network.ordinary, _ZERO, _ZERO
+    inputs, no_tiny_inputs, weight, neuron = network.sizes[0], network.no_tiny_inputs, _ZERO, _ZERO
     for neurons in network.sizes[1:]:
         size = padded(inputs)
         for j in range(neuron, neuron + neurons):
             z = leaf.z[j]
             weighted_sum(
-                rows, first, inputs, leaf.forward, weight, size, ordinary, leaf.segments, z
+                rows, first, inputs, leaf.forward, weight, size, no_tiny_inputs, leaf.segments, z
             )
             bias = parameters[network.weights + j] if network.has_biases else 0.0
             _sigmoids(z, bias, leaf.outputs[j])
             weight += size
-        rows, first, inputs, ordinary = leaf.output_rows, neuron * LEAF, neurons, _NOT_ORDINARY
+        rows, first, inputs, no_tiny_inputs = leaf.output_rows, neuron * LEAF, neurons, _MAY_BE_TINY
         neuron += neurons
         if neuron < network.neurons:
             _by_rows(leaf.outputs[neuron - neurons : neuron], rows[first:])
@@ -126,7 +126,7 @@ def _back_propagate(network, leaf):
             else:
                 weighted_sum(
                     leaf.delta_rows, first, neurons, leaf.backward, weight + i * size, size,
-                    _NOT_ORDINARY, leaf.segments, errors,
+                    _MAY_BE_TINY, leaf.segments, errors,
                 )  # fmt: skip
             _adjust_errors(errors, leaf.outputs[neuron + i])
         after = neuron
@@ -142,15 +142,15 @@ def _adjust_errors(errors, outputs):
 @spliced
 def _sums(network, rows, first, leaf):
     """What the leaf adds to the sum for each parameter."""
-    inputs, ordinary, weight, neuron = network.sizes[0], network.ordinary, _ZERO, _ZERO
+    inputs, no_tiny_inputs, weight, neuron = network.sizes[0], network.no_tiny_inputs, _ZERO, _ZERO
     for neurons in network.sizes[1:]:
         for j in range(neurons):
             delta = leaf.deltas[neuron + j]
             sum_over_examples(
-                rows, first, inputs, delta, ordinary, leaf.row, leaf.sums, weight + j, neurons
+                rows, first, inputs, delta, no_tiny_inputs, leaf.row, leaf.sums, weight + j, neurons
             )
         weight += inputs * neurons
-        rows, first, inputs, ordinary = leaf.output_rows, neuron * LEAF, neurons, _NOT_ORDINARY
+        rows, first, inputs, no_tiny_inputs = leaf.output_rows, neuron * LEAF, neurons, _MAY_BE_TINY
         neuron += neurons
     if network.has_biases:
         for j in range(network.neurons):

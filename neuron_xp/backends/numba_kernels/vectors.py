@@ -36,10 +36,10 @@ def _load(builder: Any, pointer: Any, index: Any) -> Any:
     return builder.load(_address(builder, pointer, index), align=8)
 
 
-def _product(builder: Any, a: Any, b: Any, ordinary: bool) -> Any:
-    """The product; unless the inputs are ordinary, 0 where it is below 2^-960."""
+def _product(builder: Any, a: Any, b: Any, no_tiny_inputs: bool) -> Any:
+    """The product; unless no input is tiny, 0 where it is below 2^-960."""
     product = builder.fmul(a, b)
-    if ordinary:
+    if no_tiny_inputs:
         return product
     type_ = ir.FunctionType(_VECTOR, [_VECTOR])
     fabs = cgutils.get_or_insert_function(builder.module, type_, "llvm.fabs.v8f64")
@@ -63,7 +63,7 @@ def _halves_added(builder: Any, a: Any, b: Any, groups: int) -> Any:
 
 
 def _row_sums_code(
-    context: Any, builder: Any, signature: Any, arguments: Any, ordinary: bool
+    context: Any, builder: Any, signature: Any, arguments: Any, no_tiny_inputs: bool
 ) -> Any:
     rows, start, stride, weights, first, count, sums, place = arguments
     rows = _pointer(context, builder, signature.args[0], rows)
@@ -75,7 +75,7 @@ def _row_sums_code(
         inputs = [_load(builder, rows, builder.add(row, i)) for i in places]
         factors = [_load(builder, weights, builder.add(first, i)) for i in places]
         pairs = zip(inputs, factors, strict=True)
-        return [_product(builder, a, b, ordinary) for a, b in pairs]
+        return [_product(builder, a, b, no_tiny_inputs) for a, b in pairs]
 
     def eighths(number: int) -> Any:
         """A row's 32 lanes, halved twice."""
@@ -98,7 +98,7 @@ def _row_sums_code(
 
 
 def _column_sums_code(
-    context: Any, builder: Any, signature: Any, arguments: Any, ordinary: bool
+    context: Any, builder: Any, signature: Any, arguments: Any, no_tiny_inputs: bool
 ) -> Any:
     rows, start, stride, delta, sums, place = arguments
     rows = _pointer(context, builder, signature.args[0], rows)
@@ -109,7 +109,7 @@ def _column_sums_code(
         inputs = _load(builder, rows, builder.add(start, builder.mul(stride, _INT(row))))
         factor = builder.load(builder.gep(delta, [_INT(row)]))
         one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), factor, ir.IntType(32)(0))
-        return _product(builder, inputs, _pick(builder, one, one, [0] * WIDTH), ordinary)
+        return _product(builder, inputs, _pick(builder, one, one, [0] * WIDTH), no_tiny_inputs)
 
     def tree(row: int, step: int) -> Any:
         """The rows row, row + step, row + 2 step, ... in the defined order."""
@@ -121,7 +121,7 @@ def _column_sums_code(
     return context.get_dummy_value()
 
 
-def _row_sums(ordinary: bool) -> Any:
+def _row_sums(no_tiny_inputs: bool) -> Any:
     @intrinsic
     def row_sums(typing, rows, start, stride, weights, first, count, sums, place):  # type: ignore[no-untyped-def]
         """sums[place + r] = the sum over i of rows[start + r * stride + i] * weights[first + i].
@@ -130,24 +130,24 @@ def _row_sums(ordinary: bool) -> Any:
         """
         int_ = types.int64
         signature = types.void(rows, int_, int_, weights, int_, int_, sums, int_)
-        return signature, partial(_row_sums_code, ordinary=ordinary)
+        return signature, partial(_row_sums_code, no_tiny_inputs=no_tiny_inputs)
 
     return row_sums
 
 
-def _column_sums(ordinary: bool) -> Any:
+def _column_sums(no_tiny_inputs: bool) -> Any:
     @intrinsic
     def column_sums(typing, rows, start, stride, delta, sums, place):  # type: ignore[no-untyped-def]
         """sums[place + i] = the sum over r of rows[start + r * stride + i] * delta[r], i < 8."""
         int_ = types.int64
         signature = types.void(rows, int_, int_, delta, sums, int_)
-        return signature, partial(_column_sums_code, ordinary=ordinary)
+        return signature, partial(_column_sums_code, no_tiny_inputs=no_tiny_inputs)
 
     return column_sums
 
 
-row_sums, ordinary_row_sums = _row_sums(False), _row_sums(True)
-column_sums, ordinary_column_sums = _column_sums(False), _column_sums(True)
+row_sums, unflushed_row_sums = _row_sums(False), _row_sums(True)
+column_sums, unflushed_column_sums = _column_sums(False), _column_sums(True)
 
 
 @intrinsic

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-from neuron_xp.backends.backend import HostArray
-from neuron_xp.backends.libraries import host, one_line
+import numpy as np
+
+from neuron_xp.errors import one_line
 from neuron_xp.npy import NpyRows, open_npy
 from neuron_xp.tables.cells import (
     MISSING,
@@ -31,7 +32,7 @@ def read_npy(path: Path, reading: Reading, choose: Choose) -> Iterator[Cells]:
     """Chunks of an array, whose columns are named '0', '1', ..."""
     source = path.name
     with understood(source, "an .npy file of numbers, as numpy.save writes them"):
-        array = host.lib.format.open_memmap(path, mode="r")
+        array = np.lib.format.open_memmap(path, mode="r")
     names = _numbered(source, array)
     wanted = choose(names)
     for first, part in _row_blocks(path, array, wanted.rows):
@@ -42,7 +43,9 @@ def read_npy(path: Path, reading: Reading, choose: Choose) -> Iterator[Cells]:
         yield arranged(source, wanted, block, others, drop=reading.drop_missing, first=first)
 
 
-def _row_blocks(path: Path, array: HostArray, rows: int | None) -> Iterator[tuple[int, HostArray]]:
+def _row_blocks(
+    path: Path, array: np.ndarray, rows: int | None
+) -> Iterator[tuple[int, np.ndarray]]:
     """(first row, some rows), read and not mapped: what is mapped counts as memory in use."""
     if rows is None:
         yield 0, array
@@ -54,7 +57,7 @@ def _row_blocks(path: Path, array: HostArray, rows: int | None) -> Iterator[tupl
             "numpy.ascontiguousarray of it, or leave --max-memory out"
         )
     count, files = len(array), NpyRows([open_npy(path)])
-    buffer = host.empty((min(rows, count), array.shape[1]), dtype=array.dtype)
+    buffer = np.empty((min(rows, count), array.shape[1]), dtype=array.dtype)
     try:
         for first in range(0, max(count, 1), rows):
             part = buffer[: count - first]
@@ -69,7 +72,7 @@ def read_npz(path: Path, reading: Reading, choose: Choose) -> Iterator[Cells]:
     source = path.name
     with path.open("rb") as file:
         with understood(source, "an .npz file of numbers, as numpy.savez writes them"):
-            archive = host.load(file, allow_pickle=False)
+            archive = np.load(file, allow_pickle=False)
         if getattr(archive, "files", None) is None:
             raise TableError(f"{source}: holds one array and no names; call it .npy")
         with archive:
@@ -92,9 +95,9 @@ def _from_archive(source: str, archive: Any, reading: Reading, choose: Choose) -
     return arranged(source, wanted, block, others, drop=reading.drop_missing)
 
 
-def _member(source: str, archive: Any, name: str) -> HostArray:
+def _member(source: str, archive: Any, name: str) -> np.ndarray:
     with understood(source, f"an .npz file whose {name!r} are numbers"):
-        return archive[name]
+        return np.asarray(archive[name])
 
 
 def _targets(source: str, archive: Any, rows: int) -> Values:
@@ -114,7 +117,7 @@ def _targets(source: str, archive: Any, rows: int) -> Values:
     return _floats(source, array)
 
 
-def _numbered(source: str, array: HostArray) -> tuple[str, ...]:
+def _numbered(source: str, array: np.ndarray) -> tuple[str, ...]:
     if array.ndim != 2:
         raise TableError(
             f"{source}: must be a table, of the shape (rows, columns); got {array.shape}"
@@ -122,19 +125,19 @@ def _numbered(source: str, array: HostArray) -> tuple[str, ...]:
     return unique(source, map(str, range(array.shape[1])))
 
 
-def _picked(array: HostArray, wanted: Wanted) -> HostArray:
+def _picked(array: np.ndarray, wanted: Wanted) -> np.ndarray:
     """The numbers' columns; all of them in their order are not copied."""
     at = [int(name) for name in wanted.numbers]
     return array if at == list(range(array.shape[1])) else array[:, at]
 
 
-def _floats(source: str, array: HostArray) -> HostArray:
+def _floats(source: str, array: np.ndarray) -> np.ndarray:
     """Exactly, in float64 and C order, or refused."""
     _refuse_other_than_real(source, array.dtype)
     large = 2**53
     if array.dtype.kind in "iu" and ((array >= large) | (array <= -large)).any():
         raise too_large(source)
-    return host.array(array, dtype="float64", order="C", subok=False)
+    return np.array(array, dtype="float64", order="C", subok=False)
 
 
 def _refuse_other_than_real(source: str, dtype: Any) -> None:
@@ -171,7 +174,7 @@ def understood(source: str, what: str) -> Iterator[None]:
 def arranged(
     source: str,
     wanted: Wanted,
-    block: HostArray,
+    block: np.ndarray,
     others: dict[str, Values],
     *,
     drop: bool,
@@ -181,15 +184,15 @@ def arranged(
 
     first : the number of the first row, counted in the file
     """
-    gone = host.isnan(block).any(axis=1)
+    gone = np.isnan(block).any(axis=1)
     for values in others.values():
         gone |= _missing(values)
-    kept = host.flatnonzero(~gone)
+    kept = np.flatnonzero(~gone)
     cells = Cells(source, wanted, block, others, range(first, first + len(block)), "row", 0)
     dropped = len(block) - len(kept)
     if dropped:
         if not drop:
-            raise _first_missing(cells, row=int(host.argmax(gone)))
+            raise _first_missing(cells, row=int(np.argmax(gone)))
         some = {name: _rows_of(values, kept) for name, values in others.items()}
         lines = (kept + first).tolist()
         cells = Cells(source, wanted, block[kept], some, lines, "row", dropped)
@@ -197,20 +200,24 @@ def arranged(
     return cells
 
 
-def _missing(values: Values) -> HostArray:
+def _missing(values: Values) -> np.ndarray:
     """Which rows have a missing cell."""
     if isinstance(values, list):
-        return host.asarray([word in MISSING for word in values], dtype=bool)
-    nan = host.isnan(values)
-    return nan if nan.ndim == 1 else nan.any(axis=1)
+        return np.asarray([word in MISSING for word in values], dtype=bool)
+    missing: np.ndarray = np.isnan(values)
+    if missing.ndim == 2:
+        missing = np.any(missing, axis=1)
+    return missing
 
 
-def _rows_of(values: Values, rows: HostArray) -> Values:
+def _rows_of(values: Values, rows: np.ndarray) -> Values:
     return [values[i] for i in rows] if isinstance(values, list) else values[rows]
 
 
 def _first_missing(cells: Cells, row: int) -> TableError:
-    columns = {name: cells.numbers[:, i] for i, name in enumerate(cells.wanted.numbers)}
+    columns: dict[str, Values] = {
+        name: cells.numbers[:, i] for i, name in enumerate(cells.wanted.numbers)
+    }
     columns |= cells.others
     name = next(name for name, values in columns.items() if _missing(values[row : row + 1])[0])
     cell = columns[name][row]
@@ -222,7 +229,7 @@ def _check_finite(cells: Cells) -> None:
         name: values for name, values in cells.others.items() if not isinstance(values, list)
     }
     for name, values in columns.items():
-        bad = host.argwhere(~host.isfinite(values))
+        bad = np.argwhere(~np.isfinite(values))
         if len(bad):
             row, value = int(bad[0][0]), float(values[tuple(bad[0])])
             place = cells.place(row, name or cells.wanted.numbers[int(bad[0][1])])

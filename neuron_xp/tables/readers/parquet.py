@@ -7,7 +7,8 @@ from reprlib import repr as short
 from shlex import quote
 from typing import Any
 
-from neuron_xp.backends.libraries import host
+import numpy as np
+
 from neuron_xp.tables.cells import (
     MISSING,
     Cells,
@@ -39,7 +40,7 @@ def read_parquet(path: Path, reading: Reading, choose: Choose) -> Iterator[Cells
             for name in wanted.numbers:
                 if isinstance(columns[name], list):
                     raise _text(source, name, opened)
-            block = host.empty((table.num_rows, len(wanted.numbers)))
+            block = np.empty((table.num_rows, len(wanted.numbers)))
             for i, name in enumerate(wanted.numbers):
                 block[:, i] = columns[name]
             others = {name: columns[name] for name in wanted.others}
@@ -76,7 +77,7 @@ def _column(arrow: Any, source: str, name: str, table: Any) -> Values:
     if not any(is_one(kind) for is_one in numbers):
         raise TableError(f"{source}: column {name!r} must hold numbers or text; got {kind}")
     try:
-        return column.cast(arrow.float64()).to_numpy()
+        return np.asarray(column.cast(arrow.float64()).to_numpy())
     except arrow.ArrowInvalid:
         raise too_large(source) from None
 

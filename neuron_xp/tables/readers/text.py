@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from reprlib import repr as short
 
-from neuron_xp.backends.libraries import host, one_line
+import numpy as np
+
+from neuron_xp.errors import one_line
 from neuron_xp.tables.cells import (
     MISSING,
     Cells,
@@ -97,7 +99,7 @@ class _Gathered:
 
     def cells(self, source: str, wanted: Wanted) -> Cells:
         rows = len(self.lines)
-        table = host.asarray(self.numbers, dtype="float64").reshape(rows, len(wanted.numbers))
+        table = np.asarray(self.numbers, dtype="float64").reshape(rows, len(wanted.numbers))
         columns: dict[str, Values] = dict(zip(wanted.others, self.others, strict=True))
         return Cells(source, wanted, table, columns, self.lines, "line", self.dropped)
 
