@@ -13,8 +13,11 @@ from neuron_xp.errors import (
     UnusableBackendError,
 )
 from neuron_xp.model.network import NeuralNetwork
-from neuron_xp.training.loop import Progress
+from neuron_xp.tables.cells import TableError
+from neuron_xp.training.fit import Progress
 from neuron_xp.training.train import train
+from neuron_xp.workflows.table_scoring import Predictions, Score, evaluate, predict
+from neuron_xp.workflows.table_training import TrainedOnTable, Verification, train_on_table, verify
 
 __version__ = "0.1.0"
 
@@ -23,9 +26,18 @@ __all__ = [
     "MissingBackendError",
     "ModelFileError",
     "NeuralNetwork",
+    "Predictions",
     "Progress",
+    "Score",
+    "TableError",
+    "TrainedOnTable",
     "TrainingDivergedError",
     "UnknownBackendError",
     "UnusableBackendError",
+    "Verification",
+    "evaluate",
+    "predict",
     "train",
+    "train_on_table",
+    "verify",
 ]

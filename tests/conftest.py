@@ -6,6 +6,7 @@ NEURON_XP_TEST_BACKENDS=numpy,torch names what must be usable: a missing one fai
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 
 import pytest
@@ -14,7 +15,8 @@ from neuron_xp.backends import libraries as backends
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.status import statuses
 from neuron_xp.errors import did_you_mean
-from neuron_xp.training import npy_stream as stream
+from neuron_xp.training import training_set
+from neuron_xp.training.npy_stream import open_npy_stream
 
 DASK_TESTS = [
     "test_cluster.py",
@@ -91,7 +93,8 @@ def library(request: pytest.FixtureRequest) -> Backend:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is streamed in blocks of two leaves of `parts_data.examples`, so that there are many."""
-    monkeypatch.setattr(stream, "LARGEST_BLOCK", 2 * 64 * 8 * 9)
+    open_small = partial(open_npy_stream, largest_block=2 * 64 * 8 * 9)
+    monkeypatch.setattr(training_set, "open_npy_stream", open_small)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -1,4 +1,4 @@
-"""From what the user gives to arrays on the backend: converted exactly, or refused in one line.
+"""Conversion of what the user gives to arrays on a backend: exact, or refused in one line.
 
 A value is looked at where it is and as it is, before anything is moved or rounded.
 """
@@ -6,7 +6,6 @@ A value is looked at where it is and as it is, before anything is moved or round
 import math
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -16,10 +15,9 @@ from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.libraries import backend_of, is_array
 from neuron_xp.errors import one_line
 from neuron_xp.neuron.reproducible import SMALLEST_NORMAL, TINY_INPUT, flush
-from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array
 
-PART = 2**18
+LOOK_ELEMENTS = 2**18
 """Numbers that are looked at together, where the library does not want more."""
 
 DIGITS = {"float64": 53, "float32": 24}
@@ -31,60 +29,10 @@ MEANING = {
 }
 
 Rule = tuple[Callable[[Array], Array], str]
-"""Where an array is bad, and the words for it."""
-
-IN_0_1: Rule = (lambda x: (x < 0) | (x > 1), "must lie in [0, 1]")
-NO_WEIGHT = "sample_weight is 0 for every example; give one that is above 0"
-NOT_NEGATIVE: Rule = (lambda x: x < 0, "must not be negative")
+"""A function that is true where an array is bad, and the words for it."""
 
 
-def examples(
-    inputs: Any, targets: Any, sample_weight: Any, backend: Backend, *, dtype: str
-) -> Examples:
-    """Inputs, targets and sample weights, each with one row an example.
-
-    Targets of one dimension are a column; so are the weights.
-    """
-    part = examples_part(inputs, targets, sample_weight, backend, dtype=dtype)
-    weight = part.sample_weight
-    if weight is not None and not bool(backend.xp.any(weight > 0)):
-        raise ValueError(NO_WEIGHT)
-    return part
-
-
-def examples_part(
-    inputs: Any, targets: Any, sample_weight: Any, backend: Backend, *, dtype: str, first: int = 0
-) -> Examples:
-    """Some examples of all; `first` is the number of their first row, for the messages."""
-    x = numbers("inputs", inputs, backend, dtype=dtype, dimensions=2, first=first)
-    column = partial(_column, rows=x.shape[0], backend=backend, dtype=dtype, first=first)
-    y = column("targets", targets, rule=IN_0_1)
-    if sample_weight is None:
-        return Examples(x, y)
-    weight = column("sample_weight", sample_weight, rule=NOT_NEGATIVE)
-    if weight.shape[1] != 1:
-        raise ValueError(f"sample_weight must have one column; got {tuple(weight.shape)}")
-    return Examples(x, y, weight)
-
-
-def _column(
-    name: str, value: Any, *, rows: int, backend: Backend, dtype: str, rule: Rule, first: int
-) -> Array:
-    dimensions = 1 if depth(value) == 1 else 2
-    array = numbers(
-        name, value, backend, dtype=dtype, dimensions=dimensions, rule=rule, first=first
-    )
-    refuse_other_length(name, array.shape[0], rows)
-    return backend.xp.reshape(array, (rows, -1))
-
-
-def refuse_other_length(name: str, found: int, rows: int) -> None:
-    """Raise ValueError unless there is one for each of the inputs' rows."""
-    if found != rows:
-        raise ValueError(f"inputs hold {rows} examples but {name} hold {found}; give one for each")
-
-
-def numbers(
+def convert_numbers(
     name: str,
     value: Any,
     backend: Backend,
@@ -92,48 +40,51 @@ def numbers(
     dtype: str,
     dimensions: int,
     rule: Rule | None = None,
-    first: int = 0,
+    first_row: int = 0,
 ) -> Array:
-    """The value as an array of `dtype` on the backend, finite, and as the rule wants it.
+    """Return the value as an array of `dtype` on the backend, finite, and as the rule wants it.
 
-    Inside `backend.context()`. Magnitudes below 2^-1022 become 0. Messages count rows from
-    `first`.
+    Call it inside `backend.context()`. Magnitudes below 2^-1022 become 0. Messages count rows
+    from `first_row`.
     """
-    array = plain(name, value)
+    array = as_plain_array(name, value)
     source = backend_of(array)
     with source.context():
         if 0 in array.shape:
             raise ValueError(f"{name} are empty: shape {tuple(array.shape)}")
         if array.ndim != dimensions:
             raise ValueError(_wrong_dimensions(name, array.shape, dimensions))
-        array = _widened(name, array, source, dtype)
-        _refuse_where(
-            name, array, _not_finite(source), "must be finite numbers", source, first=first
-        )
-        if rule is not None:
-            _refuse_where(name, array, *rule, source, first=first)
+        array = _widen(name, array, source, dtype)
+        finite: Rule = (lambda x: ~source.xp.isfinite(x), "must be finite numbers")
+        for is_bad, words in (finite, rule) if rule is not None else (finite,):
+            _refuse_where(name, array, is_bad, words, source, first_row=first_row)
     if str(source) != str(backend):
         with source.context():
             on_host = source.to_host(array)
         array = backend.from_host(np.asarray(on_host, dtype=dtype))
+    return _round(name, array, backend, dtype, first_row)
+
+
+def _round(name: str, array: Array, backend: Backend, dtype: str, first_row: int) -> Array:
+    """Return the array as `dtype`, without subnormals; ValueError for what float32 cannot hold."""
     xp = backend.xp
-    found = xp.astype(array, getattr(xp, dtype), copy=False)
+    rounded = xp.astype(array, getattr(xp, dtype), copy=False)
     if dtype == "float32":
-        too_large = _not_finite(backend)
+
+        def is_too_large(x: Array) -> Array:
+            return ~xp.isfinite(xp.astype(x, xp.float32))
+
         _refuse_where(
-            name,
-            array,
-            lambda x: too_large(xp.astype(x, xp.float32)),
-            "must fit into float32",
-            backend,
-            first=first,
+            name, array, is_too_large, "must fit into float32", backend, first_row=first_row
         )
-        return found
-    return found if _needs_no_flush(found, backend) else flush(found, SMALLEST_NORMAL, xp=xp)
+        return rounded
+    if _needs_no_flush(rounded, backend):
+        return rounded
+    return flush(rounded, SMALLEST_NORMAL, xp=xp)
 
 
-def _widened(name: str, array: Array, source: Backend, dtype: str) -> Array:
-    """Integers as floats, and the smallest floats as float32: exactly, or refused."""
+def _widen(name: str, array: Array, source: Backend, dtype: str) -> Array:
+    """Return integers as floats, and the smallest floats as float32: exactly, or refused."""
     xp = source.xp
     if xp.isdtype(array.dtype, "complex floating"):
         raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}")
@@ -146,8 +97,8 @@ def _widened(name: str, array: Array, source: Backend, dtype: str) -> Array:
     return array if usual else xp.astype(array, xp.float32)
 
 
-def plain(name: str, value: Any) -> Any:
-    """The value as a plain array, or an error for what only looks like one."""
+def as_plain_array(name: str, value: Any) -> Any:
+    """Return the value as a plain array; raise for what only looks like one."""
     kind = type(value).__name__
     if getattr(value, "requires_grad", False):
         raise ValueError(f"{name} require grad; give {name}.detach()")
@@ -192,7 +143,7 @@ def _real(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _hint_for_real(name: str, array: np.ndarray) -> str:
-    """What may be done about an array of another type; raises for integers that are too large."""
+    """Say what may be done about an array of another type; raise for integers too large."""
     if array.dtype.kind == "O" and all(isinstance(n, Real) for n in array.flat):
         _refuse_large_integers(name, array)
         return f"; give {name}.astype('float64')"
@@ -219,52 +170,48 @@ def _wrong_dimensions(name: str, shape: tuple[int, ...], dimensions: int) -> str
     return f"{name} must have the shape {MEANING[name, dimensions]}; got {tuple(shape)}{hint}"
 
 
-def depth(value: Any) -> int:
-    """The number of dimensions of an array, or of lists in lists."""
+def count_dimensions(value: Any) -> int:
+    """Count the dimensions of an array, or of lists in lists."""
     if isinstance(value, list | tuple):
-        return 1 + max(map(depth, value), default=0)
+        return 1 + max(map(count_dimensions, value), default=0)
     return getattr(value, "ndim", 0)
 
 
-def _parts(array: Array, backend: Backend) -> Iterator[tuple[int, Array]]:
-    """(first row, rows): a few at a time, so that what is asked of them needs little memory."""
+def _row_blocks(array: Array, backend: Backend) -> Iterator[tuple[int, Array]]:
+    """Yield (first row, rows): a few at a time, so that a look at them needs little memory."""
     rows = array.shape[0]
-    step = max(1, max(PART, backend.block_elements) // max(1, math.prod(array.shape[1:])))
+    step = max(1, max(LOOK_ELEMENTS, backend.block_elements) // max(1, math.prod(array.shape[1:])))
     for start in range(0, rows, step):
         yield start, array[start : min(start + step, rows), ...]
 
 
 def _all(condition: Callable[[Array], Array], array: Array, backend: Backend) -> bool:
-    return all(bool(backend.xp.all(condition(part))) for _, part in _parts(array, backend))
-
-
-def _not_finite(backend: Backend) -> Callable[[Array], Array]:
-    return lambda x: ~backend.xp.isfinite(x)
+    return all(bool(backend.xp.all(condition(rows))) for _, rows in _row_blocks(array, backend))
 
 
 def _refuse_where(
     name: str,
     array: Array,
     is_bad: Callable[[Array], Array],
-    rule: str,
+    words: str,
     backend: Backend,
     *,
-    first: int,
+    first_row: int,
 ) -> None:
-    """Raise ValueError that names the first place where `is_bad` is true, if there is one."""
+    """Raise ValueError that names the first number for which `is_bad` is true, if there is one."""
     xp = backend.xp
-    for start, part in _parts(array, backend):
-        bad = is_bad(part)
+    for start, rows in _row_blocks(array, backend):
+        bad = is_bad(rows)
         if bool(xp.any(bad)):
             flat = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int64)))
-            row, *rest = (int(i) for i in np.unravel_index(flat, part.shape))
-            index = ", ".join(map(str, [first + start + row, *rest]))
-            value = float(xp.reshape(part, (-1,))[flat])
-            raise ValueError(f"{name}[{index}] is {value!r}; {name} {rule}")
+            row, *rest = (int(i) for i in np.unravel_index(flat, rows.shape))
+            index = ", ".join(map(str, [first_row + start + row, *rest]))
+            value = float(xp.reshape(rows, (-1,))[flat])
+            raise ValueError(f"{name}[{index}] is {value!r}; {name} {words}")
 
 
 def has_no_tiny_inputs(array: Array, backend: Backend) -> bool:
-    """Whether every number is 0 or at least 2^-60 in magnitude."""
+    """Tell whether every number is 0 or at least 2^-60 in magnitude."""
     return _none_is_below(TINY_INPUT, array, backend)
 
 
@@ -273,26 +220,13 @@ def _none_is_below(smallest: float, array: Array, backend: Backend) -> bool:
 
 
 def _needs_no_flush(array: Array, backend: Backend) -> bool:
-    """Whether a large array, which is better not copied, certainly holds no subnormals.
+    """Tell whether a large array, which is better not copied, certainly holds no subnormals.
 
     Some threads, and XLA, take subnormals for 0, and the answer is then not to be believed:
-    so the test shows some first, as many as a library with threads gives to all of them.
+    so they are shown some first, as many as a library with threads gives to all of them.
     """
-    if math.prod(array.shape) <= PART or not _none_is_below(SMALLEST_NORMAL, array, backend):
+    if math.prod(array.shape) <= LOOK_ELEMENTS or not _none_is_below(
+        SMALLEST_NORMAL, array, backend
+    ):
         return False
-    return bool(backend.xp.all(backend.from_host(np.full(PART, 2.0**-1030)) != 0))
-
-
-def same_place(values: dict[str, Any]) -> list[Backend]:
-    """The one place of the arrays among the values, if any; lists go anywhere."""
-    places: dict[str, tuple[str, Backend]] = {}
-    for name, value in values.items():
-        if is_array(value):
-            place = backend_of(plain(name, value))
-            places.setdefault(str(place), (name, place))
-    if len(places) > 1:
-        (first, (one, _)), (second, (other, _)) = list(places.items())[:2]
-        raise ValueError(
-            f"{one} are in {first} but {other} are in {second}; give both in one place"
-        )
-    return [place for _, place in places.values()]
+    return bool(backend.xp.all(backend.from_host(np.full(LOOK_ELEMENTS, 2.0**-1030)) != 0))

@@ -1,12 +1,23 @@
 """What `neuron-xp bench` is told, and how a row of its table reads."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.status import statuses
+from neuron_xp.cli.output import (
+    JSON,
+    Outcome,
+    check_folder,
+    format_table,
+    list_with_bar,
+    write_json,
+)
+from neuron_xp.workflows import bench
 from neuron_xp.workflows.bench import Contender, Row, Task, contenders
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,3 +82,20 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{row.first_call:.2f}",
         row.fingerprint[:12] if row.fingerprint else "-",
     )
+
+
+@click.command("bench")
+@options
+@JSON
+def run_bench(file: Path | None, **given: Any) -> Outcome:
+    """Measure an iteration on every usable backend, beside plain NumPy's.
+
+    Status 0: all reproducible rows end on the same bits; 1: some differ.
+    """
+    check_folder(file)
+    task, entrants = planned(**given)
+    rows = list_with_bar(bench.run(task, entrants), 1 + len(entrants))
+    write_json(file, rows, task=asdict(task))
+    wrong = bench.different(rows)
+    lines = [format_table(HEADER, [cells(row) for row in rows]), *LEGEND]
+    return Outcome("\n".join([*lines, DIFFERENT] if wrong else lines), status=1 if wrong else 0)

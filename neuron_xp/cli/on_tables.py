@@ -1,7 +1,8 @@
-"""The commands on tables and model files. They return what is to be printed, and a status."""
+"""The commands on tables and model files: train, predict, evaluate, verify, show."""
 
 import csv
 import io
+import os
 import shutil
 import sys
 import time
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
@@ -20,53 +21,30 @@ from neuron_xp.cli.options import (
     FILE,
     MEMORY,
     OUT,
-    PLACE,
     READING,
     SAVING,
     SETTINGS,
+    THREADS,
+    WHERE,
+    ClusterOptions,
+    build_reading,
+    build_saving,
+    build_settings,
+    build_where,
+    given_as,
+    open_cluster_of,
     options,
 )
+from neuron_xp.cli.output import Outcome, align_pairs
 from neuron_xp.durable import written_durably
-from neuron_xp.errors import NO_DASK
+from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
-from neuron_xp.model.table_use import TableUse
-from neuron_xp.tables.encode import Columns, Reading, Table
-from neuron_xp.workflows import on_tables as tasks
-
-
-class Outcome(NamedTuple):
-    """What a command has to say on stdout, and on stderr; its exit status; or bytes for stdout.
-
-    With bytes, the text goes to stderr.
-    """
-
-    text: str
-    status: int = 0
-    notes: tuple[str, ...] = ()
-    data: bytes = b""
-
-
-@contextmanager
-def _cluster(max_memory: int | None, given: dict[str, Any]) -> Iterator[bool]:
-    """Whether it is a cluster that trains; takes its own options out of those given."""
-    scheduler, workers = given.pop("scheduler"), given.pop("workers")
-    dashboard = given.pop("dashboard")
-    if scheduler is None and workers is None:
-        if dashboard:
-            raise click.UsageError("--dashboard shows what --workers do; give that, too")
-        yield False
-        return
-    if scheduler is not None and workers is not None:
-        raise click.UsageError("--scheduler joins a cluster and --workers starts one; give one")
-    if max_memory is not None:
-        raise click.UsageError("--max-memory bounds this process, and a cluster's workers have "
-                               "limits of their own; leave it out")  # fmt: skip
-    try:
-        from neuron_xp.cluster.scheduler import cluster
-    except ImportError as error:
-        raise ImportError(NO_DASK) from error
-    with cluster(scheduler, workers, dashboard=dashboard):
-        yield True
+from neuron_xp.model.settings import Settings
+from neuron_xp.tables.cells import Reading
+from neuron_xp.training.training_set import Where
+from neuron_xp.workflows import table_scoring, table_training
+from neuron_xp.workflows.table_scoring import Predictions, Score
+from neuron_xp.workflows.table_training import TrainedOnTable
 
 
 @contextmanager
@@ -82,6 +60,17 @@ def table_file(path: Path | str) -> Iterator[Path | str]:
         yield copy
 
 
+def check_output(path: Path, *, force: bool) -> None:
+    """Raise OSError before any work: for a file that is there, or no folder to write in."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(path.parent)!r} to write in")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"the folder {str(path.parent)!r} cannot be written to")
+    if path.exists() and not force:
+        raise FileExistsError(f"{str(path)!r} is there already; give --force to replace it")
+
+
 @click.command()
 @click.argument("data", type=DATA)
 @click.option("-o", "--output", type=OUT, required=True, help="The model file; - is stdout.")
@@ -93,11 +82,19 @@ def table_file(path: Path | str) -> Iterator[Path | str]:
     show_default=True,
     help="Share of the rows kept out of training, to see how it does.",
 )
-@options(READING, SETTINGS, SAVING, MEMORY, CLUSTER, PLACE)
+@options(READING, SETTINGS, SAVING, MEMORY, CLUSTER, WHERE, THREADS)
+@given_as(
+    reading=build_reading,
+    settings=build_settings,
+    saving=build_saving,
+    where=build_where,
+    cluster=ClusterOptions,
+)
 @click.pass_obj
 def train(
-    progress: Any, /, data: Path | str, output: Path, force: bool, holdout: float,
-    max_memory: int | None, **given: Any,
+    make_bar: Any, /, data: Path | str, output: Path, force: bool, holdout: float,
+    reading: Reading, settings: Settings, saving: Saving | None, where: Where,
+    cluster: ClusterOptions,
 ) -> Outcome:  # fmt: skip
     """Learn a column of a table from the others: CSV, TSV, NPY, NPZ or Parquet.
 
@@ -108,19 +105,16 @@ def train(
     """
     to_stdout = str(output) == "-"
     if not to_stdout:
-        tasks.refuse_to_overwrite(output, force=force)
-    where = {name: given.pop(name) for name in ("backend", "device")}
-    saving = {name: given.pop(name) for name in ("checkpoint", "checkpoint_every", "resume")}
-    use = TableUse(_reading(given), Columns((), "", None, ()), holdout, given["seed"])
+        check_output(output, force=force)
     started = time.perf_counter()
     with (
-        _cluster(max_memory, given) as on_cluster,
+        open_cluster_of(cluster, where) as on_cluster,
         table_file(data) as file,
-        progress(given["iterations"]) as on_progress,
+        make_bar(settings.iterations) as on_progress,
     ):
-        trained = tasks.train_on_table(
-            file, use, given, **where, saving=saving, on_progress=on_progress,
-            max_memory=max_memory, on_cluster=on_cluster,
+        trained = table_training.fit_table(
+            file, reading, settings, where,
+            holdout=holdout, on_cluster=on_cluster, saving=saving, on_progress=on_progress,
         )  # fmt: skip
     report = _report(trained, time.perf_counter() - started, output)
     if to_stdout:
@@ -129,20 +123,7 @@ def train(
     return Outcome(report, notes=trained.notes)
 
 
-def _reading(given: dict[str, Any]) -> Reading:
-    """Takes its own options out of those given."""
-    target, features = given.pop("target"), given.pop("features")
-    return Reading(
-        target=int(target) if target.isdecimal() else target,
-        features=tuple(features.split(",")) if features else None,
-        categories=given.pop("categories"),
-        delimiter=given.pop("delimiter"),
-        decimal=given.pop("decimal"),
-        drop_missing=given.pop("drop_missing"),
-    )
-
-
-def _report(trained: tasks.Trained, seconds: float, output: Path) -> str:
+def _report(trained: TrainedOnTable, seconds: float, output: Path) -> str:
     network, columns = trained.network, trained.columns
     iterations, loss = network.history[-1]
     rows = f"{trained.rows}"
@@ -162,19 +143,14 @@ def _report(trained: tasks.Trained, seconds: float, output: Path) -> str:
         ("fingerprint", network.fingerprint()),
         ("model", str(output)),
     ]
-    return _aligned(lines)
+    return align_pairs(lines)
 
 
-def _scores(score: tasks.Score, what: str) -> list[tuple[str, str]]:
+def _scores(score: Score, what: str) -> list[tuple[str, str]]:
     lines = [(what, f"{score.rows} rows, loss {score.loss:.6g}")]
     if score.accuracy is not None:
         lines.append(("accuracy", f"{score.accuracy:.4f}"))
     return lines
-
-
-def _aligned(lines: list[tuple[str, str]]) -> str:
-    width = max(len(name) for name, _ in lines)
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines)
 
 
 @click.command()
@@ -182,73 +158,70 @@ def _aligned(lines: list[tuple[str, str]]) -> str:
 @click.argument("data", type=DATA)
 @click.option("-o", "--output", type=OUT, help="A CSV file.  [default: stdout]")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
-@options(MEMORY, PLACE)
-def predict(
-    model: Path, data: Path, output: Path | None, force: bool, max_memory: int | None,
-    backend: str, device: str | None,
-) -> Outcome:  # fmt: skip
+@options(MEMORY, WHERE)
+@given_as(where=build_where)
+def predict(model: Path, data: Path, output: Path | None, force: bool, where: Where) -> Outcome:
     """Probabilities and classes for the rows of a table, in its order, as CSV."""
     output = None if str(output) == "-" else output
     if output is not None:
-        tasks.refuse_to_overwrite(output, force=force)
-    elif max_memory is not None:
+        check_output(output, force=force)
+    elif where.max_memory is not None:
         raise ValueError("--max-memory holds no answers for stdout; give a file: -o answers.csv")
-    network = NeuralNetwork.load(model, backend=backend, device=device)
+    network = NeuralNetwork.load(model, backend=where.backend, device=where.device)
     with table_file(data) as file:
-        found = tasks.predict(network, file, max_memory=max_memory)
+        chunks = table_scoring.predict_in_chunks(network, file, max_memory=where.max_memory)
         if output is None:
             text = io.StringIO()
-            _, notes = _write_answers(found, text.write)
+            _, notes = _write_answers(chunks, text.write)
             return Outcome(text.getvalue().rstrip("\n"), notes=notes)
         with written_durably(output) as write:
-            rows, notes = _write_answers(found, lambda line: write(line.encode()))
+            rows, notes = _write_answers(chunks, lambda line: write(line.encode()))
         return Outcome(f"{rows} rows in {output}", notes=notes)
 
 
 def _write_answers(
-    found: Iterator[tasks.Predictions], write: Callable[[str], object]
+    chunks: Iterator[Predictions], write: Callable[[str], object]
 ) -> tuple[int, tuple[str, ...]]:
-    """Write them as CSV: how many rows there are, and notes on the table."""
+    """Write them as CSV; return how many rows there are, and notes on the table."""
     rows, notes = 0, tuple[str, ...]()
-    for outputs, classes, table in found:
+    for chunk in chunks:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         if rows == 0:
-            writer.writerow(_header(table, bool(classes)))
-        for i, row in enumerate(outputs):
-            writer.writerow([*map(repr, row.tolist()), *classes[i : i + 1]])
+            writer.writerow(_header(chunk))
+        for i, row in enumerate(chunk.outputs):
+            writer.writerow([*map(repr, row.tolist()), *chunk.classes[i : i + 1]])
         write(text.getvalue())
-        rows, notes = rows + len(outputs), notes + table.notes
+        rows, notes = rows + len(chunk.outputs), notes + chunk.notes
     return rows, notes
 
 
-def _header(table: Table, has_classes: bool) -> list[str]:
-    columns = table.columns
-    if not has_classes or columns.classes is None:
-        return [columns.target]
-    shown = columns.classes[1:] if len(columns.classes) == 2 else columns.classes
-    return [*(f"probability of {name}" for name in shown), columns.target]
+def _header(chunk: Predictions) -> list[str]:
+    target, classes = chunk.columns.target, chunk.columns.classes
+    if classes is None:
+        return [target]
+    shown = classes[1:] if len(classes) == 2 else classes
+    return [*(f"probability of {name}" for name in shown), target]
 
 
 @click.command()
 @click.argument("model", type=FILE)
 @click.argument("data", type=DATA)
-@options(MEMORY, PLACE)
-def evaluate(
-    model: Path, data: Path, max_memory: int | None, backend: str, device: str | None
-) -> Outcome:
+@options(MEMORY, WHERE)
+@given_as(where=build_where)
+def evaluate(model: Path, data: Path, where: Where) -> Outcome:
     """How a model does on a table: accuracy, loss, and which classes it confuses."""
-    network = NeuralNetwork.load(model, backend=backend, device=device)
+    network = NeuralNetwork.load(model, backend=where.backend, device=where.device)
     with table_file(data) as file:
-        score, notes = tasks.evaluate(network, file, max_memory=max_memory)
-    text = _aligned(_scores(score, "table"))
-    classes = network.table and network.table.columns.classes
+        score = table_scoring.evaluate(network, file, max_memory=where.max_memory)
+    text = align_pairs(_scores(score, "table"))
     if score.accuracy is not None:
+        classes = None if network.table is None else network.table.columns.classes
         text += "\n\n" + _confusion(score, classes or ("0", "1"))
-    return Outcome(text, notes=notes)
+    return Outcome(text, notes=score.notes)
 
 
-def _confusion(score: tasks.Score, classes: tuple[str, ...]) -> str:
+def _confusion(score: Score, classes: tuple[str, ...]) -> str:
     width = max(len(name) for name in (*classes, "true \\ said"))
     rows = [("true \\ said", *classes)]
     rows += [(name, *map(str, row)) for name, row in zip(classes, score.confusion, strict=True)]
@@ -258,25 +231,23 @@ def _confusion(score: tasks.Score, classes: tuple[str, ...]) -> str:
 @click.command()
 @click.argument("model", type=FILE)
 @click.argument("data", type=DATA)
-@options(MEMORY, CLUSTER, PLACE)
-def verify(
-    model: Path, data: Path | str, max_memory: int | None, backend: str, device: str | None,
-    **given: Any,
-) -> Outcome:  # fmt: skip
+@options(MEMORY, CLUSTER, WHERE)
+@given_as(where=build_where, cluster=ClusterOptions)
+def verify(model: Path, data: Path | str, where: Where, cluster: ClusterOptions) -> Outcome:
     """Train again from what the model holds: are the bits the same? Status 0: yes, 1: no."""
-    known = NeuralNetwork.load(model)
-    with _cluster(max_memory, given) as on_cluster, table_file(data) as file:
-        again, same_data = tasks.verify(
-            known, file, backend, device, max_memory=max_memory, on_cluster=on_cluster
-        )
-    same = known.fingerprint() == again.fingerprint()
-    lines = [
-        ("data", "the same" if same_data else "OTHER than those it was trained on"),
-        ("in the file", known.fingerprint()),
-        ("trained here", again.fingerprint()),
-        ("verdict", "the same bits" if same else "DIFFERENT"),
+    network = NeuralNetwork.load(model)
+    with open_cluster_of(cluster, where) as on_cluster, table_file(data) as file:
+        found = table_training.verify(
+            network, file, backend=where.backend, device=where.device,
+            max_memory=where.max_memory, on_cluster=on_cluster,
+        )  # fmt: skip
+    pairs = [
+        ("data", "the same" if found.same_data else "OTHER than those it was trained on"),
+        ("in the file", network.fingerprint()),
+        ("trained here", found.network.fingerprint()),
+        ("verdict", "the same bits" if found.same_bits else "DIFFERENT"),
     ]
-    return Outcome(_aligned(lines), 0 if same and same_data else 1)
+    return Outcome(align_pairs(pairs), 0 if found.same_bits and found.same_data else 1)
 
 
 @click.command()
@@ -293,7 +264,7 @@ def show(model: Path) -> Outcome:
                   ("inputs", ", ".join(columns.input_names)),
                   ("held out", f"{network.table.holdout:.0%}")]  # fmt: skip
     lines += [("data", network.data_fingerprint or "unknown"), ("model", network.fingerprint())]
-    return Outcome(_aligned(lines))
+    return Outcome(align_pairs(lines))
 
 
 COMMANDS = (train, predict, evaluate, verify, show)

@@ -1,14 +1,22 @@
-"""The options of the commands on tables and model files, and what their values may be."""
+"""The options of the commands on tables and model files, and the records made of them."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from neuron_xp import checks
-from neuron_xp.model.settings import AUTO
+from neuron_xp.errors import NO_DASK
+from neuron_xp.model.checkpoint import Saving
+from neuron_xp.model.settings import AUTO, Settings, check_settings
 from neuron_xp.neuron.learning_rules import RULES
+from neuron_xp.tables.cells import Reading
+from neuron_xp.training.training_set import Where
+from neuron_xp.workflows.table_training import TABLE_SETTINGS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,7 +27,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
     name = "number|auto"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """The value for `train`."""
+        """Return the value for `train`."""
         return AUTO if value == AUTO else click.FLOAT.convert(value, param, ctx)
 
 
@@ -29,7 +37,7 @@ class MemorySize(click.ParamType):  # type: ignore[type-arg]
     name = "bytes"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """How many bytes."""
+        """Return how many bytes."""
         return checks.memory_size("--max-memory", value)
 
 
@@ -37,7 +45,7 @@ class TablePath(click.Path):
     """A file, a folder, a pattern, '-', or an address such as s3://bucket/part-*.csv."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """A path, but an address as it is."""
+        """Return a path, but an address as it is."""
         return value if "://" in str(value) else super().convert(value, param, ctx)
 
 
@@ -45,7 +53,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 DATA = TablePath(path_type=Path, allow_dash=True)
 OUT = click.Path(dir_okay=False, path_type=Path)
 
-PLACE = [
+WHERE = [
     click.option("--backend", default="numpy", show_default=True, help="The array library."),
     click.option("--device", help="As the library spells it."),
 ]
@@ -59,22 +67,30 @@ READING = [
 ]
 SETTINGS = [
     click.option("--hidden", type=int, multiple=True, help="A hidden layer; may be repeated."),
-    click.option("--rule", type=click.Choice(list(RULES)), default="error_weighted_derivative",
+    click.option("--rule", type=click.Choice(list(RULES)), default=TABLE_SETTINGS.rule,
                  show_default=True, help="What is descended."),
-    click.option("--l2", type=float, default=0.0, show_default=True, help="Shrinks weights."),
-    click.option("--learning-rate", type=Rate(), default=AUTO, show_default=True,
-                 help="Of the adjustments."),
-    click.option("--iterations", type=int, default=10_000, show_default=True, help="How many."),
-    click.option("--seed", type=int, default=1, show_default=True, help="Of start and split."),
-    click.option("--bias/--no-bias", default=True, show_default=True, help="For each neuron."),
+    click.option("--l2", type=float, default=TABLE_SETTINGS.l2, show_default=True,
+                 help="Shrinks weights."),
+    click.option("--learning-rate", type=Rate(), default=TABLE_SETTINGS.learning_rate,
+                 show_default=True, help="Of the adjustments."),
+    click.option("--iterations", type=int, default=TABLE_SETTINGS.iterations, show_default=True,
+                 help="How many."),
+    click.option("--seed", type=int, default=TABLE_SETTINGS.seed, show_default=True,
+                 help="Of start and split."),
+    click.option("--bias/--no-bias", default=TABLE_SETTINGS.bias, show_default=True,
+                 help="For each neuron."),
     click.option("--standardize", is_flag=True, help="Scale columns to mean 0, deviation 1."),
     click.option("--batch-size", type=int, help="Rows an iteration.  [default: all]"),
     click.option("--shuffle", type=click.Choice(["rows", "leaves"]), help="Order of batches."),
-    click.option("--tolerance", type=float, default=0.0, help="Stop when the loss settles."),
-    click.option("--threads", type=int, help="Of NumPy's work.  [default: one a processor]"),
+    click.option("--tolerance", type=float, default=TABLE_SETTINGS.tolerance,
+                 help="Stop when the loss settles."),
     click.option("--arithmetic", type=click.Choice(["reproducible", "native"]),
-                 default="reproducible", show_default=True, help="Or the library's own."),
+                 default=TABLE_SETTINGS.arithmetic, show_default=True,
+                 help="Or the library's own."),
 ]  # fmt: skip
+THREADS = [
+    click.option("--threads", type=int, help="Of NumPy's work.  [default: one a processor]"),
+]
 MEMORY = [
     click.option("--max-memory", type=MemorySize(), help="For the data, such as 500MB or 2GiB: "
                  "they are then read by parts.  [default: read whole]"),
@@ -101,3 +117,93 @@ def options(*groups: list[Any]) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def given_as(**builders: Callable[..., Any]) -> Callable[[F], F]:
+    """Give a command records in place of single options: reading=build_reading, ...
+
+    A builder takes the options that its parameters name; those with defaults may be absent.
+    """
+
+    def decorate(function: F) -> F:
+        @wraps(function)
+        def command(*arguments: Any, **values: Any) -> Any:
+            for name, build in builders.items():
+                options = inspect.signature(build).parameters
+                values[name] = build(**{o: values.pop(o) for o in options if o in values})
+            return function(*arguments, **values)
+
+        return command  # type: ignore[return-value]
+
+    return decorate
+
+
+def build_reading(
+    target: str, features: str | None, categories: tuple[str, ...], delimiter: str | None,
+    decimal: str, drop_missing: bool,
+) -> Reading:  # fmt: skip
+    """Return how to read a table."""
+    return Reading(
+        target=int(target) if target.isdecimal() else target,
+        features=None if features is None else tuple(features.split(",")),
+        categories=categories,
+        delimiter=delimiter,
+        decimal=decimal,
+        drop_missing=drop_missing,
+    )
+
+
+def build_settings(
+    hidden: tuple[int, ...], rule: str, l2: float, learning_rate: float | str, iterations: int,
+    seed: int, bias: bool, standardize: bool, batch_size: int | None, shuffle: str | None,
+    tolerance: float, arithmetic: str,
+) -> Settings:  # fmt: skip
+    """Return the settings of a training."""
+    return check_settings(
+        hidden=hidden, rule=rule, l2=l2, learning_rate=learning_rate, iterations=iterations,
+        seed=seed, bias=bias, standardize=standardize, batch_size=batch_size, shuffle=shuffle,
+        tolerance=tolerance, arithmetic=arithmetic,
+    )  # fmt: skip
+
+
+def build_saving(
+    checkpoint: Path | None, checkpoint_every: int | None, resume: bool
+) -> Saving | None:
+    """Return where and when checkpoints are written."""
+    return Saving.from_keywords(checkpoint, checkpoint_every, resume)
+
+
+def build_where(
+    backend: str, device: str | None, threads: int | None = None, max_memory: int | None = None
+) -> Where:
+    """Return on what to train, and with how much."""
+    return Where(backend=backend, device=device, threads=threads, max_memory=max_memory)
+
+
+class ClusterOptions(NamedTuple):
+    """The options of CLUSTER."""
+
+    scheduler: str | None
+    workers: int | None
+    dashboard: bool
+
+
+@contextmanager
+def open_cluster_of(cluster: ClusterOptions, where: Where) -> Iterator[bool]:
+    """Open the cluster that the options ask for, if any; tell whether there is one."""
+    if cluster.scheduler is None and cluster.workers is None:
+        if cluster.dashboard:
+            raise click.UsageError("--dashboard shows what --workers do; give that, too")
+        yield False
+        return
+    if cluster.scheduler is not None and cluster.workers is not None:
+        raise click.UsageError("--scheduler joins a cluster and --workers starts one; give one")
+    if where.max_memory is not None:
+        raise click.UsageError("--max-memory bounds this process, and a cluster's workers have "
+                               "limits of their own; leave it out")  # fmt: skip
+    try:
+        from neuron_xp.cluster.scheduler import open_cluster
+    except ImportError as error:
+        raise ImportError(NO_DASK) from error
+    with open_cluster(cluster.scheduler, cluster.workers, dashboard=cluster.dashboard):
+        yield True

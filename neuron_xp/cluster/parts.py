@@ -1,12 +1,12 @@
-"""Training on Dask's arrays and dataframes, by a cluster or in this process.
+"""Dask arrays and dataframes as parts of a training set, kept where they were loaded.
 
-The parts are loaded by tasks and stay where they were loaded; an iteration is one small task
-for each, which takes the weights and gives exact sums. What a lost worker had is loaded again
-by Dask, with the same bits.
+A part is loaded by a task and stays there; an iteration is one small task for each part, which
+takes the weights and gives exact sums. What a lost worker had is loaded again by Dask, with the
+same bits.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,15 +15,13 @@ import dask
 import numpy as np
 from dask import array as da
 
-from neuron_xp.backends import convert as arrays
 from neuron_xp.backends.backend import Backend, is_lazy
+from neuron_xp.backends.convert import MEANING, as_plain_array
+from neuron_xp.backends.examples import check_row_count, convert_rows, take_rows
 from neuron_xp.backends.libraries import backend_of, host_backend, open_backend
-from neuron_xp.cluster.scheduler import Scheduler, scheduler
-from neuron_xp.model.settings import Settings
+from neuron_xp.cluster.scheduler import Scheduler
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.step import Examples
-from neuron_xp.training.batches import taken
-from neuron_xp.training.in_parts import InParts, in_parts
 
 PARTS_A_THREAD = 2
 MOST_PARTS_A_THREAD = 16
@@ -38,57 +36,22 @@ class Part(NamedTuple):
     examples: Examples
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """From worker to worker by way of the host: some libraries' own pickles round float64."""
+        """Go from worker to worker through the host: some libraries' pickles round float64."""
         backend = backend_of(self.examples.inputs)
         if backend is host_backend():
             return Part, tuple(self)
         with backend.context():
-            return _moved, (self.first, self.examples.select(backend.to_host), backend)
+            return _part_from_host, (self.first, self.examples.select(backend.to_host), backend)
 
 
-def _moved(first: int, examples: Examples, backend: Backend) -> Part:
+def _part_from_host(first: int, examples: Examples, backend: Backend) -> Part:
     with backend.context():
         return Part(first, examples.select(backend.from_host))
 
 
-def load(
-    inputs: Any,
-    targets: Any,
-    sample_weight: Any,
-    *,
-    first: int,
-    where: tuple[str, Any] | None,
-    dtype: str,
-) -> Part:
-    """A task: chunks of the arrays, checked, where and as they are computed."""
-    place = backend_of(arrays.plain("inputs", inputs)) if where is None else open_backend(*where)
-    with place.context():
-        examples = arrays.examples_part(
-            inputs, targets, sample_weight, place, dtype=dtype, first=first
-        )
-    if place is host_backend():  # what is computed many times lies in order
-        examples = examples.select(np.ascontiguousarray)
-    return Part(first, examples)
-
-
-def value(part: Part, ranges: np.ndarray | None, *, function: Callable[..., Any]) -> Any:
-    """A task: the function of a part, or of some whole leaves of it."""
-    first, examples = part
-    if ranges is None:
-        return function(first, examples)
-    if len(ranges) == 1:
-        (start, stop), *_ = ranges.tolist()
-        return function(first + start, examples.select(lambda x: x[start:stop, :]))
-    rows = np.concatenate([np.arange(*ends) for ends in ranges.tolist()])
-    backend = backend_of(examples.inputs)
-    with backend.context():
-        some = taken(examples, rows, backend)
-    return function(first + int(rows[0]), some)
-
-
 @dataclass(frozen=True, eq=False)
-class Parts:
-    """What the tasks keep; see `Source`.
+class KeptParts:
+    """Parts that tasks have loaded and keep; see `training.in_parts.Source`.
 
     ends : of each part, the number of the row after its last
     """
@@ -106,108 +69,139 @@ class Parts:
         """See `Source`."""
         tasks, start = [], 0
         for part, end in zip(self.kept, self.ends, strict=True):
-            local = None if ranges is None else _within(ranges, start, end)
-            if local is None or len(local):
-                tasks.append((part, local))
+            inside = None if ranges is None else _cut_ranges(ranges, start, end)
+            if inside is None or len(inside):
+                tasks.append((part, inside))
             start = end
-        return self.scheduler.fold(partial(value, function=function), tasks, merge)
+        return self.scheduler.fold(partial(apply_to_part, function=function), tasks, merge)
 
 
-def _within(ranges: np.ndarray, start: int, end: int) -> np.ndarray:
-    """Those ranges of rows that lie between start and end, counted from there."""
+def apply_to_part(part: Part, ranges: np.ndarray | None, *, function: Callable[..., Any]) -> Any:
+    """Return the function of a part, or of some whole leaves of it (a task)."""
+    first, examples = part
+    if ranges is None:
+        return function(first, examples)
+    if len(ranges) == 1:
+        (start, stop), *_ = ranges.tolist()
+        return function(first + start, examples.select(lambda x: x[start:stop, :]))
+    rows = np.concatenate([np.arange(*ends) for ends in ranges.tolist()])
+    backend = backend_of(examples.inputs)
+    with backend.context():
+        chosen = take_rows(examples, rows, backend)
+    return function(first + int(rows[0]), chosen)
+
+
+def _cut_ranges(ranges: np.ndarray, start: int, end: int) -> np.ndarray:
+    """Return those ranges of rows that lie between start and end, counted from there."""
     cut: np.ndarray = np.clip(ranges, start, end) - start
     return cut[cut[:, 0] < cut[:, 1]]
 
 
-def distributed(
-    given: dict[str, Any], settings: Settings, *, where: tuple[str, Any] | None
-) -> InParts:
-    """The training set of Dask arrays or dataframes, or of arrays to be spread.
+# --- from what the user gives to Dask arrays --------------------------------------------
 
-    given : inputs, targets and sample_weight or None
-    where : name and device of the backend that computes; None for that of the chunks
 
-    Raises ValueError or TypeError for what cannot be learned from, and `ClusterLostError`.
+def as_dask_arrays(given: dict[str, Any], scheduler: Scheduler) -> list[Any]:
+    """Return inputs, targets and, if given, sample weights as 2-D arrays with known chunks.
+
+    Raises ValueError or TypeError for what has no such shape.
     """
-    tasks = scheduler()
-    x = _array("inputs", given["inputs"], tasks)
-    rows = _rows(x, tasks.threads)
-    tables = [x]
+    inputs = _as_dask_array("inputs", given["inputs"], scheduler)
+    if 0 in inputs.shape:
+        raise ValueError(f"inputs are empty: shape {inputs.shape}")
+    arrays = [inputs]
     for name in ("targets", "sample_weight"):
         if given[name] is not None:
-            tables.append(_column(name, given[name], x.shape[0], tasks))
-    _check_batches(settings, x.shape[0])
-    single = settings.arithmetic == "native" and x.dtype == "float32"
-    dtype = "float32" if single else "float64"
-    chunks = [_delayed(table, rows) for table in tables]
-    ends = tuple(int(end) for end in np.cumsum(rows))
-    loaded = [
-        dask.delayed(partial(load, first=end - size, where=where, dtype=dtype), pure=False)(
-            *(*row, None)[:3]
-        )
-        for end, size, *row in zip(ends, rows, *chunks, strict=True)
-    ]
-    source = Parts(tasks, tasks.keep(loaded), ends)
-    shapes = tuple((int(table.shape[0]), int(table.shape[1])) for table in tables)
-    return in_parts(source, settings, shapes, home=host_backend(), dtype=dtype)
+            array = _as_dask_array(name, given[name], scheduler)
+            check_row_count(name, array.shape[0], inputs.shape[0])
+            arrays.append(array[:, None] if array.ndim == 1 else array)
+    return arrays
 
 
-def _array(name: str, value: Any, tasks: Scheduler) -> Any:
-    """As a Dask array whose chunks have known sizes."""
+def _as_dask_array(name: str, value: Any, scheduler: Scheduler) -> Any:
     if hasattr(type(value), "to_dask_array"):
         value = value.to_dask_array()
     if not is_lazy(value):
-        plain = arrays.plain(name, value)
-        place = backend_of(plain)
-        with place.context():
-            value = da.from_array(place.to_host(plain), name=False)
+        array = as_plain_array(name, value)
+        backend = backend_of(array)
+        with backend.context():
+            value = da.from_array(backend.to_host(array), name=False)
     if not isinstance(value, da.Array):
         raise TypeError(f"{name} must be a Dask array or dataframe; got {type(value).__name__}")
     if value.ndim not in (1, 2) or (name == "inputs" and value.ndim != 2):
-        raise ValueError(f"{name} must have the shape {arrays.MEANING[name, 2]}; got {value.shape}")
-    return _measured(value, tasks) if any(map(math.isnan, value.chunks[0])) else value
+        raise ValueError(f"{name} must have the shape {MEANING[name, 2]}; got {value.shape}")
+    has_unknown_sizes = any(map(math.isnan, value.chunks[0]))
+    return _measure_chunks(value, scheduler) if has_unknown_sizes else value
 
 
-def _measured(array: Any, tasks: Scheduler) -> Any:
-    """The same array, the sizes of its chunks known."""
+def _measure_chunks(array: Any, scheduler: Scheduler) -> Any:
+    """Return the same array, the sizes of its chunks known."""
     first_column = array.to_delayed(optimize_graph=False).reshape(array.numblocks[0], -1)[:, 0]
-    sizes = tasks.bring([dask.delayed(len, pure=False)(chunk) for chunk in first_column])
+    sizes = scheduler.bring([dask.delayed(len, pure=False)(chunk) for chunk in first_column])
     known = array.copy()  # the user's own is not changed
     known._chunks = (tuple(sizes), *array.chunks[1:])
     return known
 
 
-def _column(name: str, value: Any, rows: int, tasks: Scheduler) -> Any:
-    array = _array(name, value, tasks)
-    arrays.refuse_other_length(name, array.shape[0], rows)
-    return array[:, None] if array.ndim == 1 else array
+# --- from Dask arrays to parts ----------------------------------------------------------
 
 
-def _rows(inputs: Any, threads: int) -> tuple[int, ...]:
-    """The rows of each part: the chunks' own, if whole leaves, and neither few nor many."""
-    own, (count, features) = inputs.chunks[0], inputs.shape
-    if count == 0 or features == 0:
-        raise ValueError(f"inputs are empty: shape {inputs.shape}")
-    least = max(threads, -(-count * features * 8 // LARGEST_PART))
+def load_parts(
+    arrays: Sequence[Any], scheduler: Scheduler, *, library: tuple[str, Any] | None, dtype: str
+) -> KeptParts:
+    """Load the arrays part by part, each in a task, and keep what they give.
+
+    library : name and device of the backend that computes; None for that of the chunks
+    """
+    sizes = _part_sizes(arrays[0], scheduler.threads)
+    chunks = [_delayed_chunks(array, sizes) for array in arrays]
+    ends = tuple(int(end) for end in np.cumsum(sizes))
+    loaded = []
+    for end, size, *tables in zip(ends, sizes, *chunks, strict=True):
+        load = partial(load_part, first=end - size, library=library, dtype=dtype)
+        loaded.append(dask.delayed(load, pure=False)(*tables))
+    return KeptParts(scheduler, scheduler.keep(loaded), ends)
+
+
+def load_part(
+    inputs: Any,
+    targets: Any,
+    sample_weight: Any = None,
+    *,
+    first: int,
+    library: tuple[str, Any] | None,
+    dtype: str,
+) -> Part:
+    """Return chunks of the arrays, checked, on the backend that computes (a task)."""
+    if library is None:
+        backend = backend_of(as_plain_array("inputs", inputs))
+    else:
+        backend = open_backend(*library)
+    with backend.context():
+        examples = convert_rows(
+            inputs, targets, sample_weight, backend, dtype=dtype, first_row=first
+        )
+    if backend is host_backend():  # what is computed many times lies in order
+        examples = examples.select(np.ascontiguousarray)
+    return Part(first, examples)
+
+
+def _part_sizes(inputs: Any, threads: int) -> tuple[int, ...]:
+    """Return the rows of each part: the chunks' own, if whole leaves, and neither few nor many."""
+    own, (rows, features) = inputs.chunks[0], inputs.shape
+    least = max(threads, math.ceil(rows * features * 8 / LARGEST_PART))
     most = max(least, MOST_PARTS_A_THREAD * threads)
-    if least <= len(own) <= most and not any(size % LEAF for size in own[:-1]) and all(own):
+    are_leaves = all(own) and not any(size % LEAF for size in own[:-1])
+    if are_leaves and least <= len(own) <= most:
         return tuple(map(int, own))
     parts = max(PARTS_A_THREAD * threads, least, min(len(own), most))
-    size = -(-count // (parts * LEAF)) * LEAF
-    whole, rest = divmod(int(count), size)
-    return tuple([size] * whole + [rest] * (rest > 0))
+    size = math.ceil(rows / (parts * LEAF)) * LEAF
+    whole, rest = divmod(int(rows), size)
+    sizes = [size] * whole
+    return tuple(sizes if rest == 0 else [*sizes, rest])
 
 
-def _delayed(table: Any, rows: tuple[int, ...]) -> list[Any]:
-    """One delayed chunk for each part, moved between workers only."""
-    whole = table.rechunk({0: rows, 1: table.shape[1]}, method="tasks")
-    # not optimized alone: what tables have in common is to be computed once, for both
+def _delayed_chunks(array: Any, sizes: tuple[int, ...]) -> list[Any]:
+    """Return one delayed chunk for each part, moved between workers only."""
+    whole = array.rechunk({0: sizes, 1: array.shape[1]}, method="tasks")
+    # not optimized alone: what arrays have in common is to be computed once, for all
     return list(whole.to_delayed(optimize_graph=False).ravel())
-
-
-def _check_batches(settings: Settings, rows: int) -> None:
-    size = settings.batch_size or rows
-    if size < rows and size % LEAF:
-        raise ValueError(
-            f"on Dask batch_size must be a multiple of {LEAF}, or all rows; got {size}"
-        )

@@ -1,4 +1,8 @@
-"""Who runs the tasks: Dask's local scheduler, or a cluster of dask.distributed."""
+"""Schedulers that run the tasks: Dask's own in this process, or a cluster of dask.distributed.
+
+Two numbers can be set in Dask's configuration: `neuron-xp.patience`, the seconds without a worker
+after which a cluster counts as lost, and `neuron-xp.fan-in`, how many values one task merges.
+"""
 
 import asyncio
 import logging
@@ -14,19 +18,20 @@ import dask
 from neuron_xp.errors import ClusterLostError, one_line
 from neuron_xp.threads import available_threads
 
-FAN_IN = 16
-"""How many values are merged by one task, and by the client in the end."""
-PATIENCE = 30.0
-"""Seconds without a worker, after which the cluster counts as lost."""
+DEFAULTS = {"neuron-xp": {"patience": 30.0, "fan-in": 16}}
+dask.config.update_defaults(DEFAULTS)
 
 
 def merge_all(values: list[Any], *, merge: Callable[[Any, Any], Any]) -> Any:
-    """A task: several values, merged."""
+    """Merge several values (a task)."""
     return reduce(merge, values)
 
 
 class Scheduler(Protocol):
-    """Runs tasks, and keeps what they give."""
+    """Runs tasks, and keeps what they give.
+
+    threads : how many tasks can run at once
+    """
 
     threads: int
 
@@ -34,7 +39,7 @@ class Scheduler(Protocol):
         """Run delayed tasks; what they give stays where it is."""
 
     def bring(self, collections: list[Any]) -> list[Any]:
-        """What delayed tasks or Dask arrays give, brought here."""
+        """Compute delayed tasks or Dask arrays, and bring what they give here."""
 
     def fold(
         self,
@@ -42,7 +47,7 @@ class Scheduler(Protocol):
         tasks: list[tuple[Any, Any]],
         merge: Callable[[Any, Any], Any],
     ) -> Any:
-        """The values of function(kept, argument), merged."""
+        """Merge the values of function(kept, argument) of each task."""
 
 
 class LocalScheduler:
@@ -69,10 +74,12 @@ class Cluster:
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        with _lost_is_said(client):
+        self.patience = float(dask.config.get("neuron-xp.patience"))
+        self.fan_in = int(dask.config.get("neuron-xp.fan-in"))
+        with _raising_cluster_lost(client):
             wanted = client.submit(int, pure=False)  # a cluster that adapts starts a worker for it
             try:
-                client.wait_for_workers(1, timeout=PATIENCE)
+                client.wait_for_workers(1, timeout=self.patience)
             except TimeoutError:
                 raise ClusterLostError(_no_worker(client)) from None
             self.threads = sum(client.nthreads().values())
@@ -80,62 +87,64 @@ class Cluster:
 
     def keep(self, tasks: list[Any]) -> list[Any]:
         """See `Scheduler`."""
-        kept = self._computed(tasks)
+        kept = self._compute(tasks)
         self._wait(kept)
         return kept
 
     def bring(self, collections: list[Any]) -> list[Any]:
         """See `Scheduler`."""
-        return self._gathered(self._computed(collections))
+        return self._gather(self._compute(collections))
 
     def fold(self, function: Any, tasks: list[tuple[Any, Any]], merge: Any) -> Any:
         """See `Scheduler`; merged by tasks, in a tree, until few are left."""
-        with _lost_is_said(self.client):
+        with _raising_cluster_lost(self.client):
             parts, arguments = zip(*tasks, strict=True)
             futures = self.client.map(function, parts, arguments, pure=False, batch_size=None)
-            while len(futures) > FAN_IN:
-                groups = [futures[i : i + FAN_IN] for i in range(0, len(futures), FAN_IN)]
+            while len(futures) > self.fan_in:
+                starts = range(0, len(futures), self.fan_in)
+                groups = [futures[i : i + self.fan_in] for i in starts]
                 futures = self.client.map(partial(merge_all, merge=merge), groups, pure=False)
-        return reduce(merge, self._gathered(futures))
+        return reduce(merge, self._gather(futures))
 
-    def _computed(self, collections: list[Any]) -> list[Any]:
-        with _lost_is_said(self.client), warnings.catch_warnings():
+    def _compute(self, collections: list[Any]) -> list[Any]:
+        with _raising_cluster_lost(self.client), warnings.catch_warnings():
             # what comes from the client's memory must go there
             warnings.filterwarnings("ignore", message="Sending large graph")
             return list(self.client.compute(collections))
 
-    def _gathered(self, futures: list[Any]) -> list[Any]:
+    def _gather(self, futures: list[Any]) -> list[Any]:
         self._wait(futures)  # first: a gathering that is given up complains later
-        return list(self._patiently(self.client.gather, futures))
+        return list(self._wait_patiently(self.client.gather, futures))
 
     def _wait(self, futures: list[Any]) -> None:
-        """Until all are done; the error of the first task that has one is raised."""
+        """Wait until all are done; raise the error of the first task that has one."""
         from distributed import wait
 
-        self._patiently(wait, futures)
+        self._wait_patiently(wait, futures)
         for future in futures:
             if future.status == "error":
-                raise _told(future.exception())
+                raise _task_error(future.exception())
 
-    def _patiently(self, function: Callable[..., Any], futures: list[Any]) -> Any:
-        """What the function gives for the futures, as long as there are workers to wait for."""
-        lonely, turn = 0.0, PATIENCE / 6
-        running = self._started(function, futures)
+    def _wait_patiently(self, function: Callable[..., Any], futures: list[Any]) -> Any:
+        """Return what the function gives for the futures, while there are workers to wait for."""
+        without_workers, turn = 0.0, self.patience / 6
+        running = self._start(function, futures)
         try:
-            while lonely < PATIENCE:
-                with _lost_is_said(self.client):
+            while without_workers < self.patience:
+                with _raising_cluster_lost(self.client):
                     try:
                         return running.result(turn)
                     except TimeoutError:
                         if running.done():  # its own
                             raise
-                        lonely = 0.0 if self._has_workers(turn) else lonely + turn
+                        is_alone = not self._has_workers(turn)
+                        without_workers = without_workers + turn if is_alone else 0.0
         finally:
             running.cancel()
         raise ClusterLostError(_no_worker(self.client))
 
     def _has_workers(self, seconds: float) -> bool:
-        asking = self._started(self.client.scheduler.ncores)
+        asking = self._start(self.client.scheduler.ncores)
         try:
             return bool(asking.result(seconds))
         except TimeoutError:  # a scheduler that says nothing
@@ -143,8 +152,8 @@ class Cluster:
         finally:
             asking.cancel()
 
-    def _started(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """A concurrent future of what the function gives, run by the client's own loop."""
+    def _start(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run the function in the client's own loop: return a concurrent future of its result."""
 
         async def run() -> Any:
             return await function(*arguments)  # in their loop Distributed's are coroutines
@@ -152,8 +161,8 @@ class Cluster:
         return asyncio.run_coroutine_threadsafe(run(), self.client.loop.asyncio_loop)
 
 
-def _told(error: BaseException) -> BaseException:
-    """The error of a task, in our words where it is Distributed's."""
+def _task_error(error: BaseException) -> BaseException:
+    """Return the error of a task, in our words where it is Distributed's."""
     if type(error).__name__ != "KilledWorker":
         return error
     return ClusterLostError(
@@ -172,8 +181,8 @@ def _address(client: Any) -> str:
 
 
 @contextmanager
-def _lost_is_said(client: Any) -> Iterator[None]:
-    """Whatever Distributed raises when a cluster is gone, as `ClusterLostError`."""
+def _raising_cluster_lost(client: Any) -> Iterator[None]:
+    """Raise ClusterLostError for whatever Distributed raises when a cluster is gone."""
     from distributed import CancelledError
 
     try:
@@ -188,8 +197,8 @@ def _lost_is_said(client: Any) -> Iterator[None]:
         raise ClusterLostError(problem) from error
 
 
-def scheduler() -> Scheduler:
-    """The cluster of the active client; without one, Dask's local scheduler."""
+def find_scheduler() -> Scheduler:
+    """Return the cluster of the active client; without one, Dask's scheduler in this process."""
     if find_spec("distributed") is None:
         return LocalScheduler()
     from distributed import default_client
@@ -204,10 +213,10 @@ def scheduler() -> Scheduler:
 
 
 @contextmanager
-def cluster(
+def open_cluster(
     address: str | None = None, workers: int | None = None, *, dashboard: bool = False
 ) -> Iterator[None]:
-    """While it is open, training runs there: at a scheduler's address, or on workers started here.
+    """Let training run at a scheduler's address, or on workers started here, while it is open.
 
     workers : how many processes, on the loopback address; the processors are shared among them
     dashboard : whether Dask's web page is to be had, on port 8787 of the loopback address
@@ -218,7 +227,7 @@ def cluster(
     from distributed import Client, LocalCluster
 
     with ExitStack() as stack:
-        stack.enter_context(_quiet())
+        stack.enter_context(_quiet_logs())
         where: Any = address
         if where is None:
             where = stack.enter_context(
@@ -243,14 +252,14 @@ def cluster(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Distributed's log, and its loop's, on stderr: what goes wrong is raised."""
-    talkers: list[Any] = [*logging.getLogger("distributed").handlers, logging.getLogger("asyncio")]
-    levels = [talker.level for talker in talkers]
-    for talker in talkers:
-        talker.setLevel(logging.CRITICAL)
+def _quiet_logs() -> Iterator[None]:
+    """Keep Distributed's log, and its loop's, off stderr: what goes wrong is raised."""
+    loggers: list[Any] = [*logging.getLogger("distributed").handlers, logging.getLogger("asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        for talker, level in zip(talkers, levels, strict=True):
-            talker.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -12,7 +12,7 @@ import dask
 from dask import array as da
 from fsspec.core import url_to_fs
 
-from neuron_xp.cluster.scheduler import scheduler
+from neuron_xp.cluster.scheduler import find_scheduler
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
 from neuron_xp.tables.encode import Table, read_table
@@ -32,7 +32,7 @@ def spread_table(path: str, reading: Reading, columns: Columns | None = None) ->
 
     Raises what `columns_of` and `read_table` do.
     """
-    parts, tasks = _parts(path), scheduler()
+    parts, tasks = _parts(path), find_scheduler()
     survey, rows = tasks.fold(_surveyed, [(part, reading) for part in parts], _merged)
     constant: tuple[str, ...] = ()
     if columns is None:
@@ -54,7 +54,7 @@ def spread_table(path: str, reading: Reading, columns: Columns | None = None) ->
 
 def brought(*arrays: Any) -> list[Any]:
     """Dask arrays, in the memory of the client."""
-    return scheduler().bring(list(arrays))
+    return find_scheduler().bring(list(arrays))
 
 
 def _surveyed(part: str, reading: Reading) -> Surveys:

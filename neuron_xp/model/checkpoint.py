@@ -10,30 +10,32 @@ from typing import Any
 from neuron_xp import checks
 from neuron_xp.durable import previous, write_durably
 from neuron_xp.errors import ModelFileError
-from neuron_xp.model import model_file as model_files
+from neuron_xp.model import model_file
 from neuron_xp.model.model_file import Model, Position
 from neuron_xp.model.settings import Settings
-
-SECONDS = 10.0
 
 
 @dataclass
 class Saving:
     """Where and when to write checkpoints, and whether to go on from one.
 
-    every : iterations between two; None: about ten seconds, which decides when a file is
-    written and never what is computed.
+    path : of the file; the checkpoint before is kept beside it
+    every : iterations between two; None: about `seconds`, which decides when a file is written
+        and never what is computed
+    resume : whether to go on from the checkpoint, if there is one
+    last, written : when the last was written, and the position that it holds
     """
 
     path: Path
     every: int | None = None
     resume: bool = False
+    seconds: float = 10.0
     last: float = field(default_factory=time.monotonic)
     written: Position | None = None
 
     @classmethod
-    def checked(cls, path: Any, every: Any, resume: Any) -> "Saving | None":
-        """From the keywords of `train`; None without a path."""
+    def from_keywords(cls, path: Any, every: Any, resume: Any) -> "Saving | None":
+        """Return what the keywords of `train` say; None without a path."""
         resume = checks.yes_or_no("resume", resume)
         if every is not None:
             every = checks.whole_number("checkpoint_every", every, least=1)
@@ -45,11 +47,11 @@ class Saving:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"checkpoint must be a path; got {path!r}")
         saving = cls(Path(os.fspath(path)), every, resume)
-        saving.refuse_surprises()
+        saving.check_path()
         return saving
 
-    def refuse_surprises(self) -> None:
-        """Before any work: a folder that is not there, a checkpoint that would be lost."""
+    def check_path(self) -> None:
+        """Raise OSError if the folder is not there, or a checkpoint would be lost."""
         if not self.path.absolute().parent.is_dir():
             raise FileNotFoundError(f"there is no folder {str(self.path.parent)!r} to save in")
         if not self.resume and (self.path.exists() or previous(self.path).exists()):
@@ -59,34 +61,34 @@ class Saving:
             )
 
     def is_due(self, iteration: int) -> bool:
-        """Whether it is time to write."""
+        """Tell whether it is time to write."""
         if self.every is not None:
             return iteration % self.every == 0
-        return time.monotonic() - self.last >= SECONDS
+        return time.monotonic() - self.last >= self.seconds
 
     def write(self, model: Model) -> None:
         """Write the checkpoint, if it is a new one; the one before is kept beside it."""
         if model.position != self.written:
-            write_durably(self.path, model_files.to_bytes(model), keep_previous=True)
+            write_durably(self.path, model_file.to_bytes(model), keep_previous=True)
             self.last, self.written = time.monotonic(), model.position
 
-    def resumed(self, settings: Settings, data_fingerprint: str) -> Model | None:
-        """The checkpoint to go on from, if that is wanted and there is one."""
-        model = read(self.path) if self.resume else None
+    def read(self, settings: Settings, data_fingerprint: str) -> Model | None:
+        """Return the checkpoint to go on from, if that is wanted and there is one."""
+        model = read_checkpoint(self.path) if self.resume else None
         if model is not None:
-            check(self.path, model, settings, data_fingerprint)
+            check_checkpoint(self.path, model, settings, data_fingerprint)
         return model
 
 
-def read(path: Path) -> Model | None:
-    """The newest checkpoint that is whole; None if there is none at all.
+def read_checkpoint(path: Path) -> Model | None:
+    """Return the newest checkpoint that is whole; None if there is none at all.
 
     A damaged newest one falls back to the one before, with a warning.
     """
     problems = []
     for candidate in (path, previous(path)):
         try:
-            model = model_files.from_bytes(candidate.read_bytes(), str(candidate))
+            model = model_file.from_bytes(candidate.read_bytes(), str(candidate))
         except FileNotFoundError:
             continue
         except ModelFileError as error:
@@ -100,8 +102,8 @@ def read(path: Path) -> Model | None:
     return None
 
 
-def check(path: Path, model: Model, settings: Settings, data_fingerprint: str) -> None:
-    """Refuse a checkpoint of other settings or data: only `iterations` may be larger."""
+def check_checkpoint(path: Path, model: Model, settings: Settings, data_fingerprint: str) -> None:
+    """Raise for a checkpoint of other settings or data: only `iterations` may be larger."""
     if model.position is None:
         raise ModelFileError(f"{path} is a finished model and no checkpoint")
     before, now = asdict(model.settings), asdict(settings)

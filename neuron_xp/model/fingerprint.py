@@ -7,7 +7,7 @@ import numpy as np
 
 
 def fingerprint(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
-    """SHA-256, in hexadecimal, over name, dtype, shape and values of each array.
+    """Return the SHA-256, in hexadecimal, over name, dtype, shape and values of each array.
 
     Each array adds the line "name dtype (shape)" and then its values in C order, as
     little-endian bytes, with 0.0 in place of -0.0.
@@ -23,9 +23,9 @@ GROUP = 64
 
 
 def rows_digest(first_row: int, *tables: np.ndarray) -> int:
-    """What these rows, the first at a multiple of 64, add to the data's fingerprint.
+    """Return what rows, the first at a multiple of 64, add to the data's fingerprint.
 
-    Digests of groups of 64 rows with their place, added: in any order, and by parts.
+    Digests of groups of 64 rows with their number are added: in any order, and by parts.
     """
     rows = len(tables[0])
     total = 0
@@ -38,7 +38,7 @@ def rows_digest(first_row: int, *tables: np.ndarray) -> int:
 
 
 def data_fingerprint(digest: int, *shapes: tuple[int, ...]) -> str:
-    """SHA-256 over the shapes of inputs, targets and weights, and the sum of their digests."""
+    """Return the SHA-256 over the shapes of inputs, targets and weights, and their digest."""
     return sha256(f"{shapes} {digest % 2**256:064x}".encode()).hexdigest()
 
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from safetensors import SafetensorError
@@ -20,9 +20,12 @@ from safetensors.numpy import load, save
 from neuron_xp.checks import whole_number
 from neuron_xp.errors import ModelFileError
 from neuron_xp.model.fingerprint import fingerprint
-from neuron_xp.model.settings import Settings, checked
+from neuron_xp.model.settings import Settings, check_settings
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.neuron.reproducible import CONTRACT_VERSION
+
+History: TypeAlias = tuple[tuple[int, float], ...]
+"""(iterations done, loss) pairs."""
 
 FORMAT_VERSION = 1
 KEY = "neuron_xp"
@@ -47,10 +50,10 @@ MALFORMED = (
 
 @dataclass(frozen=True)
 class Position:
-    """Where a training stands: iterations done, and the losses recorded so far."""
+    """The state of a training beside its arrays: iterations done, and the losses recorded."""
 
     iteration: int
-    history: tuple[tuple[int, float], ...]
+    history: History
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,7 @@ class Model:
 
 
 def to_bytes(model: Model) -> bytes:
-    """The file's content."""
+    """Return the content of a model file."""
     arrays = {name: np.ascontiguousarray(array + 0.0) for name, array in _named(model).items()}
     fields: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
@@ -81,14 +84,14 @@ def to_bytes(model: Model) -> bytes:
         "settings": asdict(model.settings),
         "data_fingerprint": model.data_fingerprint,
         "position": _to_json(model.position),
-        "table": model.table and model.table.to_json(),
+        "table": None if model.table is None else model.table.to_json(),
     }
     fields["sha256"] = _digest(fields, arrays)
     return save(arrays, metadata={KEY: _canonical(fields)})
 
 
 def from_bytes(data: bytes, source: str) -> Model:
-    """The model that the content of the file `source` holds, or `ModelFileError`."""
+    """Return the model that the content of the file `source` holds; raise ModelFileError."""
     try:
         arrays = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -122,14 +125,14 @@ def _model(fields: Any, arrays: dict[str, np.ndarray]) -> Model:
         raise ModelFileError("its SHA-256 does not match its content: it is damaged")
     if set(fields["settings"]) != set(asdict(Settings())):
         raise ModelFileError("unknown or missing settings")
-    model = _arranged(arrays, checked(**fields["settings"]))
+    model = _model_of_arrays(arrays, check_settings(**fields["settings"]))
     _check_arrays(model)
     digest = fields["data_fingerprint"]
     if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
         raise ModelFileError("a data fingerprint that is none")
-    position, table = _from_json(fields["position"]), fields["table"]
-    table = table and TableUse.from_json(table)
-    if table and len(table.columns.input_names) != len(model.weights[0]):
+    position = _from_json(fields["position"])
+    table = None if fields["table"] is None else TableUse.from_json(fields["table"])
+    if table is not None and len(table.columns.input_names) != len(model.weights[0]):
         raise ModelFileError("columns that are not those of its weights")
     return replace(model, data_fingerprint=digest, position=position, table=table)
 
@@ -149,7 +152,7 @@ def _from_json(found: Any) -> Position | None:
     return Position(whole_number("iteration", found["iteration"]), history)
 
 
-def _arranged(arrays: dict[str, np.ndarray], settings: Settings) -> Model:
+def _model_of_arrays(arrays: dict[str, np.ndarray], settings: Settings) -> Model:
     layers = range(len(settings.hidden) + 1)
     model = Model(
         weights=tuple(arrays[f"weights.{i}"] for i in layers),

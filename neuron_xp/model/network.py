@@ -1,4 +1,4 @@
-"""The neural network that training returns: its weights, and what they are good for."""
+"""The neural network that training returns: its weights, its outputs, its files."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -8,22 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from neuron_xp.backends import convert as arrays
 from neuron_xp.backends.backend import Backend, is_lazy
+from neuron_xp.backends.convert import convert_numbers, count_dimensions
 from neuron_xp.backends.engine import block_rows
 from neuron_xp.backends.libraries import backend_of, open_backend
 from neuron_xp.backends.probe import trusted_arithmetic
 from neuron_xp.durable import write_durably
-from neuron_xp.model import model_file as model_files
+from neuron_xp.model import model_file
 from neuron_xp.model.fingerprint import fingerprint
-from neuron_xp.model.model_file import Model, Position
+from neuron_xp.model.model_file import History, Model, Position
 from neuron_xp.model.settings import Settings
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.neuron import layers
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.step import Scaling, standardized
 from neuron_xp.neuron.types import Array
-from neuron_xp.training.loop import History
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,7 +56,8 @@ class NeuralNetwork:
         return Parameters(self.weights, self.biases)
 
     def think(self, inputs: Any) -> Array:
-        """The outputs of the last layer: sigmoid(inputs @ weights + bias), layer after layer.
+        """Return the outputs of the last layer: sigmoid(inputs @ weights + bias)
+        in each.
 
         inputs : lists or an array, (features,) for one example or (examples, features)
         Returns an array (neurons,) or (examples, neurons) in the network's library. Of a
@@ -74,9 +74,9 @@ class NeuralNetwork:
         backend = self.backend
         with backend.context():
             dtype = "float64" if self.weights[0].dtype == backend.xp.float64 else "float32"
-            single = arrays.depth(inputs) == 1
+            single = count_dimensions(inputs) == 1
             dimensions = 1 if single else 2
-            x = arrays.numbers("inputs", inputs, backend, dtype=dtype, dimensions=dimensions)
+            x = convert_numbers("inputs", inputs, backend, dtype=dtype, dimensions=dimensions)
             features = self.weights[0].shape[0]
             if x.shape[-1] != features:
                 raise ValueError(
@@ -101,13 +101,13 @@ class NeuralNetwork:
             raise ValueError(f"inputs must have the shape (examples, {features}); got {x.shape}")
         whole = x.rechunk({1: features})
         return whole.map_blocks(
-            _think_there, self, chunks=(whole.chunks[0], (neurons,)), meta=np.empty((0, 0))
+            _think_of_chunk, self, chunks=(whole.chunks[0], (neurons,)), meta=np.empty((0, 0))
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 over name, dtype, shape and little-endian bytes of what was learned.
+        """Return the SHA-256 over name, dtype, shape and little-endian bytes of what was learned.
 
-        That is the weights, then biases and scaling if there are any. The same for the same
+        Those are the weights, then biases and scaling if there are any. The same for the same
         bits, whichever library holds them.
         """
         named = [(f"weights.{i}", array) for i, array in enumerate(self.weights)]
@@ -127,43 +127,52 @@ class NeuralNetwork:
         write_durably(path, self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """The content of the model file that `save` writes."""
-        return model_files.to_bytes(self.to_model())
+        """Return the content of the model file that `save` writes."""
+        return model_file.to_bytes(self.to_model())
 
     @classmethod
     def load(
         cls, path: str | PathLike[str], *, backend: Any = "numpy", device: Any = None
     ) -> "NeuralNetwork":
-        """The network of a model file, on any backend.
+        """Read the network of a model file, on any backend.
 
         Raises OSError, or ModelFileError (a ValueError) for a file that is damaged, newer
         than this program, or something else.
         """
-        model = model_files.from_bytes(Path(path).read_bytes(), str(path))
+        model = model_file.from_bytes(Path(path).read_bytes(), str(path))
         return cls.from_model(model, open_backend(backend, device))
 
     def to_model(self, iteration: int | None = None) -> Model:
-        """What a model file holds, on the host; with `iteration`, a checkpoint."""
+        """Return what a model file holds, on the host; with `iteration`, a checkpoint."""
         to_host = self.backend.to_host
         with self.backend.context():
-            weights, biases = (tuple(map(to_host, part)) for part in self.parameters)
-            scaling = self.scaling and (to_host(self.scaling[0]), to_host(self.scaling[1]))
-        position = None if iteration is None else Position(iteration, self.history)
-        known = self.settings, self.data_fingerprint, position, self.table
-        return Model(weights, biases, scaling, *known)
+            weights, biases = (tuple(map(to_host, arrays)) for arrays in self.parameters)
+            scaling = None
+            if self.scaling is not None:
+                scaling = to_host(self.scaling.mean), to_host(self.scaling.inverse_scale)
+        return Model(
+            weights=weights, biases=biases, scaling=scaling, settings=self.settings,
+            data_fingerprint=self.data_fingerprint, table=self.table,
+            position=None if iteration is None else Position(iteration, self.history),
+        )  # fmt: skip
 
     @classmethod
     def from_model(cls, model: Model, backend: Backend, history: History = ()) -> "NeuralNetwork":
-        """The network that a model describes, on a backend."""
-        there = backend.from_host
+        """Return the network that a model describes, on a backend."""
+        from_host = backend.from_host
         with backend.context():
-            weights, biases = (tuple(map(there, part)) for part in (model.weights, model.biases))
-            scaling = model.scaling and Scaling(*map(there, model.scaling))
-        known = model.data_fingerprint, model.table
-        return cls(weights, backend, model.settings, biases, scaling, history, *known)
+            weights, biases = (tuple(map(from_host, x)) for x in (model.weights, model.biases))
+            scaling = None
+            if model.scaling is not None:
+                scaling = Scaling(*map(from_host, model.scaling))
+        return cls(
+            weights=weights, biases=biases, scaling=scaling, backend=backend,
+            settings=model.settings, history=history, table=model.table,
+            data_fingerprint=model.data_fingerprint,
+        )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copies and pickles go through the host: some libraries' own may round float64."""
+        """Copy and pickle through the host: some libraries' own pickles may round float64."""
         return NeuralNetwork.from_model, (self.to_model(), self.backend, self.history)
 
     def __repr__(self) -> str:
@@ -174,8 +183,8 @@ class NeuralNetwork:
         )
 
 
-def _think_there(chunk: Array, network: NeuralNetwork) -> Array:
-    """What the network thinks of a chunk, by the library that holds it."""
+def _think_of_chunk(chunk: Array, network: NeuralNetwork) -> Array:
+    """Return the outputs for a chunk, by the library that holds it."""
     if chunk.shape[0] == 0:
         return np.empty((0, network.weights[-1].shape[1]))
     return NeuralNetwork.from_model(network.to_model(), backend_of(chunk)).think(chunk)
@@ -183,7 +192,7 @@ def _think_there(chunk: Array, network: NeuralNetwork) -> Array:
 
 @lru_cache(maxsize=64)
 def _thinking(backend: Backend, name: str) -> Any:
-    """think(inputs, parameters, scaling), compiled."""
+    """Return think(inputs, parameters, scaling), compiled."""
     arithmetic = trusted_arithmetic(backend, name, no_tiny_inputs=False)
 
     def think(inputs: Array, parameters: Parameters, scaling: Scaling | None) -> Array:

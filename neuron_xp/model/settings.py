@@ -1,9 +1,10 @@
-"""How to train: every setting that the trained bits depend on, checked."""
+"""Settings: every keyword of `train` that the trained bits depend on, checked."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from neuron_xp import checks
+from neuron_xp.errors import did_you_mean
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.learning_rules import RULES
 
@@ -14,7 +15,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Settings:
-    """The keywords of `train` that say what is computed; see there."""
+    """The keywords of `train` that say what is computed; made by `check_settings`."""
 
     arithmetic: str = "reproducible"
     hidden: tuple[int, ...] = ()
@@ -31,8 +32,16 @@ class Settings:
     loss_every: int = 100
 
 
-def checked(**given: Any) -> Settings:
-    """The settings as plain Python values, or one clear line about the first that is wrong."""
+def check_settings(**given: Any) -> Settings:
+    """Return settings as plain Python values, or raise a line about the first that is wrong.
+
+    Those that are not given have the defaults of `Settings`.
+    """
+    defaults = asdict(Settings())
+    for name in given:
+        if name not in defaults:
+            raise TypeError(f"unknown setting {name!r}{did_you_mean(name, defaults)}")
+    given = {**defaults, **given}
     settings = Settings(
         arithmetic=checks.choice("arithmetic", given["arithmetic"], ARITHMETICS),
         hidden=_layer_sizes(given["hidden"]),

@@ -1,7 +1,7 @@
-"""From data and settings to a trained network."""
+"""From a training set and settings to a trained network: the start, the loop, what is saved."""
 
-import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -9,14 +9,24 @@ import numpy as np
 
 from neuron_xp.errors import ClusterLostError
 from neuron_xp.model.checkpoint import Saving
+from neuron_xp.model.model_file import History, Model
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import AUTO, Settings
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.step import Scaling
 from neuron_xp.random_start import random_start
-from neuron_xp.training.in_memory import TrainingSet
-from neuron_xp.training.loop import FIRST_STRETCH, History, Progress, iterate
-from neuron_xp.training.preparation import safe_learning_rate, standardization
+from neuron_xp.training.loop import Pace, State, is_recorded, iterate
+from neuron_xp.training.preparation import mean_loss, safe_learning_rate, standardization
+from neuron_xp.training.training_set import TrainingSet
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback is told between stretches: iterations done, of how many, last loss."""
+
+    iteration: int
+    iterations: int
+    loss: float
 
 
 def fit(
@@ -25,88 +35,129 @@ def fit(
     *,
     saving: Saving | None = None,
     on_progress: Callable[[Progress], object] | None = None,
+    pace: Pace | None = None,
 ) -> NeuralNetwork:
-    """Train on the data, from random weights or from the checkpoint of `saving`."""
-    digest = data.fingerprint() if saving or data.in_parts else None
-    resumed = saving.resumed(settings, digest) if saving and digest else None
-    before = resumed and NeuralNetwork.from_model(resumed, data.place)
-    parameters = before.parameters if before else _fresh_start(data, settings)
-    if settings.standardize:
-        data = data.scaled(standardization(data))
-    rate = _rate(data, settings)
+    """Train on the data, from random weights or from the checkpoint of `saving`.
 
-    def network(parameters: Parameters, history: History) -> NeuralNetwork:
-        weights, biases = parameters
-        return NeuralNetwork(weights, data.place, settings, biases, data.scaling, history, digest)
+    A checkpoint is written when it is due, at the end, and when the keyboard or a signal
+    interrupts or a cluster is lost: then with what the last whole stretch gave.
+    `pace` says how often the host looks in; None suits the data.
+    """
+    with data.backend.context():
+        return _fit(data, settings, saving, on_progress, pace or _default_pace(data, saving))
 
-    def watch(iteration: int, parameters: Parameters, history: History, is_last: bool) -> None:
-        if saving and (is_last or saving.is_due(iteration)):
-            saving.write(network(parameters, history).to_model(iteration))
 
-    position = resumed and resumed.position
+def _fit(
+    data: TrainingSet,
+    settings: Settings,
+    saving: Saving | None,
+    on_progress: Callable[[Progress], object] | None,
+    pace: Pace,
+) -> NeuralNetwork:
+    digest = data.fingerprint() if saving is not None or data.in_parts else None
+    checkpoint = None
+    if saving is not None and digest is not None:
+        checkpoint = saving.read(settings, digest)
+    state: State | None = None
+
+    def make_network(state: State) -> NeuralNetwork:
+        return NeuralNetwork(
+            weights=state.parameters.weights, biases=state.parameters.biases,
+            backend=data.backend, settings=settings, scaling=data.scaling,
+            history=state.history, data_fingerprint=digest,
+        )  # fmt: skip
+
+    def save() -> None:
+        if saving is not None and state is not None:
+            saving.write(make_network(state).to_model(state.iteration))
+
     try:
-        parameters, history = iterate(
-            lambda parameters, start, count: data.advance(parameters, start, count, rate),
-            lambda parameters: mean_loss(data, parameters, settings.l2),
-            parameters,
-            settings,
-            data.place,
-            learning_rate=rate,
-            start=position.iteration if position else 0,
-            history=position.history if position else (),
-            watch=watch,
-            pause_every=saving.every if saving else None,
-            first_stretch=1 if data.in_parts else FIRST_STRETCH,
-            on_progress=on_progress,
-        )
+        parameters = _start_parameters(data, settings, checkpoint)
+        if settings.standardize:
+            data = data.with_scaling(standardization(data))
+        learning_rate = _find_learning_rate(data, settings)
+        state = _start_state(data, settings, parameters, checkpoint)
+        states = iterate(data, settings, state, learning_rate=learning_rate, pace=pace)
+        for state in states:
+            if saving is not None and saving.is_due(state.iteration):
+                save()
+            if on_progress is not None:
+                loss = state.history[-1][1]
+                on_progress(Progress(state.iteration, settings.iterations, loss))
+    except (KeyboardInterrupt, SystemExit):
+        save()
+        raise
     except ClusterLostError as error:
+        save()
         raise ClusterLostError(f"{error}; {_how_to_go_on(saving)}") from error
-    watch(history[-1][0], parameters, history, is_last=True)
-    trained = network(parameters, history)
-    if data.home is data.place:
-        return trained
-    return NeuralNetwork.from_model(trained.to_model(), data.home, history)
+    save()
+    return _move_network(make_network(state), data)
+
+
+def _default_pace(data: TrainingSet, saving: Saving | None) -> Pace:
+    pace = Pace(pause_every=None if saving is None else saving.every)
+    return replace(pace, first=1) if data.in_parts else pace
 
 
 def _how_to_go_on(saving: Saving | None) -> str:
     if saving is None:
-        return "give checkpoint=PATH (--checkpoint PATH) next time, so that a run can go on"
-    return (
-        f"the same with resume=True (--resume) goes on from {str(saving.path)!r}, on another "
-        "cluster or without one"
-    )
+        return "give checkpoint=PATH next time, so that a run can go on"
+    return f"give resume=True to go on from {str(saving.path)!r}, on another cluster or without one"
 
 
-def _rate(data: TrainingSet, settings: Settings) -> float:
+def _start_parameters(
+    data: TrainingSet, settings: Settings, checkpoint: Model | None
+) -> Parameters:
+    """Return the checkpoint's parameters; else random weights, and biases of 0.
+
+    The first layer's weights are drawn first.
+    """
+    if checkpoint is not None:
+        return NeuralNetwork.from_model(checkpoint, data.backend).parameters
+    weights = random_start(pairwise(data.layer_sizes), seed=settings.seed)
+    biases = [weight[0] * 0.0 for weight in weights] if settings.bias else []
+
+    def on_device(arrays: list[np.ndarray]) -> tuple[Any, ...]:
+        return tuple(data.backend.from_host(array.astype(data.dtype)) for array in arrays)
+
+    return Parameters(on_device(weights), on_device(biases))
+
+
+def _start_state(
+    data: TrainingSet, settings: Settings, parameters: Parameters, checkpoint: Model | None
+) -> State:
+    """Return the state before the first iteration, the loss at the start recorded."""
+    iteration: int = 0
+    history: History = ()
+    if checkpoint is not None and checkpoint.position is not None:
+        iteration, records = checkpoint.position.iteration, checkpoint.position.history
+        # the last record of a run that was to end sooner
+        history = tuple(record for record in records if is_recorded(record[0], settings))
+    if not history:
+        history = ((0, mean_loss(data, parameters, settings.l2)),)
+    return State(iteration, parameters, history)
+
+
+def _find_learning_rate(data: TrainingSet, settings: Settings) -> float:
     if settings.learning_rate != AUTO:
         return float(settings.learning_rate)
     return safe_learning_rate(data, rule=settings.rule, bias=settings.bias, l2=settings.l2)
 
 
-def _fresh_start(data: TrainingSet, settings: Settings) -> Parameters:
-    """Random weights, the first layer's drawn first; biases of 0."""
-    weights = random_start(pairwise(data.sizes), seed=settings.seed)
-    biases = [weight[0] * 0.0 for weight in weights] if settings.bias else []
-
-    def there(arrays: list[np.ndarray]) -> tuple[Any, ...]:
-        return tuple(data.place.from_host(x.astype(data.dtype)) for x in arrays)
-
-    return Parameters(there(weights), there(biases))
-
-
-def mean_loss(data: TrainingSet, parameters: Parameters, l2: float) -> float:
-    """(sum of the examples' losses + l2/2 sum w^2) / sum of the sample weights, on the host."""
-    terms = data.losses(parameters).tolist()
-    if l2:
-        weights = (w for layer in parameters.weights for w in data.place.to_host(layer).flat)
-        terms.append(l2 / 2 * math.fsum(float(w) * float(w) for w in weights))
-    return math.fsum(terms) / data.total_weight()
+def _move_network(network: NeuralNetwork, data: TrainingSet) -> NeuralNetwork:
+    """Return the network on the backend where the user expects it."""
+    if data.network_backend is data.backend:
+        return network
+    return NeuralNetwork.from_model(
+        network.to_model(), data.network_backend, history=network.history
+    )
 
 
 def loss_of(network: NeuralNetwork, data: TrainingSet) -> float:
-    """The mean loss that training would record for this network."""
-    there = NeuralNetwork.from_model(network.to_model(), data.place)
+    """Return the mean loss that training would record for this network."""
+    on_device = NeuralNetwork.from_model(network.to_model(), data.backend)
     if network.scaling is not None:
         with network.backend.context():
-            data = data.scaled(Scaling(*map(network.backend.to_host, network.scaling)))
-    return mean_loss(data, there.parameters, network.settings.l2)
+            scaling = Scaling(*map(network.backend.to_host, network.scaling))
+        data = data.with_scaling(scaling)
+    return mean_loss(data, on_device.parameters, network.settings.l2)

@@ -1,9 +1,9 @@
-"""Data in parts: the same training as in memory, the parameters on the host.
+"""Examples in parts: the same training as in memory, the parameters on the host.
 
-A source (a stream from disk, a cluster) holds the parts. What is asked of it is a map and a
-merge, as functions of modules with plain arguments, so that they can be sent to another
-process. The sums of the parts are exact, so that it does not matter where they are cut, who
-computes them, or in which order they arrive.
+A source (a stream from disk, a cluster) holds the parts. It is asked for a map and a merge, as
+functions of modules with plain arguments, so that they can be sent to another process. The sums
+of the parts are exact, so that it does not matter where they are cut, who computes them, or in
+which order they arrive.
 """
 
 import math
@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from neuron_xp.backends.backend import Backend
-from neuron_xp.backends.convert import NO_WEIGHT
 from neuron_xp.backends.engine import Summand, block_rows, summing
+from neuron_xp.backends.examples import NO_WEIGHT
 from neuron_xp.backends.libraries import backend_of, host_backend
 from neuron_xp.backends.probe import trusted_arithmetic
 from neuron_xp.model.fingerprint import data_fingerprint, rows_digest
@@ -34,11 +34,12 @@ SHUFFLE_ROWS = (
     "give shuffle='leaves', which draws groups of 64 neighbours, or none"
 )
 
-SURVEYED_ROWS = 2**14
+SUMMARY_ROWS = 2**14
+"""Rows that are summarized at a time; a multiple of 64."""
 
 
 class Source(Protocol):
-    """Where the parts are."""
+    """Holds examples in parts."""
 
     def fold(
         self,
@@ -46,19 +47,19 @@ class Source(Protocol):
         merge: Callable[[Any, Any], Any],
         ranges: np.ndarray | None = None,
     ) -> Any:
-        """What `function(first row, examples)` gives for each part, merged in any order.
+        """Merge, in any order, what `function(first row, examples)` gives for each part.
 
         ranges : (first, end) of the rows to take, ascending, cut into whole leaves from the
             first one on; None for all. Each part has whole leaves of them, but the last.
         """
 
 
-class Survey(NamedTuple):
-    """What one look at the data tells; sums and ends that can be merged.
+class Summary(NamedTuple):
+    """What one look at the data tells: sums and extremes that can be merged.
 
     digest : of the fingerprint
     no_tiny_inputs : whether each input is 0 or at least 2^-60 in magnitude
-    low, high : the ends of each column
+    low, high : the smallest and the largest input of each column
     weights : floats whose exact sum is that of the sample weights
     """
 
@@ -69,43 +70,43 @@ class Survey(NamedTuple):
     weights: tuple[float, ...]
 
 
-def survey(first: int, examples: Examples) -> Survey:
-    """Of a part; its first row is a multiple of 64, counted in all of the data."""
+def summarize_part(first_row: int, examples: Examples) -> Summary:
+    """Summarize a part whose first row is a multiple of 64, counted in all of the data."""
     backend = backend_of(examples.inputs)
-    found, row = list[Survey](), first
+    summaries, row = list[Summary](), first_row
     with backend.context():
-        for block in steps.blocks(examples, SURVEYED_ROWS):
+        for block in steps.blocks(examples, SUMMARY_ROWS):
             tables = [backend.to_host(x).astype("float64") for x in block[:3] if x is not None]
-            found.append(_surveyed(row, tables))
-            row += SURVEYED_ROWS
-    return reduce(merge_surveys, found)
+            summaries.append(_summarize_block(row, tables))
+            row += SUMMARY_ROWS
+    return reduce(merge_summaries, summaries)
 
 
-def _surveyed(first: int, tables: list[np.ndarray]) -> Survey:
+def _summarize_block(first_row: int, tables: list[np.ndarray]) -> Summary:
     inputs = tables[0]
-    return Survey(
-        digest=rows_digest(first, *tables),
+    return Summary(
+        digest=rows_digest(first_row, *tables),
         no_tiny_inputs=not ((inputs != 0) & (abs(inputs) < TINY_INPUT)).any(),
         low=inputs.min(axis=0),
         high=inputs.max(axis=0),
-        weights=_exact(tables[2].ravel().tolist()) if len(tables) == 3 else (),
+        weights=_shorten_exact_sum(tables[2].ravel().tolist()) if len(tables) == 3 else (),
     )
 
 
-def merge_surveys(a: Survey, b: Survey) -> Survey:
-    """Of both parts."""
-    return Survey(
-        (a.digest + b.digest) % 2**256,
-        a.no_tiny_inputs and b.no_tiny_inputs,
-        np.minimum(a.low, b.low),
-        np.maximum(a.high, b.high),
-        _exact((*a.weights, *b.weights)),
+def merge_summaries(a: Summary, b: Summary) -> Summary:
+    """Summarize the rows of both."""
+    return Summary(
+        digest=(a.digest + b.digest) % 2**256,
+        no_tiny_inputs=a.no_tiny_inputs and b.no_tiny_inputs,
+        low=np.minimum(a.low, b.low),
+        high=np.maximum(a.high, b.high),
+        weights=_shorten_exact_sum((*a.weights, *b.weights)),
     )
 
 
-def _exact(numbers: Iterable[float]) -> tuple[float, ...]:
-    """A few floats with the same exact sum."""
-    left, parts = list(numbers), list[float]()
+def _shorten_exact_sum(terms: Iterable[float]) -> tuple[float, ...]:
+    """Return a few floats with the same exact sum as the terms."""
+    left, parts = list(terms), list[float]()
     while left and (part := math.fsum(left)):
         parts.append(part)
         left.append(-part)
@@ -116,17 +117,17 @@ def _exact(numbers: Iterable[float]) -> tuple[float, ...]:
 class Work:
     """How a part is computed, wherever that is: plain values.
 
-    sizes : (inputs, neurons of each layer ...)
+    layer_sizes : (inputs, neurons of each layer ...)
     """
 
     arithmetic: str
     rule: str
-    sizes: tuple[int, ...]
+    layer_sizes: tuple[int, ...]
     no_tiny_inputs: bool = False
 
 
-def part_sums(
-    first: int,
+def sum_part(
+    first_row: int,
     examples: Examples,
     *,
     function: Summand,
@@ -134,7 +135,7 @@ def part_sums(
     scaling: Scaling | None,
     work: Work,
 ) -> tuple[Any, ...]:
-    """What `function` makes of a part on its own device, brought to the host."""
+    """Apply `function` to a part on the part's own device, and bring the sums to the host."""
     backend = backend_of(examples.inputs)
     sums = summing(
         backend,
@@ -142,27 +143,27 @@ def part_sums(
         work.rule,
         function,
         no_tiny_inputs=work.no_tiny_inputs,
-        block=block_rows(pairwise(work.sizes), backend),
+        block=block_rows(pairwise(work.layer_sizes), backend),
         threads=1,  # parts are worked off side by side
     )
     with backend.context():
-        there = _each(backend.from_host, (scaling, *values))
-        found = sums(examples._replace(scaling=there[0]), *there[1:])
-        return tuple(_each(backend.to_host, found))
+        scaling, *values_on_device = _map_arrays(backend.from_host, (scaling, *values))
+        found = sums(examples._replace(scaling=scaling), *values_on_device)
+        return tuple(_map_arrays(backend.to_host, found))
 
 
-def _each(function: Callable[[Any], Any], value: Any) -> Any:
-    """The function of each array in tuples, however deep; None stays."""
+def _map_arrays(function: Callable[[Any], Any], value: Any) -> Any:
+    """Apply the function to each array in tuples, however deep; None stays."""
     if value is None:
         return None
     if not isinstance(value, tuple):
         return function(value)
-    items = [_each(function, item) for item in value]
+    items = [_map_arrays(function, item) for item in value]
     return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
 
 
-def merge_sums(a: tuple[Any, ...], b: tuple[Any, ...], *, arithmetic: str) -> tuple[Any, ...]:
-    """The sums over the examples of two parts."""
+def merge_part_sums(a: tuple[Any, ...], b: tuple[Any, ...], *, arithmetic: str) -> tuple[Any, ...]:
+    """Add the sums over the examples of two parts."""
     return merged(a, b, arithmetic=_host_arithmetic(arithmetic))
 
 
@@ -180,16 +181,16 @@ class InParts:
     source: Source
     settings: Settings
     shapes: tuple[tuple[int, int], ...]
-    survey: Survey
+    summary: Summary
     work: Work
-    home: Backend
+    network_backend: Backend
     dtype: str = "float64"
     scaling: Scaling | None = None
     in_parts: bool = True
 
     @property
-    def place(self) -> Backend:
-        """The host."""
+    def backend(self) -> Backend:
+        """The host's."""
         return host_backend()
 
     @property
@@ -198,22 +199,22 @@ class InParts:
         return self.shapes[0][0]
 
     @property
-    def sizes(self) -> tuple[int, ...]:
+    def layer_sizes(self) -> tuple[int, ...]:
         """Inputs, then the neurons of each layer."""
-        return self.work.sizes
+        return self.work.layer_sizes
 
     def fingerprint(self) -> str:
         """See `TrainingSet`."""
-        return data_fingerprint(self.survey.digest, *self.shapes)
+        return data_fingerprint(self.summary.digest, *self.shapes)
 
     def extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSet`."""
-        return self.survey.low, self.survey.high
+        return self.summary.low, self.summary.high
 
     def total_weight(self) -> float:
         """See `TrainingSet`."""
-        weighted = len(self.shapes) == 3
-        return math.fsum(self.survey.weights) if weighted else float(self.rows)
+        is_weighted = len(self.shapes) == 3
+        return math.fsum(self.summary.weights) if is_weighted else float(self.rows)
 
     def totals(self, function: Summand, *values: Any) -> tuple[Any, ...]:
         """See `TrainingSet`."""
@@ -222,14 +223,14 @@ class InParts:
     def _totals(
         self, function: Summand, values: tuple[Any, ...], ranges: np.ndarray | None = None
     ) -> tuple[Any, ...]:
-        work = partial(
-            part_sums, function=function, values=values, scaling=self.scaling, work=self.work
+        sum_one = partial(
+            sum_part, function=function, values=values, scaling=self.scaling, work=self.work
         )
-        merge = partial(merge_sums, arithmetic=self.work.arithmetic)
-        sums = self.source.fold(work, merge, ranges)
+        merge = partial(merge_part_sums, arithmetic=self.work.arithmetic)
+        sums = self.source.fold(sum_one, merge, ranges)
         return tuple(map(_host_arithmetic(self.work.arithmetic).total, sums))
 
-    def scaled(self, scaling: Scaling) -> "InParts":
+    def with_scaling(self, scaling: Scaling) -> "InParts":
         """See `TrainingSet`."""
         return replace(self, scaling=scaling, work=replace(self.work, no_tiny_inputs=True))
 
@@ -249,23 +250,30 @@ class InParts:
         return losses
 
 
-def in_parts(
+def open_in_parts(
     source: Source,
     settings: Settings,
     shapes: tuple[tuple[int, int], ...],
     *,
-    home: Backend,
+    network_backend: Backend,
     dtype: str,
 ) -> InParts:
-    """The training set of a source, after a look at all of it.
+    """Open the training set of a source, after a look at all of it.
 
     Raises ValueError for what cannot be learned from.
     """
     if settings.shuffle == "rows":
         raise ValueError(SHUFFLE_ROWS)
-    found = source.fold(survey, merge_surveys)
-    if len(shapes) == 3 and not found.weights:
+    summary = source.fold(summarize_part, merge_summaries)
+    if len(shapes) == 3 and not summary.weights:
         raise ValueError(NO_WEIGHT)
     sizes = (shapes[0][1], *settings.hidden, shapes[1][1])
-    work = Work(settings.arithmetic, settings.rule, sizes, found.no_tiny_inputs)
-    return InParts(source, settings, shapes, found, work, home, dtype)
+    return InParts(
+        source=source,
+        settings=settings,
+        shapes=shapes,
+        summary=summary,
+        work=Work(settings.arithmetic, settings.rule, sizes, summary.no_tiny_inputs),
+        network_backend=network_backend,
+        dtype=dtype,
+    )

@@ -1,87 +1,71 @@
 """The loop around the step: when the host looks in, what it records, when it stops."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple
 
 from neuron_xp.backends.backend import Backend
-from neuron_xp.errors import ClusterLostError, TrainingDivergedError
+from neuron_xp.errors import TrainingDivergedError
+from neuron_xp.model.model_file import History
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters
+from neuron_xp.training.preparation import mean_loss
+from neuron_xp.training.training_set import TrainingSet
 
-FIRST_STRETCH = 64
-SECONDS_A_STRETCH = 0.5
 
-Advance: TypeAlias = Callable[[Parameters, int, int], Parameters]
-"""(parameters, start, count) -> the parameters after iterations start ... start + count - 1."""
+class State(NamedTuple):
+    """A training between two iterations: how many are done, and what they gave."""
 
-History: TypeAlias = tuple[tuple[int, float], ...]
-"""(iterations done, loss) pairs."""
+    iteration: int
+    parameters: Parameters
+    history: History
 
 
 @dataclass(frozen=True)
-class Progress:
-    """What a callback is told between stretches: iterations done, of how many, last loss."""
+class Pace:
+    """How often the host looks in: it decides what is seen, never what is computed.
 
-    iteration: int
-    iterations: int
-    loss: float
+    first : iterations of the first stretch
+    seconds : of a stretch, about: it is doubled or halved after each
+    pause_every : iterations after which a stretch ends, beside the records of the loss
+    """
+
+    first: int = 64
+    seconds: float = 0.5
+    pause_every: int | None = None
 
 
 def iterate(
-    advance: Advance,
-    loss: Callable[[Parameters], float],
-    parameters: Parameters,
-    settings: Settings,
-    backend: Backend,
-    *,
-    learning_rate: float,
-    start: int = 0,
-    history: History = (),
-    watch: Callable[[int, Parameters, History, bool], object] = lambda *_: None,
-    pause_every: int | None = None,
-    first_stretch: int = FIRST_STRETCH,
-    on_progress: Callable[[Progress], object] | None = None,
-) -> tuple[Parameters, History]:
-    """Advance from iteration `start` to the last, or to where the loss stops falling.
+    data: TrainingSet, settings: Settings, state: State, *, learning_rate: float, pace: Pace
+) -> Iterator[State]:
+    """Yield the state after each stretch of iterations, to the last or until the loss settles.
 
-    The loss is recorded before the first iteration, after every `settings.loss_every`
-    iterations, and after the last. Training stops at a record whose loss did not rise, and
-    fell by no more than `settings.tolerance` of the one before.
-    `watch(iterations done, parameters, history, is_last)` is called after every stretch, at
-    the latest after `pause_every` iterations; and as the last, with what the last whole
-    stretch gave, when the keyboard or a signal interrupts, or a cluster is lost.
+    The loss is recorded after every `settings.loss_every` iterations and after the last; the
+    training stops at a record whose loss did not rise, and fell by no more than
+    `settings.tolerance` of the one before. Raises TrainingDivergedError.
     """
-    every = settings.loss_every
-    kept = (r for r in history if r[0] % every == 0 or r[0] == settings.iterations)
-    records = list(kept) or [(0, loss(parameters))]
-    pauses = [every] if pause_every is None else [every, pause_every]
-    if _has_settled(records, settings.tolerance):
-        return parameters, tuple(records)
-    last = start, parameters, tuple(records)
-    try:
-        for begin, count in _stretches(start, settings.iterations, pauses, first_stretch):
-            before, parameters = parameters, advance(parameters, begin, count)
-            if not _finite(parameters, backend):
-                bad = _first_bad_iteration(advance, before, begin, count, backend)
-                raise TrainingDivergedError(bad, learning_rate)
-            done = begin + count
-            if done % every == 0 or done == settings.iterations:
-                records.append((done, loss(parameters)))
-            last = done, parameters, tuple(records)
-            watch(*last, False)
-            if on_progress is not None:
-                on_progress(Progress(done, settings.iterations, records[-1][1]))
-            if records[-1][0] == done and _has_settled(records, settings.tolerance):
-                break
-    except (KeyboardInterrupt, SystemExit, ClusterLostError):
-        watch(*last, True)
-        raise
-    return parameters, tuple(records)
+    pauses = [n for n in (settings.loss_every, pace.pause_every) if n is not None]
+    for start, count in _stretches(state.iteration, settings.iterations, pauses, pace):
+        if _has_settled(state.history, settings.tolerance):
+            return
+        parameters = data.advance(state.parameters, start, count, learning_rate)
+        if not _finite(parameters, data.backend):
+            bad = _first_bad_iteration(data, state.parameters, start, count, learning_rate)
+            raise TrainingDivergedError(bad, learning_rate)
+        done, history = start + count, state.history
+        if is_recorded(done, settings):
+            history = (*history, (done, mean_loss(data, parameters, settings.l2)))
+        state = State(done, parameters, history)
+        yield state
 
 
-def _has_settled(history: list[tuple[int, float]], tolerance: float) -> bool:
+def is_recorded(iteration: int, settings: Settings) -> bool:
+    """Tell whether the loss is recorded after so many iterations."""
+    return iteration % settings.loss_every == 0 or iteration == settings.iterations
+
+
+def _has_settled(history: History, tolerance: float) -> bool:
     if tolerance == 0 or len(history) < 2:
         return False
     (_, before), (_, now) = history[-2:]
@@ -89,21 +73,17 @@ def _has_settled(history: list[tuple[int, float]], tolerance: float) -> bool:
 
 
 def _stretches(
-    start: int, iterations: int, pauses: list[int], size: int = FIRST_STRETCH
+    start: int, iterations: int, pauses: list[int], pace: Pace
 ) -> Iterator[tuple[int, int]]:
-    """(start, count): about half a second of work each, and none across a pause.
-
-    The first is of `size` iterations.
-
-    The clock decides how often the host looks in, never what is computed.
-    """
+    """Yield (start, count): about `pace.seconds` of work each, and none across a pause."""
+    size = pace.first
     while start < iterations:
         count = min(size, iterations - start, *(every - start % every for every in pauses))
         began = time.perf_counter()
         yield start, count
         start += count
         seconds = time.perf_counter() - began
-        size = size * 2 if seconds < SECONDS_A_STRETCH else max(1, size // 2)
+        size = size * 2 if seconds < pace.seconds else max(1, size // 2)
 
 
 def _finite(parameters: Parameters, backend: Backend) -> bool:
@@ -113,17 +93,17 @@ def _finite(parameters: Parameters, backend: Backend) -> bool:
 
 
 def _first_bad_iteration(
-    advance: Advance, parameters: Parameters, start: int, count: int, backend: Backend
+    data: TrainingSet, parameters: Parameters, start: int, count: int, learning_rate: float
 ) -> int:
-    """The iteration, counted from 1, after which the parameters were first not finite.
+    """Find the iteration, counted from 1, after which the parameters were first not finite.
 
-    Found by doing halves of the stretch again: what is not finite stays so, and the same
-    iterations give the same bits.
+    Halves of the stretch are done again: what is not finite stays so, and the same iterations
+    give the same bits.
     """
     if count == 1:
         return start + 1
     half = count // 2
-    middle = advance(parameters, start, half)
-    if not _finite(middle, backend):
-        return _first_bad_iteration(advance, parameters, start, half, backend)
-    return _first_bad_iteration(advance, middle, start + half, count - half, backend)
+    middle = data.advance(parameters, start, half, learning_rate)
+    if not _finite(middle, data.backend):
+        return _first_bad_iteration(data, parameters, start, half, learning_rate)
+    return _first_bad_iteration(data, middle, start + half, count - half, learning_rate)

@@ -1,35 +1,36 @@
-"""What is computed once from the data, before the first iteration: scaling, a safe step."""
+"""Numbers that are computed from all of the data: scaling, a safe learning rate, the loss."""
 
 import math
 from typing import Any
 
 import numpy as np
 
+from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.learning_rules import RULES
 from neuron_xp.neuron.reproducible import SMALLEST_NORMAL
 from neuron_xp.neuron.step import Examples, Method, Scaling, standardized
 from neuron_xp.neuron.types import Array
-from neuron_xp.training.in_memory import TrainingSet
+from neuron_xp.training.training_set import TrainingSet
 
 
-def column_sums(part: Examples, *, method: Method) -> tuple[Any]:
-    """The map: what a block adds to the sum of each column."""
-    return (method.arithmetic.column_sums(part.inputs),)
+def column_sums(block: Examples, *, method: Method) -> tuple[Any]:
+    """Return what a block adds to the sum of each column."""
+    return (method.arithmetic.column_sums(block.inputs),)
 
 
-def squares(part: Examples, mean: Array, per_unit: Array, *, method: Method) -> tuple[Any]:
-    """The map: what a block adds to each column's sum of ((inputs - mean) * per_unit)^2."""
+def squares(block: Examples, mean: Array, per_unit: Array, *, method: Method) -> tuple[Any]:
+    """Return what a block adds to each column's sum of ((inputs - mean) * per_unit)^2."""
     arithmetic = method.arithmetic
-    near_one = arithmetic.flush_products(part.inputs - mean) * per_unit
+    near_one = arithmetic.flush_products(block.inputs - mean) * per_unit
     return (arithmetic.column_sums(arithmetic.multiply(near_one, near_one)),)
 
 
-def squared_norms(part: Examples, *, method: Method) -> tuple[Any, Any]:
-    """The map: what a block adds to each column's sum of squares, and to that of ones."""
+def squared_norms(block: Examples, *, method: Method) -> tuple[Any, Any]:
+    """Return what a block adds to each column's sum of squares, and to that of ones."""
     arithmetic = method.arithmetic
-    x = standardized(part.inputs, part.scaling, arithmetic=arithmetic)
+    x = standardized(block.inputs, block.scaling, arithmetic=arithmetic)
     of_x = arithmetic.flush_products(arithmetic.multiply(x, x))
-    weight = part.sample_weight
+    weight = block.sample_weight
     if weight is None:
         weight = arithmetic.xp.ones_like(x[:, :1])
     return (
@@ -39,7 +40,7 @@ def squared_norms(part: Examples, *, method: Method) -> tuple[Any, Any]:
 
 
 def standardization(data: TrainingSet) -> Scaling:
-    """Mean and inverse standard deviation of each column; exact sums, one square root.
+    """Return mean and inverse standard deviation of each column: exact sums, one square root.
 
     The deviation is the population's, sqrt(sum (x - mean)^2 / rows). A constant column is
     centred and left: its inverse is 1. Both are NumPy arrays, of the type of the inputs.
@@ -59,7 +60,7 @@ def standardization(data: TrainingSet) -> Scaling:
 
 
 def safe_learning_rate(data: TrainingSet, *, rule: str, bias: bool, l2: float) -> float:
-    """1 / (c ||X||^2 + l2): with it a layer's loss never rises.
+    """Return 1 / (c ||X||^2 + l2): with it the loss of one layer never rises.
 
     c is the rule's largest curvature over the weighted sum and ||X||^2 the sum of the
     squares of the inputs, sample weights and a bias's column of ones included: a bound on
@@ -74,3 +75,12 @@ def safe_learning_rate(data: TrainingSet, *, rule: str, bias: bool, l2: float) -
             "scale the inputs, give standardize=True, or a number"
         )
     return 1 / bound
+
+
+def mean_loss(data: TrainingSet, parameters: Parameters, l2: float) -> float:
+    """Return (sum of the examples' losses + l2/2 sum w^2) / sum of the sample weights."""
+    terms = data.losses(parameters).tolist()
+    if l2:
+        weights = (w for layer in parameters.weights for w in data.backend.to_host(layer).flat)
+        terms.append(l2 / 2 * math.fsum(float(w) * float(w) for w in weights))
+    return math.fsum(terms) / data.total_weight()

@@ -1,28 +1,17 @@
-"""train(): from data and settings to a neural network."""
+"""The trainer: `train`, the public face of this room."""
 
 from collections.abc import Callable
 from os import PathLike
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from neuron_xp import checks
 from neuron_xp.article import ARTICLE_INPUTS, ARTICLE_TARGETS
-from neuron_xp.backends import convert as arrays
-from neuron_xp.backends.backend import Backend, device_name, is_lazy
-from neuron_xp.backends.libraries import LIBRARIES, backend_of, is_array, open_backend
-from neuron_xp.backends.probe import has_float64, probe
-from neuron_xp.errors import NO_DASK, MissingBackendError
+from neuron_xp.backends.backend import Backend
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
-from neuron_xp.model.settings import Settings, checked
-from neuron_xp.threads import available_threads
-from neuron_xp.training.fit import fit
-from neuron_xp.training.in_memory import InMemory, TrainingSet
-from neuron_xp.training.loop import Progress
-from neuron_xp.training.npy_stream import MAX_MEMORY, streamed
-
-NAMES = ("inputs", "targets", "sample_weight")
+from neuron_xp.model.settings import check_settings
+from neuron_xp.training.fit import Progress, fit
+from neuron_xp.training.training_set import Given, Where, open_training_set
 
 
 def train(
@@ -158,7 +147,7 @@ def train(
     >>> print(network.think([1, 1, 1]))
     [0.9505469]
     """
-    settings = checked(
+    settings = check_settings(
         arithmetic=arithmetic, hidden=hidden, bias=bias, rule=rule, l2=l2,
         learning_rate=learning_rate, iterations=iterations, seed=seed,
         standardize=standardize, batch_size=batch_size, shuffle=shuffle,
@@ -166,105 +155,12 @@ def train(
     )  # fmt: skip
     if on_progress is not None and not callable(on_progress):
         raise TypeError(f"on_progress must be a callable, such as print; got {on_progress!r}")
-    workers = (
-        available_threads()
-        if threads is None
-        else checks.whole_number("threads", threads, least=1, most=1024)
-    )
-    memory = None if max_memory is None else checks.memory_size("max_memory", max_memory)
-    saving = Saving.checked(checkpoint, checkpoint_every, resume)
-    given = dict(zip(NAMES, (*_or_article(inputs, targets), sample_weight), strict=True))
-    if isinstance(inputs, Path):
-        opened = _files
-    else:
-        lazy = backend == "dask" or any(map(is_lazy, given.values()))
-        opened = _distributed if lazy else _arrays
-    data = opened(given, settings, backend, device, threads=workers, max_memory=memory)
-    with data.place.context():
-        return fit(data, settings, saving=saving, on_progress=on_progress)
-
-
-def _arrays(
-    given: dict[str, Any],
-    settings: Settings,
-    backend: Any,
-    device: Any,
-    *,
-    threads: int,
-    max_memory: int | None,
-) -> TrainingSet:
-    if max_memory is not None:
-        raise TypeError(
-            "max_memory is for files, and arrays are in memory already; give inputs and targets "
-            "as pathlib.Path of .npy files, or leave it out"
-        )
-    place = _place(given, backend, device)
-    if settings.arithmetic == "reproducible":
-        probe(place)
-    dtype = _dtype(given["inputs"], settings.arithmetic, place)
-    with place.context():
-        examples = arrays.examples(
-            given["inputs"], given["targets"], given["sample_weight"], place, dtype=dtype
-        )
-    return InMemory(examples, settings, place, dtype, threads)
-
-
-def _distributed(
-    given: dict[str, Any],
-    settings: Settings,
-    backend: Any,
-    device: Any,
-    *,
-    threads: int,
-    max_memory: int | None,
-) -> TrainingSet:
-    if max_memory is not None:
-        raise TypeError("max_memory is for files; Dask's workers have limits of their own")
-    try:
-        from neuron_xp.cluster.parts import distributed
-    except ImportError as error:
-        raise MissingBackendError(NO_DASK) from error
-    where = None
-    if backend in (None, "dask"):
-        if device is not None:
-            raise ValueError(
-                f"device={device!r} is of which library? Give the workers' as backend, such as "
-                "'cupy'; without one, chunks are computed where they are"
-            )
-    elif isinstance(backend, str) and backend in LIBRARIES:  # it need not be here
-        where = backend, device
-    else:
-        place = open_backend(backend, device)
-        where = place.name, device_name(place.device)
-    return distributed(given, settings, where=where)
-
-
-def _files(
-    given: dict[str, Any],
-    settings: Settings,
-    backend: Any,
-    device: Any,
-    *,
-    threads: int,
-    max_memory: int | None,
-) -> TrainingSet:
-    for name, value in given.items():
-        if value is not None and not isinstance(value, Path):
-            raise TypeError(
-                f"inputs are a path but {name} are {type(value).__name__}; give both as paths"
-            )
-    if backend == "dask":
-        raise ValueError(
-            "files are read by this process, whose backends are others; for Dask give its arrays "
-            "or dataframes, or type: neuron-xp train --workers N"
-        )
-    place = open_backend(backend or "numpy", device)
-    if settings.arithmetic == "reproducible":
-        probe(place)
-    return streamed(
-        given["inputs"], given["targets"], given["sample_weight"], settings,
-        place=place, threads=threads, max_memory=max_memory or MAX_MEMORY,
-    )  # fmt: skip
+    where = Where(backend=backend, device=device, threads=threads, max_memory=max_memory)
+    where.check()
+    saving = Saving.from_keywords(checkpoint, checkpoint_every, resume)
+    given = Given(*_or_article(inputs, targets), sample_weight)
+    data = open_training_set(given, settings, where)
+    return fit(data, settings, saving=saving, on_progress=on_progress)
 
 
 def _or_article(inputs: Any, targets: Any) -> tuple[Any, Any]:
@@ -274,21 +170,3 @@ def _or_article(inputs: Any, targets: Any) -> tuple[Any, Any]:
         missing = "inputs" if inputs is None else "targets"
         raise TypeError(f"{missing} are missing; give inputs and targets, or neither")
     return inputs, targets
-
-
-def _place(data: dict[str, Any], backend: Any, device: Any) -> Backend:
-    """Where to train: as asked for, else where the data are."""
-    homes = arrays.same_place(data)
-    if backend is None:
-        backend = homes[0].xp if homes else "numpy"
-    chosen = open_backend(backend, device)
-    stays = homes and device is None and not isinstance(backend, Backend)
-    return homes[0] if stays and homes[0].name == chosen.name else chosen
-
-
-def _dtype(inputs: Any, arithmetic: str, backend: Backend) -> str:
-    """float64; in native arithmetic float32 for such inputs, and where there is nothing else."""
-    if arithmetic == "reproducible":
-        return "float64"
-    single = is_array(inputs) and inputs.dtype == backend_of(inputs).xp.float32
-    return "float32" if single or not has_float64(backend) else "float64"

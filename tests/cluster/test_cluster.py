@@ -24,10 +24,16 @@ def client(request):
         yield client
 
 
-def test_workers_change_no_bit(client, monkeypatch):
-    monkeypatch.setattr(clusters, "FAN_IN", 2)  # so that a few parts make a tree
+@pytest.fixture
+def small_fan_in():
+    """Let a few parts make a tree."""
+    with dask.config.set({"neuron-xp.fan-in": 2}):
+        yield
+
+
+def test_workers_change_no_bit(client, small_fan_in):
     inputs, targets, _ = examples()
-    assert isinstance(clusters.scheduler(), clusters.Cluster)
+    assert isinstance(clusters.find_scheduler(), clusters.Cluster)
     runs = [(settings, CHUNKS["7"]) for settings in SETTINGS]
     runs += [(SETTINGS[1], chunks) for chunks in CHUNKS.values()]
     for some, chunks in runs:
@@ -59,9 +65,9 @@ def test_what_is_waited_for_again_and_again_is_let_go(client, monkeypatch):
     inputs, targets, _ = examples(rows=300_000)
     settings = {**RATE, "iterations": 3, "learning_rate": 1e-6, "hidden": (4,)}
     expected = neuron_xp.train(inputs, targets, **settings)
-    monkeypatch.setattr(clusters, "PATIENCE", 0.12)
     monkeypatch.setattr(clusters.Cluster, "_has_workers", lambda self, seconds: True)
-    network = neuron_xp.train(inputs, targets, backend="dask", **settings)
+    with dask.config.set({"neuron-xp.patience": 0.12}):
+        network = neuron_xp.train(inputs, targets, backend="dask", **settings)
     assert network.fingerprint() == expected.fingerprint()
     with deadline(10):
         while client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):

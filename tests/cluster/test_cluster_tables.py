@@ -191,7 +191,7 @@ def test_a_scheduler_that_is_killed_is_said_in_a_line(parts):
     assert run.returncode == 2
     (line,) = said.splitlines()
     assert line.startswith("neuron-xp: the scheduler at tcp://127.0.0.1:")
-    assert "(--resume) goes on from" in line
+    assert "type --resume to go on from" in line
     model = trained(parts / "whole.csv", parts / "resumed.safetensors", *long, "--resume")
     assert model == trained(parts / "whole.csv", parts / "memory.safetensors",
                             "--iterations", "2000")  # fmt: skip

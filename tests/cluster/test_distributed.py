@@ -2,7 +2,6 @@
 
 import asyncio
 import pickle
-from dataclasses import asdict
 from itertools import permutations
 
 import dask
@@ -15,8 +14,9 @@ from parts_data import CHUNKS, RATE, SETTINGS, examples
 import neuron_xp
 from neuron_xp.backends.backend import device_name
 from neuron_xp.backends.libraries import backend_of
-from neuron_xp.cluster import parts as distributed
-from neuron_xp.model.settings import Settings, checked
+from neuron_xp.cluster.parts import load_part
+from neuron_xp.model.settings import check_settings
+from neuron_xp.training.training_set import Given, Where, open_training_set
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
@@ -74,10 +74,7 @@ def test_the_parts_may_be_of_any_library(library):
     chunks = x.map_blocks(there, meta=np.empty((0, 0)))
     place = {"backend": library.name, "device": device_name(library.device)}
     for data, where in ((chunks, {}), (x, place)):
-        given = {"inputs": data, "targets": targets, "sample_weight": None}
-        parts = distributed.distributed(
-            given, checked(**asdict(Settings())), where=tuple(where.values()) or None
-        )
+        parts = open_training_set(Given(data, targets), check_settings(), Where(**where))
         held, *_ = dask.compute(*parts.source.kept)
         assert str(backend_of(held.examples.inputs)) == str(library)
         network = neuron_xp.train(data, targets, **where, **RATE)
@@ -88,7 +85,7 @@ def test_a_part_is_the_same_at_another_worker(library):
     """As Dask sends it: some libraries' own pickles round float64."""
     inputs, targets, weight = examples()
     where = library.name, device_name(library.device)
-    part = distributed.load(inputs, targets, weight, first=64, where=where, dtype="float64")
+    part = load_part(inputs, targets, weight, first=64, library=where, dtype="float64")
     there = pickle.loads(pickle.dumps(part))
     assert there.first == 64
     for before, after in zip(part.examples[:3], there.examples[:3], strict=True):

@@ -57,7 +57,7 @@ def test_a_resumed_run_ends_on_the_same_bits(library, path, settings, stops):
                 *data, **settings, checkpoint=path, checkpoint_every=5, resume=i > 0,
                 backend="numpy" if i % 2 == 0 else library, on_progress=stop_at(stop),
             )  # fmt: skip
-        assert checkpoints.read(path).position.iteration >= stop // 5 * 5
+        assert checkpoints.read_checkpoint(path).position.iteration >= stop // 5 * 5
     network = neuron_xp.train(*data, **settings, checkpoint=path, resume=True, backend=library)
     assert network.fingerprint() == expected.fingerprint()
     assert network.history == expected.history
@@ -84,7 +84,7 @@ def test_a_run_that_settled_stays_settled(path):
 def test_resume_without_a_checkpoint_starts_at_the_beginning(path):
     network = neuron_xp.train(**SETTINGS, checkpoint=path, resume=True)
     assert network.fingerprint() == neuron_xp.train(**SETTINGS).fingerprint()
-    assert checkpoints.read(path).position.iteration == 300
+    assert checkpoints.read_checkpoint(path).position.iteration == 300
 
 
 @pytest.mark.parametrize("where", ["_finite", "_has_settled"])
@@ -102,14 +102,14 @@ def test_the_keyboard_saves_what_was_done(path, monkeypatch, where, kind):
     monkeypatch.setattr(loop, where, interrupted)
     with pytest.raises(kind):
         neuron_xp.train(**SETTINGS, checkpoint=path)
-    assert checkpoints.read(path).position.iteration == 150
+    assert checkpoints.read_checkpoint(path).position.iteration == 150
     network = neuron_xp.train(**SETTINGS, checkpoint=path, resume=True)
     assert network.fingerprint() == neuron_xp.train(**SETTINGS).fingerprint()
 
 
 def test_the_last_two_are_kept_and_a_damaged_newest_falls_back(path):
     neuron_xp.train(**SETTINGS, checkpoint=path, checkpoint_every=100)
-    assert checkpoints.read(previous(path)).position.iteration == 200
+    assert checkpoints.read_checkpoint(previous(path)).position.iteration == 200
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.warns(UserWarning, match=r"damaged.*; going on from .*\.previous"):
         network = neuron_xp.train(**SETTINGS, checkpoint=path, resume=True)
@@ -226,7 +226,7 @@ def test_fifty_kills(path, tmp_path):
         inside += killed_in_a_save(path, tmp_path / "trace", chance.random() * 0.2)
         if not path.exists() and not previous(path).exists():
             continue
-        checkpoints.read(path)  # a warning would be an error here
+        checkpoints.read_checkpoint(path)  # a warning would be an error here
         twin = tmp_path / "twin.safetensors"
         for source, copy in ((path, twin), (previous(path), previous(twin))):
             copy.unlink(missing_ok=True)
@@ -238,7 +238,7 @@ def test_fifty_kills(path, tmp_path):
         )
         assert network.fingerprint() == expected.fingerprint()
         assert network.history == expected.history
-        if checkpoints.read(path).position.iteration > 3000:  # begin again
+        if checkpoints.read_checkpoint(path).position.iteration > 3000:  # begin again
             path.unlink(missing_ok=True)
             previous(path).unlink(missing_ok=True)
     assert inside >= 10

@@ -7,7 +7,7 @@ import scalar_port
 
 import neuron_xp
 from neuron_xp.neuron.learning_rules import RULES
-from neuron_xp.training.batches import epoch_order
+from neuron_xp.training.batches import draw_epoch
 from neuron_xp.workflows.cases import CASES
 
 SMALL = [
@@ -27,7 +27,7 @@ def rows_of(settings, iteration, count):
     epoch, place = divmod(iteration, -(-count // size))
     order = np.arange(count)
     if settings.get("shuffle"):
-        order = epoch_order(settings["shuffle"], 1, epoch, count)
+        order = draw_epoch(settings["shuffle"], 1, epoch, count)
     return order[place * size : (place + 1) * size]
 
 

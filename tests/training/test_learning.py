@@ -5,10 +5,12 @@ import math
 
 import numpy as np
 import pytest
+from trainings import train_with_pace
 
 import neuron_xp
-from neuron_xp.training import loop
-from neuron_xp.training.batches import epoch_order
+from neuron_xp.article import ARTICLE_INPUTS, ARTICLE_TARGETS
+from neuron_xp.training.batches import draw_epoch
+from neuron_xp.training.loop import Pace
 
 
 def problem(rows=200, features=4, seed=0):
@@ -119,11 +121,11 @@ def test_what_is_too_large_to_be_standardized_is_refused():
 
 
 def test_epoch_orders_are_what_the_generator_draws():
-    rows = epoch_order("rows", 5, 2, 150)
+    rows = draw_epoch("rows", 5, 2, 150)
     assert rows.tolist() == np.random.RandomState([5, 2]).permutation(150).tolist()
     groups = np.random.RandomState([5, 2]).permutation(3)
     leaves = [64 * g + i for g in groups for i in range(64)] + list(range(192, 200))
-    assert epoch_order("leaves", 5, 2, 200).tolist() == leaves
+    assert draw_epoch("leaves", 5, 2, 200).tolist() == leaves
 
 
 @pytest.mark.parametrize("shuffle", [None, "rows", "leaves"])
@@ -169,11 +171,12 @@ def test_losses_are_the_same_bits_on_every_library(backend, rule):
 
 
 @pytest.mark.parametrize("first", [1, 7, 10_000])
-def test_the_iteration_that_stops_depends_on_no_stretch(library, monkeypatch, first):
+def test_the_iteration_that_stops_depends_on_no_stretch(library, first):
     settings = {"tolerance": 0.1, "loss_every": 5, "iterations": 150, "rule": "cross_entropy"}
     expected = neuron_xp.train(**settings)
-    monkeypatch.setattr(loop, "FIRST_STRETCH", first)
-    network = neuron_xp.train(backend=library, **settings)
+    network = train_with_pace(
+        Pace(first=first), ARTICLE_INPUTS, ARTICLE_TARGETS, backend=library, **settings
+    )
     assert network.history == expected.history
     assert network.fingerprint() == expected.fingerprint()
     assert 10 < network.history[-1][0] < 150

@@ -2,15 +2,18 @@
 
 import copy
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from trainings import train_with_pace
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.training import loop
+from neuron_xp.training.loop import Pace
 
 X = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
 Y = [0, 1, 1]
@@ -79,18 +82,16 @@ def test_the_seed_draws_the_start():
 
 @pytest.mark.parametrize("seconds", [0.0, 1e9])
 @pytest.mark.parametrize("first", [1, 7, 10_000])
-def test_how_long_a_stretch_is_changes_nothing(library, monkeypatch, first, seconds):
+def test_how_long_a_stretch_is_changes_nothing(library, first, seconds):
     expected = neuron_xp.train(X, Y, iterations=100)
-    monkeypatch.setattr(loop, "FIRST_STRETCH", first)
-    monkeypatch.setattr(loop, "SECONDS_A_STRETCH", seconds)
-    network = neuron_xp.train(X, Y, backend=library, iterations=100)
+    network = train_with_pace(Pace(first, seconds), X, Y, backend=library, iterations=100)
     assert network.fingerprint() == expected.fingerprint()
 
 
 @pytest.mark.parametrize("recording", [1, 10, 64, 100_000])
 @pytest.mark.parametrize("iterations", [0, 1, 63, 64, 65, 1000])
 def test_stretches_add_up_and_end_at_every_record(iterations, recording):
-    stretches = list(loop._stretches(0, iterations, [recording, 7000]))
+    stretches = list(loop._stretches(0, iterations, [recording, 7000], loop.Pace()))
     ends = [start + count for start, count in stretches]
     assert [start for start, _ in stretches] == [0, *ends][:-1]
     assert ends[-1:] == [iterations][: len(ends)]
@@ -98,21 +99,17 @@ def test_stretches_add_up_and_end_at_every_record(iterations, recording):
 
 
 @pytest.mark.parametrize("first", [1, 3, 7, 64])
-def test_the_first_bad_iteration_is_found_exactly(backend, monkeypatch, first):
+def test_the_first_bad_iteration_is_found_exactly(backend, first):
     """Weights that double 100 times an iteration overflow in the 11th, whoever looks when."""
-    monkeypatch.setattr(loop, "FIRST_STRETCH", first)
     with backend.context():
         run = backend.loop(lambda p: Parameters((p.weights[0] * 2.0**100,)))
-        start = Parameters((backend.from_host(np.ones((2, 1))),))
+        data = SimpleNamespace(
+            backend=backend, advance=lambda parameters, start, count, rate: run(count, parameters)
+        )
+        start = loop.State(0, Parameters((backend.from_host(np.ones((2, 1))),)), ((0, 1.0),))
+        settings = Settings(iterations=50, loss_every=50)
         with pytest.raises(neuron_xp.TrainingDivergedError, match="in iteration 11 with"):
-            loop.iterate(
-                lambda parameters, start, count: run(count, parameters),
-                lambda parameters: 0.0,
-                start,
-                Settings(iterations=50, loss_every=50),
-                backend,
-                learning_rate=0.5,
-            )
+            list(loop.iterate(data, settings, start, learning_rate=0.5, pace=Pace(first=first)))
 
 
 def test_nan_weights_stay_nan_until_the_host_looks(backend):

@@ -1,0 +1,84 @@
+"""Inputs, targets and sample weights as one `Examples`, each with one row an example."""
+
+from typing import Any
+
+from neuron_xp.backends.backend import Backend
+from neuron_xp.backends.convert import Rule, as_plain_array, convert_numbers, count_dimensions
+from neuron_xp.backends.libraries import backend_of, is_array
+from neuron_xp.neuron.step import Examples
+from neuron_xp.neuron.types import Array
+
+IN_0_1: Rule = (lambda x: (x < 0) | (x > 1), "must lie in [0, 1]")
+NOT_NEGATIVE: Rule = (lambda x: x < 0, "must not be negative")
+NO_WEIGHT = "sample_weight is 0 for every example; give one that is above 0"
+
+
+def convert_examples(
+    inputs: Any, targets: Any, sample_weight: Any, backend: Backend, *, dtype: str
+) -> Examples:
+    """Return all examples of a training, as arrays of `dtype` on the backend.
+
+    Targets of one dimension are a column; so are the weights, of which one is above 0.
+    """
+    examples = convert_rows(inputs, targets, sample_weight, backend, dtype=dtype)
+    weight = examples.sample_weight
+    if weight is not None and not bool(backend.xp.any(weight > 0)):
+        raise ValueError(NO_WEIGHT)
+    return examples
+
+
+def convert_rows(
+    inputs: Any,
+    targets: Any,
+    sample_weight: Any,
+    backend: Backend,
+    *,
+    dtype: str,
+    first_row: int = 0,
+) -> Examples:
+    """Return some examples of all; messages count their rows from `first_row`."""
+    x = convert_numbers("inputs", inputs, backend, dtype=dtype, dimensions=2, first_row=first_row)
+
+    def column(name: str, value: Any, rule: Rule) -> Array:
+        dimensions = 1 if count_dimensions(value) == 1 else 2
+        array = convert_numbers(
+            name, value, backend,
+            dtype=dtype, dimensions=dimensions, rule=rule, first_row=first_row,
+        )  # fmt: skip
+        check_row_count(name, array.shape[0], x.shape[0])
+        return backend.xp.reshape(array, (x.shape[0], -1))
+
+    y = column("targets", targets, IN_0_1)
+    if sample_weight is None:
+        return Examples(x, y)
+    weight = column("sample_weight", sample_weight, NOT_NEGATIVE)
+    if weight.shape[1] != 1:
+        raise ValueError(f"sample_weight must have one column; got {tuple(weight.shape)}")
+    return Examples(x, y, weight)
+
+
+def check_row_count(name: str, found: int, rows: int) -> None:
+    """Raise ValueError unless there is one for each of the inputs' rows."""
+    if found != rows:
+        raise ValueError(f"inputs hold {rows} examples but {name} hold {found}; give one for each")
+
+
+def take_rows(examples: Examples, rows: Any, backend: Backend) -> Examples:
+    """Return the examples of those numbers, a NumPy array, in that order."""
+    chosen = backend.from_host(rows)
+    return examples.select(lambda x: backend.xp.take(x, chosen, axis=0))
+
+
+def find_backend(values: dict[str, Any]) -> Backend | None:
+    """Return the one backend of the arrays among the values; None for lists, which go anywhere."""
+    found: dict[str, tuple[str, Backend]] = {}
+    for name, value in values.items():
+        if is_array(value):
+            backend = backend_of(as_plain_array(name, value))
+            found.setdefault(str(backend), (name, backend))
+    if len(found) > 1:
+        (first, (one, _)), (second, (other, _)) = list(found.items())[:2]
+        raise ValueError(
+            f"{one} are in {first} but {other} are in {second}; give both in one place"
+        )
+    return next((backend for _, backend in found.values()), None)

@@ -1,0 +1,6 @@
+"""Placeholder."""
+
+
+def in_flags(message: str) -> str:
+    """Return the message."""
+    return message

@@ -1,0 +1,120 @@
+"""The commands on array libraries: demo, backends, matrix."""
+
+import time
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import click
+
+import neuron_xp
+from neuron_xp import checks
+from neuron_xp.article import ARTICLE_QUESTION
+from neuron_xp.backends.libraries import open_backend
+from neuron_xp.backends.status import statuses
+from neuron_xp.cli.output import (
+    JSON,
+    Outcome,
+    check_folder,
+    format_table,
+    list_with_bar,
+    write_json,
+)
+from neuron_xp.model.settings import ARITHMETICS
+from neuron_xp.workflows import matrix
+from neuron_xp.workflows.cases import CASES, published
+
+
+@click.command()
+@click.option("--backend", default="numpy", show_default=True, help="The array library.")
+@click.option("--device", help="As the library spells it.  [default: the library's own]")
+@click.option("--arithmetic", default=ARITHMETICS[0], show_default=True, help="Or native.")
+@click.pass_obj
+def demo(make_bar: Any, backend: str, device: str | None, arithmetic: str) -> Outcome:
+    """The article's program: a neuron learns from four examples."""
+    checks.choice("arithmetic", arithmetic, ARITHMETICS)
+    opened = open_backend(backend, device)
+    start = neuron_xp.train(backend=opened, arithmetic=arithmetic, iterations=0)
+    started = time.perf_counter()
+    with make_bar(10_000) as on_progress:
+        network = neuron_xp.train(backend=opened, arithmetic=arithmetic, on_progress=on_progress)
+    seconds = time.perf_counter() - started
+    answer = _on_host(network, network.think(ARTICLE_QUESTION))
+    fingerprint = network.fingerprint()
+    known = ", as published" if fingerprint == published()["article"] else ""
+    return Outcome(
+        f"Random starting synaptic weights:\n{_on_host(start, start.weights[0])}\n\n"
+        f"New synaptic weights after training:\n{_on_host(network, network.weights[0])}\n\n"
+        f"Considering new situation {list(ARTICLE_QUESTION)} -> ?:\n{answer}\n\n"
+        f"{opened}, {arithmetic} arithmetic: 10,000 iterations in {seconds:.2f} seconds\n"
+        f"fingerprint {fingerprint}{known}"
+    )
+
+
+def _on_host(network: neuron_xp.NeuralNetwork, array: Any) -> Any:
+    with network.backend.context():
+        return network.backend.to_host(array)
+
+
+@click.command("backends")
+def list_backends() -> Outcome:
+    """The array libraries: version, device, usable or why not."""
+    return Outcome(
+        format_table(
+            ("backend", "version", "device", "usable", "reason"),
+            [
+                (s.name, s.version, s.device, "yes" if s.usable else "no", s.reason)
+                for s in statuses()
+            ],
+        )
+    )
+
+
+MATRIX_HEADER = (
+    "backend", "version", "device", "engine", "arithmetic", "same bits", "ulp", "seconds",
+)  # fmt: skip
+MATRIX_LEGEND = (
+    "same bits: cases with the published fingerprint; those that take long are left out\n"
+    "ulp: the largest distance of a weight from numpy's reproducible one"
+)
+
+
+@click.command("matrix")
+@JSON
+def run_matrix(file: Path | None) -> Outcome:
+    """Train on every usable backend and compare the bits.
+
+    Status 0: all reproducible fingerprints are the published ones; 1: some differ.
+    """
+    check_folder(file)
+    usable = matrix.usable_backends()
+    count = len(usable) * len(ARITHMETICS) * len(CASES)
+    results = list_with_bar(matrix.run_matrix(usable), count)
+    write_json(file, results)
+    rows = [_matrix_row(list(group)) for _, group in groupby(results, key=_row_key)]
+    expected = published()
+    wrong = [
+        f"DIFFERENT: {r.case} on {r.backend} {r.device}: {r.fingerprint}"
+        for r in results
+        if r.arithmetic == "reproducible" and r.fingerprint != expected[r.case]
+    ]
+    text = "\n".join([format_table(MATRIX_HEADER, rows), *wrong, MATRIX_LEGEND])
+    return Outcome(text, status=1 if wrong else 0)
+
+
+def _row_key(result: matrix.Result) -> tuple[str, str, str, str]:
+    return result.backend, result.device, result.engine, result.arithmetic
+
+
+def _matrix_row(results: Sequence[matrix.Result]) -> tuple[str, ...]:
+    first, expected = results[0], published()
+    same = sum(r.fingerprint == expected[r.case] for r in results)
+    return (
+        first.backend, first.version, first.device, first.engine, first.arithmetic,
+        f"{same} of {len(results)}" if first.arithmetic == "reproducible" else "-",
+        str(max(r.ulp for r in results)), f"{sum(r.seconds for r in results):.2f}",
+    )  # fmt: skip
+
+
+COMMANDS = (demo, list_backends, run_matrix)

@@ -1,0 +1,120 @@
+"""What commands have to say: outcomes, tables, progress."""
+
+import json
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+import neuron_xp
+from neuron_xp.neuron.reproducible import CONTRACT_VERSION
+
+T = TypeVar("T")
+
+Tell = Callable[[neuron_xp.Progress], object]
+"""A callback of a training."""
+
+
+class Outcome(NamedTuple):
+    """What a command gives back.
+
+    text : for stdout; for stderr where there are data
+    status : the exit status
+    notes : lines for stderr
+    data : bytes for stdout
+    """
+
+    text: str
+    status: int = 0
+    notes: tuple[str, ...] = ()
+    data: bytes = b""
+
+
+JSON = click.option(
+    "--json", "file", type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write every result to this file.",
+)  # fmt: skip
+
+
+def align_pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    """Format (name, value) pairs, a line each, the values below each other."""
+    width = max(len(name) for name, _ in pairs)
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in pairs)
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format a table: with lines on a terminal, as aligned plain text in a pipe."""
+    console = Console()
+    if console.is_terminal:
+        table = Table(*header)
+        for row in rows:
+            table.add_row(*row)
+        with console.capture() as captured:
+            console.print(table)
+        return captured.get().rstrip("\n")
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in (header, *rows)
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+@contextmanager
+def progress_bar(iterations: int, stop_if_asked: Callable[[], None]) -> Iterator[Tell]:
+    """Give a callback for `train` that shows a bar with loss, rate and time left.
+
+    Where there is no terminal to see it, the callback only stops the training if asked to.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda progress: stop_if_asked()
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+               TextColumn("{task.fields[loss]}"))  # fmt: skip
+    with ProgressBar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=iterations, loss="")
+
+        def tell(progress: neuron_xp.Progress) -> None:
+            stop_if_asked()
+            speed = f"{bar.tasks[0].speed or 0:.0f}/s"
+            loss = f"loss {progress.loss:.4g}, {speed}"
+            bar.update(task, completed=progress.iteration, loss=loss)
+
+        yield tell
+
+
+def list_with_bar(results: Iterable[T], count: int) -> list[T]:
+    """List the results as they come, with a bar if there is a terminal to see it."""
+    console = Console(stderr=True)
+    with ProgressBar(console=console, transient=True, disable=not console.is_terminal) as progress:
+        return list(progress.track(results, count, description="training"))
+
+
+def check_folder(file: Path | None) -> None:
+    """Raise before any work if the file of --json cannot be written in its folder."""
+    if file is not None and not file.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {str(file.parent)!r}", param_hint="--json")
+
+
+def write_json(file: Path | None, results: Sequence[Any], **more: Any) -> None:
+    """Write dataclasses and what they were measured with, if a file is given."""
+    if file is None:
+        return
+    record = {
+        "neuron_xp": neuron_xp.__version__,
+        "contract_version": CONTRACT_VERSION,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "results": [asdict(result) for result in results],
+        **more,
+    }
+    file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,254 @@
+"""What training asks of its data; and the one door from what the user gives to that."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from neuron_xp import checks
+from neuron_xp.backends.backend import Backend, device_name, is_lazy
+from neuron_xp.backends.examples import convert_examples, find_backend
+from neuron_xp.backends.libraries import (
+    LIBRARIES,
+    backend_of,
+    host_backend,
+    is_array,
+    open_backend,
+)
+from neuron_xp.backends.probe import has_float64, probe
+from neuron_xp.errors import NO_DASK, MissingBackendError
+from neuron_xp.model.settings import Settings
+from neuron_xp.neuron.exact_sum import LEAF
+from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.step import Scaling
+from neuron_xp.threads import available_threads
+from neuron_xp.training.in_memory import InMemory
+from neuron_xp.training.in_parts import InParts, open_in_parts
+from neuron_xp.training.npy_stream import open_npy_stream
+
+
+class TrainingSet(Protocol):
+    """Examples to learn from, and how a training is computed on them.
+
+    backend : where the parameters are while it is trained
+    network_backend : where the network is to be in the end
+    dtype : the name of the floats
+    layer_sizes : (inputs, neurons of each layer ...)
+    in_parts : whether parts are worked off one by one: an iteration takes its time then
+    """
+
+    @property
+    def backend(self) -> Backend: ...  # noqa: D102
+    @property
+    def network_backend(self) -> Backend: ...  # noqa: D102
+    @property
+    def dtype(self) -> str: ...  # noqa: D102
+    @property
+    def rows(self) -> int: ...  # noqa: D102
+    @property
+    def layer_sizes(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def in_parts(self) -> bool: ...  # noqa: D102
+    @property
+    def scaling(self) -> Scaling | None: ...  # noqa: D102
+
+    def fingerprint(self) -> str:
+        """Digest inputs, targets and sample weights: the same wherever they are."""
+
+    def extremes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the smallest and the largest input of each column, float64."""
+
+    def total_weight(self) -> float:
+        """Return the sum of the sample weights, correctly rounded; without any, the rows."""
+
+    def totals(self, function: Callable[..., tuple[Any, ...]], *values: Any) -> tuple[Any, ...]:
+        """Sum over all examples what `function(block, *values, method=)` gives for a block.
+
+        The sums are float64 NumPy arrays; so are the values, or tuples of arrays.
+        """
+
+    def with_scaling(self, scaling: Scaling) -> "TrainingSet":
+        """Return the same examples, standardized by these NumPy arrays."""
+
+    def advance(self, parameters: Parameters, start: int, count: int, rate: float) -> Parameters:
+        """Return the parameters after the iterations start ... start + count - 1."""
+
+    def losses(self, parameters: Parameters) -> np.ndarray:
+        """Return the rule's loss, summed over the examples, for each output neuron."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What the user gives to learn from.
+
+    Lists, arrays of any library, Dask arrays or dataframes; or `pathlib.Path` of .npy files.
+    """
+
+    inputs: Any
+    targets: Any
+    sample_weight: Any = None
+
+    def named(self) -> dict[str, Any]:
+        """Return the three by their names."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True, eq=False)
+class Where:
+    """On what to train, and with how much; nothing here changes a bit.
+
+    backend : name, Array API namespace, `Backend`, or None for that of the data
+    device : as that library spells it
+    threads : how many may work at once on NumPy arrays; None for one a processor
+    max_memory : bytes that the data of files may take, beside the program itself, or text
+    """
+
+    backend: Any = None
+    device: Any = None
+    threads: int | None = None
+    max_memory: int | str | None = None
+
+    def available_threads(self) -> int:
+        """Return how many threads may work at once."""
+        if self.threads is None:
+            return available_threads()
+        return checks.whole_number("threads", self.threads, least=1, most=1024)
+
+    def memory_bytes(self) -> int | None:
+        """Return `max_memory` as a number of bytes."""
+        if self.max_memory is None:
+            return None
+        return checks.memory_size("max_memory", self.max_memory)
+
+    def check(self) -> None:
+        """Raise ValueError or TypeError for what threads or memory may not be."""
+        self.available_threads()
+        self.memory_bytes()
+
+
+def open_training_set(given: Given, settings: Settings, where: Where) -> TrainingSet:
+    """Open what the user gives: in memory, in files, or on a Dask cluster.
+
+    Raises ValueError or TypeError for what cannot be learned from, and whatever opening a
+    backend, a file or a cluster raises.
+    """
+    where.check()
+    if isinstance(given.inputs, Path):
+        return _open_files(given, settings, where)
+    if where.backend == "dask" or any(map(is_lazy, given.named().values())):
+        return _open_on_cluster(given, settings, where)
+    return _open_in_memory(given, settings, where)
+
+
+def _open_in_memory(given: Given, settings: Settings, where: Where) -> InMemory:
+    if where.max_memory is not None:
+        raise TypeError(
+            "max_memory is for files, and arrays are in memory already; give inputs and targets "
+            "as pathlib.Path of .npy files, or leave it out"
+        )
+    backend = _choose_backend(find_backend(given.named()), where)
+    if settings.arithmetic == "reproducible":
+        probe(backend)
+    dtype = _choose_dtype(given.inputs, settings.arithmetic, backend)
+    with backend.context():
+        examples = convert_examples(
+            given.inputs, given.targets, given.sample_weight, backend, dtype=dtype
+        )
+    return InMemory(
+        examples=examples,
+        settings=settings,
+        backend=backend,
+        dtype=dtype,
+        threads=where.available_threads(),
+    )
+
+
+def _choose_backend(home: Backend | None, where: Where) -> Backend:
+    """Return the backend that was asked for, else the data's own `home`, else NumPy's."""
+    asked = where.backend
+    if asked is None:
+        asked = "numpy" if home is None else home.xp
+    chosen = open_backend(asked, where.device)
+    if home is None or where.device is not None or isinstance(where.backend, Backend):
+        return chosen
+    return home if home.name == chosen.name else chosen
+
+
+def _choose_dtype(inputs: Any, arithmetic: str, backend: Backend) -> str:
+    """Return float64; in native arithmetic float32 for such inputs, or where nothing else is."""
+    if arithmetic == "reproducible":
+        return "float64"
+    is_single = is_array(inputs) and inputs.dtype == backend_of(inputs).xp.float32
+    return "float32" if is_single or not has_float64(backend) else "float64"
+
+
+def _open_files(given: Given, settings: Settings, where: Where) -> InParts:
+    for name, value in given.named().items():
+        if value is not None and not isinstance(value, Path):
+            raise TypeError(
+                f"inputs are a path but {name} are {type(value).__name__}; give both as paths"
+            )
+    if where.backend == "dask":
+        raise ValueError(
+            "files are read by this process, whose backends are others; for Dask give its arrays "
+            "or dataframes, or type: neuron-xp train --workers N"
+        )
+    backend = open_backend(where.backend or "numpy", where.device)
+    if settings.arithmetic == "reproducible":
+        probe(backend)
+    stream = open_npy_stream(
+        {name: path for name, path in given.named().items() if path is not None},
+        backend,
+        native=settings.arithmetic == "native",
+        threads=where.available_threads(),
+        max_memory=where.memory_bytes(),
+    )
+    data = open_in_parts(
+        stream, settings, stream.shapes(), network_backend=backend, dtype=stream.dtype
+    )
+    stream.checked = True
+    return data
+
+
+def _open_on_cluster(given: Given, settings: Settings, where: Where) -> InParts:
+    if where.max_memory is not None:
+        raise TypeError("max_memory is for files; Dask's workers have limits of their own")
+    try:
+        from neuron_xp.cluster.parts import as_dask_arrays, load_parts
+        from neuron_xp.cluster.scheduler import find_scheduler
+    except ImportError as error:
+        raise MissingBackendError(NO_DASK) from error
+    library = _library_of_workers(where)
+    scheduler = find_scheduler()
+    arrays = as_dask_arrays(given.named(), scheduler)
+    _check_batches(settings, arrays[0].shape[0])
+    is_single = settings.arithmetic == "native" and arrays[0].dtype == "float32"
+    dtype = "float32" if is_single else "float64"
+    parts = load_parts(arrays, scheduler, library=library, dtype=dtype)
+    shapes = tuple((int(array.shape[0]), int(array.shape[1])) for array in arrays)
+    return open_in_parts(parts, settings, shapes, network_backend=host_backend(), dtype=dtype)
+
+
+def _library_of_workers(where: Where) -> tuple[str, Any] | None:
+    """Return name and device of the backend that is asked for; it need not be here."""
+    if where.backend in (None, "dask"):
+        if where.device is not None:
+            raise ValueError(
+                f"device={where.device!r} is of which library? Give the workers' as backend, such "
+                "as 'cupy'; without one, chunks are computed where they are"
+            )
+        return None
+    if isinstance(where.backend, str) and where.backend in LIBRARIES:
+        return where.backend, where.device
+    backend = open_backend(where.backend, where.device)
+    return backend.name, device_name(backend.device)
+
+
+def _check_batches(settings: Settings, rows: int) -> None:
+    size = settings.batch_size or rows
+    if size < rows and size % LEAF:
+        raise ValueError(
+            f"on Dask batch_size must be a multiple of {LEAF}, or all rows; got {size}"
+        )

@@ -1,0 +1,256 @@
+"""Training on tables, from a file to a network: train and verify.
+
+A table is a CSV, TSV, NPY, NPZ or Parquet file, a folder of parts, or a pattern. `max_memory`, in
+bytes or as text ("500MB"), bounds what the data take: a table is then read in chunks, and trained
+on from a working copy on the disk. It changes no bit. None reads the table whole. With
+`on_cluster` the workers of the active Dask client read the table and train.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from os import PathLike
+from pathlib import PurePath
+from typing import Any
+
+from neuron_xp import checks
+from neuron_xp.backends.backend import Backend
+from neuron_xp.backends.libraries import open_backend
+from neuron_xp.model.checkpoint import Saving
+from neuron_xp.model.network import NeuralNetwork
+from neuron_xp.model.settings import Settings, check_settings
+from neuron_xp.model.table_use import TableUse
+from neuron_xp.tables.cells import Reading
+from neuron_xp.tables.columns import Columns
+from neuron_xp.training.fit import Progress, fit
+from neuron_xp.training.in_parts import SHUFFLE_ROWS
+from neuron_xp.training.training_set import Given, Where, open_training_set
+from neuron_xp.workflows.table_data import Part, opened
+from neuron_xp.workflows.table_scoring import Score, score, table_use_of
+
+TABLE_SETTINGS = check_settings(bias=True, learning_rate="auto")
+"""The settings of a training on a table where nothing else is said."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedOnTable:
+    """A network that was trained on a table, and what the table was.
+
+    rows : how many the network was trained on
+    dropped : how many were left out for a missing cell
+    held_out : how the network does on the rows that were held out, if any were
+    notes : what the user may want to know of the table, a sentence each
+    """
+
+    network: NeuralNetwork
+    columns: Columns
+    rows: int
+    dropped: int
+    held_out: Score | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """A second training from what a model holds: the network, and what is the same."""
+
+    network: NeuralNetwork
+    same_data: bool
+    same_bits: bool
+
+
+def train_on_table(
+    path: str | PathLike[str],
+    *,
+    target: str | int | None = None,
+    features: Iterable[str] | None = None,
+    categories: Iterable[str] = (),
+    delimiter: str | None = None,
+    decimal: str = ".",
+    drop_missing: bool = False,
+    holdout: float = 0.0,
+    backend: Any = "numpy",
+    device: Any = None,
+    threads: int | None = None,
+    max_memory: int | str | None = None,
+    on_cluster: bool = False,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+    on_progress: Callable[[Progress], object] | None = None,
+    **settings: Any,
+) -> TrainedOnTable:
+    r"""Learn a column of a table from the others, and see how that does on rows held out.
+
+    Parameters
+    ----------
+    path : path or text
+        A file, a folder, or a pattern such as "part-*.csv"; on a cluster also an address that
+        fsspec knows.
+    target : str or int
+        The column to learn: its name, or its number counted from 0. Words are classes, and so
+        are 2 to 20 whole numbers; other numbers lie in [0, 1].
+    features : names, optional
+        The columns to learn from; default: all others.
+    categories : names
+        The features that are words: one input of 0 and 1 for each word.
+    delimiter, decimal : str
+        Of text; default: a comma (in .tsv a tab), and a point.
+    drop_missing : bool
+        Whether rows with missing cells are left out.
+    holdout : float in [0, 1)
+        The share of the rows that is kept out of training.
+    backend, device, threads, max_memory, checkpoint, checkpoint_every, resume, on_progress
+        As those of `neuron_xp.train`.
+    on_cluster : bool
+        Whether the workers of the active Dask client read the table and train.
+    **settings
+        The settings of `neuron_xp.train`, from `hidden` to `loss_every`, except that a bias and
+        the automatic learning rate are the default here.
+
+    Raises what `neuron_xp.train` does, and TableError (a ValueError) for a file that is not the
+    table that was asked for.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import neuron_xp
+    >>> table = pathlib.Path(tempfile.mkdtemp(), "fruit.csv")
+    >>> rows = "grams,kind", "150,apple", "160,apple", "8,cherry", "9,cherry"
+    >>> _ = table.write_text("\n".join(rows))
+    >>> trained = neuron_xp.train_on_table(table, target="kind", standardize=True)
+    >>> trained.columns.classes, trained.rows
+    (('apple', 'cherry'), 4)
+    """
+    reading = Reading(
+        target=target,
+        features=None if features is None else tuple(features),
+        categories=tuple(categories),
+        delimiter=delimiter,
+        decimal=decimal,
+        drop_missing=drop_missing,
+    )
+    return fit_table(
+        path,
+        reading,
+        check_settings(**{**asdict(TABLE_SETTINGS), **settings}),
+        Where(backend=backend, device=device, threads=threads, max_memory=max_memory),
+        holdout=holdout,
+        on_cluster=on_cluster,
+        saving=Saving.from_keywords(checkpoint, checkpoint_every, resume),
+        on_progress=on_progress,
+    )
+
+
+def fit_table(
+    path: str | PathLike[str],
+    reading: Reading,
+    settings: Settings,
+    where: Where,
+    *,
+    holdout: float = 0.0,
+    on_cluster: bool = False,
+    saving: Saving | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
+) -> TrainedOnTable:
+    """Do what `train_on_table` does, from records."""
+    holdout = _check_holdout(holdout)
+    where = _prepare(settings, where, on_cluster=on_cluster)
+    use = TableUse(reading, Columns((), "", None, ()), holdout, settings.seed)
+    memory = where.memory_bytes()
+    with opened(path, use, known=False, max_memory=memory, on_cluster=on_cluster) as data:
+        network = _fit_part(data.training, settings, where, saving, on_progress)
+        network = replace(network, table=replace(use, columns=data.columns))
+        held_out = None
+        if data.held_out is not None:
+            held_out = score(network, data.held_out, data.columns, memory)
+        return TrainedOnTable(
+            network=network,
+            columns=data.columns,
+            rows=data.training.rows,
+            dropped=data.dropped,
+            held_out=held_out,
+            notes=data.notes + _constant_notes(path, settings, data.constant),
+        )
+
+
+def _check_holdout(value: float) -> float:
+    holdout = checks.number("holdout", value, zero=True)
+    if holdout >= 1:
+        raise ValueError(f"holdout must be a share of the rows, below 1; got {value!r}")
+    return holdout
+
+
+def _prepare(settings: Settings, where: Where, *, on_cluster: bool) -> Where:
+    """Check what can be checked, and open the backend, before the table is read for long."""
+    where.check()
+    if settings.shuffle == "rows" and (where.max_memory is not None or on_cluster):
+        raise ValueError(SHUFFLE_ROWS)
+    if on_cluster:  # a worker may have a library that is not here
+        return where
+    return replace(where, backend=open_backend(where.backend, where.device), device=None)
+
+
+def _constant_notes(
+    path: str | PathLike[str], settings: Settings, constant: tuple[str, ...]
+) -> tuple[str, ...]:
+    if not settings.standardize:
+        return ()
+    source = PurePath(path).name
+    return tuple(
+        f"{source}: column {name!r} is the same in each row, and tells nothing" for name in constant
+    )
+
+
+def _fit_part(
+    part: Part,
+    settings: Settings,
+    where: Where,
+    saving: Saving | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
+) -> NeuralNetwork:
+    """Train on rows of a table; the network knows their fingerprint."""
+    data = open_training_set(Given(part.inputs, part.targets), settings, where)
+    network = fit(data, settings, saving=saving, on_progress=on_progress)
+    if network.data_fingerprint is not None:
+        return network
+    with data.backend.context():
+        return replace(network, data_fingerprint=data.fingerprint())
+
+
+def verify(
+    network: NeuralNetwork,
+    path: str | PathLike[str],
+    *,
+    backend: Backend | str = "numpy",
+    device: Any = None,
+    threads: int | None = None,
+    max_memory: int | str | None = None,
+    on_cluster: bool = False,
+) -> Verification:
+    r"""Train again, on any backend, from what the network knows of its table and settings.
+
+    The bits are the same where the data are, whatever the backend. Raises what `train_on_table`
+    does.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import neuron_xp
+    >>> table = pathlib.Path(tempfile.mkdtemp(), "fruit.csv")
+    >>> rows = "grams,kind", "150,apple", "160,apple", "8,cherry", "9,cherry"
+    >>> _ = table.write_text("\n".join(rows))
+    >>> network = neuron_xp.train_on_table(table, target="kind", standardize=True).network
+    >>> neuron_xp.verify(network, table).same_bits
+    True
+    """
+    where = Where(backend=backend, device=device, threads=threads, max_memory=max_memory)
+    use, settings = table_use_of(network), network.settings
+    where = _prepare(settings, where, on_cluster=on_cluster)
+    memory = where.memory_bytes()
+    with opened(path, use, known=True, max_memory=memory, on_cluster=on_cluster) as data:
+        again = _fit_part(data.training, settings, where)
+    return Verification(
+        network=again,
+        same_data=again.data_fingerprint == network.data_fingerprint,
+        same_bits=again.fingerprint() == network.fingerprint(),
+    )
