@@ -7,7 +7,7 @@ import numpy as np
 
 from neuron_xp.neuron.learning_rules import RULES
 from neuron_xp.neuron.reproducible import SMALLEST_NORMAL
-from neuron_xp.neuron.step import Examples, Method, Scaling, standardized
+from neuron_xp.neuron.step import Examples, Method, Scaling, standardize
 from neuron_xp.neuron.types import Array
 from neuron_xp.training.in_memory import TrainingSet
 
@@ -27,7 +27,7 @@ def squares(part: Examples, mean: Array, per_unit: Array, *, method: Method) -> 
 def squared_norms(part: Examples, *, method: Method) -> tuple[Any, Any]:
     """The map: what a block adds to each column's sum of squares, and to that of ones."""
     arithmetic = method.arithmetic
-    x = standardized(part.inputs, part.scaling, arithmetic=arithmetic)
+    x = standardize(part.inputs, part.scaling, arithmetic=arithmetic)
     of_x = arithmetic.flush_products(arithmetic.multiply(x, x))
     weight = part.sample_weight
     if weight is None:
