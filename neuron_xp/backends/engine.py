@@ -15,7 +15,7 @@ from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.learning_rules import RULES
-from neuron_xp.neuron.step import Examples, Method, merged
+from neuron_xp.neuron.step import Examples, Method, merge_blocks
 from neuron_xp.neuron.types import Array
 from neuron_xp.random_start import random_start
 from neuron_xp.threads import share
@@ -126,7 +126,7 @@ def summing(
     method = Method(functions, RULES[rule], block)
     summand = backend.compile(partial(function, method=method))
 
-    merge = partial(merged, arithmetic=functions)
+    merge = partial(merge_blocks, arithmetic=functions)
 
     def sums(examples: Examples, *values: Any) -> tuple[Any, ...]:
         shared = backend.threaded and threads > 1

@@ -21,7 +21,7 @@ from neuron_xp.model.settings import Settings
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.neuron import layers
 from neuron_xp.neuron.layers import Parameters
-from neuron_xp.neuron.step import Scaling, standardized
+from neuron_xp.neuron.step import Scaling, standardize
 from neuron_xp.neuron.types import Array
 
 
@@ -196,7 +196,7 @@ def _thinking(backend: Backend, name: str) -> Any:
     arithmetic = trusted_arithmetic(backend, name, no_tiny_inputs=False)
 
     def think(inputs: Array, parameters: Parameters, scaling: Scaling | None) -> Array:
-        x = standardized(inputs, scaling, arithmetic=arithmetic)
+        x = standardize(inputs, scaling, arithmetic=arithmetic)
         # trained parameters are so already; others may be anything
         flushed = (tuple(map(arithmetic.flush, arrays)) for arrays in parameters)
         return layers.think(x, Parameters(*flushed), arithmetic=arithmetic)

@@ -91,17 +91,17 @@ def leaves(x: Array, *, xp: Namespace) -> list[Array]:
 
 def leaf_sums(x: Array, *, xp: Namespace) -> Array:
     """The sum of each leaf of x: (rows, m) -> (leaves, m)."""
-    return _joined([ordered_sum(leaf, xp=xp) for leaf in leaves(x, xp=xp)], xp=xp)
+    return _concat([ordered_sum(leaf, xp=xp) for leaf in leaves(x, xp=xp)], xp=xp)
 
 
 def leaf_products(inputs: Array, delta: Array, *, products: Products, xp: Namespace) -> Array:
     """The product inputs.T @ delta of each leaf: (rows, n) and (rows, m) -> (leaves, n, m)."""
     pairs = zip(leaves(inputs, xp=xp), leaves(delta, xp=xp), strict=True)
     sums = [ordered_sum(products(a[..., None], b[..., None, :]), xp=xp) for a, b in pairs]
-    return _joined(sums, xp=xp)
+    return _concat(sums, xp=xp)
 
 
-def _joined(parts: list[Array], *, xp: Namespace) -> Array:
+def _concat(parts: list[Array], *, xp: Namespace) -> Array:
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
 
 
@@ -121,7 +121,7 @@ def accumulate(sums: Array, *, xp: Namespace, grid: Grid) -> Accumulator:
     return Accumulator(level, *digits)
 
 
-def _aligned(sum_: Accumulator, level: Array, *, xp: Namespace) -> tuple[Array, Array, Array]:
+def _align(sum_: Accumulator, level: Array, *, xp: Namespace) -> tuple[Array, Array, Array]:
     """The digits of `sum_` at a level that is no lower than its own."""
     up = level - sum_.level
     high = xp.where(up == 0, sum_.high, 0)
@@ -133,7 +133,7 @@ def _aligned(sum_: Accumulator, level: Array, *, xp: Namespace) -> tuple[Array, 
 def merge(a: Accumulator, b: Accumulator, *, xp: Namespace) -> Accumulator:
     """The exact sum of both: associative and commutative."""
     level = xp.maximum(a.level, b.level)
-    digits = zip(_aligned(a, level, xp=xp), _aligned(b, level, xp=xp), strict=True)
+    digits = zip(_align(a, level, xp=xp), _align(b, level, xp=xp), strict=True)
     return Accumulator(level, *(x + y for x, y in digits))
 
 

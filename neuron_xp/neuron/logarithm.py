@@ -6,7 +6,7 @@ from functools import partial
 from neuron_xp.neuron.reproducible import multiply
 from neuron_xp.neuron.types import Array, Namespace
 
-_STEPS = 128
+STEPS = 128
 _BITS = 160
 # log(1 + r) = r - r^2/2 + r^3/3 - ..., |r| <= 1/256
 COEFFICIENTS = (1 / 7, -1 / 6, 1 / 5, -1 / 4, 1 / 3, -1 / 2)
@@ -22,7 +22,7 @@ class LogTables:
 
 def log_tables(*, xp: Namespace, device: object = None) -> LogTables:
     """The tables of `log1p`, from integers: no library's `log`."""
-    values = [_log(_STEPS + j, _STEPS) for j in range(_STEPS + 1)]
+    values = [_log(STEPS + j, STEPS) for j in range(STEPS + 1)]
     high = [value / (1 << _BITS) for value in values]
     low = [
         (value - int(h * 2.0**60) * (1 << (_BITS - 60))) / (1 << _BITS)
@@ -51,8 +51,8 @@ def log1p(e: Array, *, xp: Namespace, tables: LogTables, fence: bool) -> Array:
     times = partial(multiply, xp=xp, fence=fence)
     flat = xp.reshape(e, (-1,))
     flat = xp.where(flat >= 0, flat, 0.0)
-    j = xp.round(flat * _STEPS)
-    c = j * (1 / _STEPS)
+    j = xp.round(flat * STEPS)
+    c = j * (1 / STEPS)
     r = (flat - c) / (1.0 + c)
     series = times(r, COEFFICIENTS[0])
     for coefficient in COEFFICIENTS[1:]:

@@ -41,11 +41,13 @@ TINY_INPUT = SMALLEST_PRODUCT / SMALLEST_FACTOR
 """2^-60. Inputs below it, other than 0, are tiny: products with them may count as 0."""
 
 SMALLEST_EXPONENT = -700.0
-_STEPS = 256
+STEPS = 256
 STEPS_PER_LN2 = float.fromhex("0x1.71547652b82fep+8")
 # ln(2)/256 in two parts. The first has 33 bits and k at most 18, so k * LN2_HIGH is exact.
 LN2_HIGH = float.fromhex("0x1.62e42fefp-9")
 LN2_LOW = float.fromhex("0x1.473de6af278edp-42")
+# e^r = 1 + r + r^2 (1/2 + r/6 + r^2/24 + r^3/120), |r| <= ln(2)/512
+COEFFICIENTS = (1 / 120, 1 / 24, 1 / 6, 1 / 2)
 MIN_POWER = -1010  # 2^-1010 <= exp(-700)
 
 
@@ -62,10 +64,10 @@ def exp_tables(*, xp: Namespace, device: object = None) -> ExpTables:
     """The tables of `exp`, from integer square roots: no library's `exp` or `pow`."""
     bits = 2 * 160
     root = 2 << bits
-    for _ in range(_STEPS.bit_length() - 1):
+    for _ in range(STEPS.bit_length() - 1):
         root = isqrt(root << bits)  # 2, then 2^(1/2), 2^(1/4), ... 2^(1/256), times 2^bits
     high, low, value = [], [], 1 << bits
-    for _ in range(_STEPS):
+    for _ in range(STEPS):
         high.append(value / (1 << bits))
         rest = value - int(high[-1] * 2.0**52) * (1 << (bits - 52))
         low.append(rest / (1 << bits))
@@ -105,10 +107,12 @@ def exp(x: Array, *, xp: Namespace, tables: ExpTables, fence: bool) -> Array:
     flat = xp.where(flat > SMALLEST_EXPONENT, flat, SMALLEST_EXPONENT)
     k = xp.round(flat * STEPS_PER_LN2)
     r = (flat - k * LN2_HIGH) - times(k, LN2_LOW)
-    series = times(r, times(r, times(r, 1 / 120) + 1 / 24) + 1 / 6) + 0.5
+    series = COEFFICIENTS[0]
+    for coefficient in COEFFICIENTS[1:]:
+        series = times(r, series) + coefficient
     growth = times(times(r, r), series) + r  # e^r - 1
     k = xp.astype(k, xp.int64)
-    j, m = k & (_STEPS - 1), k >> 8
+    j, m = k & (STEPS - 1), k >> 8
     high, low = xp.take(tables.high, j, axis=0), xp.take(tables.low, j, axis=0)
     mantissa = high + (low + times(high, growth))
     result = mantissa * xp.take(tables.power, m - MIN_POWER, axis=0)

@@ -42,10 +42,10 @@ def blocks(examples: Examples, block_rows: int) -> Iterator[Examples]:
     """The examples in order, `block_rows` at a time."""
     rows = examples.inputs.shape[0]
     for start in range(0, rows, block_rows):
-        yield examples.select(partial(_rows, start=start, stop=min(start + block_rows, rows)))
+        yield examples.select(partial(_cut_rows, start=start, stop=min(start + block_rows, rows)))
 
 
-def _rows(x: Array, start: int, stop: int) -> Array:
+def _cut_rows(x: Array, start: int, stop: int) -> Array:
     return x[start:stop, :]
 
 
@@ -79,17 +79,19 @@ def sum_over_blocks(
     function: Callable[[Examples], tuple[Any, ...]], examples: Examples, *, method: Method
 ) -> tuple[Array, ...]:
     """The map and the exact sum: totals of the sums that `function` gives for each block."""
-    merge = partial(merged, arithmetic=method.arithmetic)
+    merge = partial(merge_blocks, arithmetic=method.arithmetic)
     sums = method.fold(merge, function, examples, method.block_rows)
     return tuple(method.arithmetic.total(sum_) for sum_ in sums)
 
 
-def merged(a: tuple[Any, ...], b: tuple[Any, ...], *, arithmetic: Arithmetic) -> tuple[Any, ...]:
+def merge_blocks(
+    a: tuple[Any, ...], b: tuple[Any, ...], *, arithmetic: Arithmetic
+) -> tuple[Any, ...]:
     """The sums over the examples of two blocks, or of what was merged before."""
     return tuple(arithmetic.merge(x, y) for x, y in zip(a, b, strict=True))
 
 
-def standardized(inputs: Array, scaling: Scaling | None, *, arithmetic: Arithmetic) -> Array:
+def standardize(inputs: Array, scaling: Scaling | None, *, arithmetic: Arithmetic) -> Array:
     """(inputs - mean) * inverse_scale; without scaling the inputs themselves."""
     if scaling is None:
         return inputs
@@ -97,7 +99,7 @@ def standardized(inputs: Array, scaling: Scaling | None, *, arithmetic: Arithmet
     return arithmetic.flush_inputs(arithmetic.multiply(centred, scaling.inverse_scale))
 
 
-def _weighted(x: Array, sample_weight: Array | None, *, arithmetic: Arithmetic) -> Array:
+def _weigh(x: Array, sample_weight: Array | None, *, arithmetic: Arithmetic) -> Array:
     if sample_weight is None:
         return x
     return arithmetic.flush(arithmetic.multiply(x, sample_weight))
@@ -106,10 +108,10 @@ def _weighted(x: Array, sample_weight: Array | None, *, arithmetic: Arithmetic) 
 def block_sums(examples: Examples, parameters: Parameters, *, method: Method) -> tuple[Any, ...]:
     """The map: what a block adds to the sums for each layer's weights, then its biases."""
     arithmetic = method.arithmetic
-    inputs = standardized(examples.inputs, examples.scaling, arithmetic=arithmetic)
+    inputs = standardize(examples.inputs, examples.scaling, arithmetic=arithmetic)
     values, _ = forward(inputs, parameters, arithmetic=arithmetic)
     delta = method.rule.delta(values[-1], examples.targets, arithmetic=arithmetic)
-    delta = _weighted(delta, examples.sample_weight, arithmetic=arithmetic)
+    delta = _weigh(delta, examples.sample_weight, arithmetic=arithmetic)
     deltas = back_propagate(delta, values, parameters, arithmetic=arithmetic)
     sums = [
         arithmetic.sum_over_examples(values[layer], delta, of_data=layer == 0)
@@ -130,10 +132,10 @@ def adjust(
 ) -> Parameters:
     """Add learning_rate * (sum - l2 * weights) to weights, learning_rate * sum to biases."""
 
-    def adjusted(old: Array, sum_: Array) -> Array:
+    def move(old: Array, sum_: Array) -> Array:
         return arithmetic.flush(old + arithmetic.multiply(sum_, learning_rate))
 
-    def shrunk(sum_: Array, weights: Array) -> Array:
+    def shrink(sum_: Array, weights: Array) -> Array:
         if l2 is None:
             return sum_
         return sum_ - arithmetic.flush_products(arithmetic.multiply(weights, l2))
@@ -141,8 +143,8 @@ def adjust(
     weights, biases = parameters
     of_weights, of_biases = sums[: len(weights)], sums[len(weights) :]
     return Parameters(
-        tuple(map(adjusted, weights, map(shrunk, of_weights, weights))),
-        tuple(map(adjusted, biases, of_biases)),
+        tuple(map(move, weights, map(shrink, of_weights, weights))),
+        tuple(map(move, biases, of_biases)),
     )
 
 
@@ -163,10 +165,10 @@ def step(
 def block_losses(examples: Examples, parameters: Parameters, *, method: Method) -> tuple[Any]:
     """The map: what a block adds to the loss of each output neuron."""
     arithmetic = method.arithmetic
-    inputs = standardized(examples.inputs, examples.scaling, arithmetic=arithmetic)
+    inputs = standardize(examples.inputs, examples.scaling, arithmetic=arithmetic)
     values, z = forward(inputs, parameters, arithmetic=arithmetic)
     losses = method.rule.loss(z, values[-1], examples.targets, arithmetic=arithmetic)
-    losses = _weighted(losses, examples.sample_weight, arithmetic=arithmetic)
+    losses = _weigh(losses, examples.sample_weight, arithmetic=arithmetic)
     return (arithmetic.column_sums(losses),)
 
 

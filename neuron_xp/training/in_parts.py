@@ -26,7 +26,7 @@ from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.reproducible import TINY_INPUT
-from neuron_xp.neuron.step import Examples, Scaling, merged
+from neuron_xp.neuron.step import Examples, Scaling, merge_blocks
 from neuron_xp.training.batches import batch_ranges
 
 SHUFFLE_ROWS = (
@@ -164,7 +164,7 @@ def _map_arrays(function: Callable[[Any], Any], value: Any) -> Any:
 
 def merge_part_sums(a: tuple[Any, ...], b: tuple[Any, ...], *, arithmetic: str) -> tuple[Any, ...]:
     """Add the sums over the examples of two parts."""
-    return merged(a, b, arithmetic=_host_arithmetic(arithmetic))
+    return merge_blocks(a, b, arithmetic=_host_arithmetic(arithmetic))
 
 
 def _host_arithmetic(name: str) -> Arithmetic:

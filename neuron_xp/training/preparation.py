@@ -8,7 +8,7 @@ import numpy as np
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.learning_rules import RULES
 from neuron_xp.neuron.reproducible import SMALLEST_NORMAL
-from neuron_xp.neuron.step import Examples, Method, Scaling, standardized
+from neuron_xp.neuron.step import Examples, Method, Scaling, standardize
 from neuron_xp.neuron.types import Array
 from neuron_xp.training.training_set import TrainingSet
 
@@ -28,7 +28,7 @@ def squares(block: Examples, mean: Array, per_unit: Array, *, method: Method) ->
 def squared_norms(block: Examples, *, method: Method) -> tuple[Any, Any]:
     """Return what a block adds to each column's sum of squares, and to that of ones."""
     arithmetic = method.arithmetic
-    x = standardized(block.inputs, block.scaling, arithmetic=arithmetic)
+    x = standardize(block.inputs, block.scaling, arithmetic=arithmetic)
     of_x = arithmetic.flush_products(arithmetic.multiply(x, x))
     weight = block.sample_weight
     if weight is None:

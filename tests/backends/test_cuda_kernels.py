@@ -21,7 +21,7 @@ from neuron_xp.neuron.activations import sigmoid
 from neuron_xp.neuron.arithmetic import reproducible_arithmetic
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.learning_rules import RULES
-from neuron_xp.neuron.step import Examples, Method, Scaling, adjust, loss, standardized, step
+from neuron_xp.neuron.step import Examples, Method, Scaling, adjust, loss, standardize, step
 
 HOST_PROGRAM, SOURCES = Path(__file__).parent / "cuda_on_host.cpp", Path(cuda.__file__).parent
 COMPILE = ["g++", "-std=c++17", "-O2", "-ffp-contract=off", "-shared", "-fPIC", "-I", SOURCES]
@@ -118,7 +118,7 @@ def test_functions_have_the_definitions_bits(library):
 
 ARTICLE, RULE = RULES.values()
 SMALL_STEPS = {
-    "standardized": lambda x, mean, by: standardized(x, Scaling(mean, by), arithmetic=ARITHMETIC),
+    "standardized": lambda x, mean, by: standardize(x, Scaling(mean, by), arithmetic=ARITHMETIC),
     "article delta": partial(ARTICLE.delta, arithmetic=ARITHMETIC),
     "delta": partial(RULE.delta, arithmetic=ARITHMETIC),
     "hidden delta": lambda error, y: ARITHMETIC.flush(error * (y * (1 - y))),

@@ -1,156 +1,280 @@
-"""The contract once more, on Python's own floats: an oracle that shares no code with it.
+"""The contract on Python's own floats: the readable reference of neuron_xp/neuron/README.md.
 
-One neuron, one number at a time, as a reader of the definition would write it. Tables and
-roundings come from mpmath and fractions.
+One function, or a few, for each section of that page, in its order and with its names; the
+sections from "Layers" on are in scalar_training.py. Nothing here is shared with the package:
+one number at a time, tables and exact roundings from mpmath and fractions.
 """
 
+import functools
+import hashlib
+import random
+import struct
 from fractions import Fraction
 
 import mpmath
 
-SMALLEST_FACTOR = 2.0**-900
+# Numbers
+
+CONTRACT_VERSION = 1
+SMALLEST_NORMAL = 2.0**-1022
 SMALLEST_PRODUCT = 2.0**-960
+SMALLEST_FACTOR = 2.0**-900
+TINY_INPUT = 2.0**-60
 
 
-def product(a, b):
-    p = a * b
-    return 0.0 if abs(p) < SMALLEST_PRODUCT else p
+def flush(x, smallest):
+    return 0.0 if abs(x) < smallest else x
 
 
-def flush(x):
-    return 0.0 if abs(x) < SMALLEST_FACTOR else x
+# Random numbers
+
+
+def seeded(seed):
+    """MT19937 after init_genrand(seed), as Python's generator."""
+    state = [seed]
+    for i in range(1, 624):
+        state.append((1812433253 * (state[-1] ^ (state[-1] >> 30)) + i) % 2**32)
+    return generator_in(state)
+
+
+def seeded_by_array(key):
+    """MT19937 after init_by_array(key), as Python's generator."""
+    state = list(seeded(19650218).getstate()[1][:624])
+    i, j = 1, 0
+    for _ in range(624):
+        mixed = (state[i - 1] ^ (state[i - 1] >> 30)) * 1664525
+        state[i] = ((state[i] ^ mixed) + key[j] + j) % 2**32
+        i, j = i + 1, (j + 1) % len(key)
+        if i == 624:
+            state[0], i = state[623], 1
+    for _ in range(623):
+        mixed = (state[i - 1] ^ (state[i - 1] >> 30)) * 1566083941
+        state[i] = ((state[i] ^ mixed) - i) % 2**32
+        i += 1
+        if i == 624:
+            state[0], i = state[623], 1
+    return generator_in([2**31, *state[1:]])
+
+
+def generator_in(state):
+    generator = random.Random()
+    generator.setstate((3, (*state, 624), None))
+    return generator
+
+
+def random_start(sizes, seed):
+    draw = seeded(seed).random  # (2^26 a + b) / 2^53, of 27 and 26 random bits
+    return [
+        [[2 * draw() - 1 for _ in range(sizes[layer + 1])] for _ in range(sizes[layer])]
+        for layer in range(len(sizes) - 1)
+    ]
+
+
+def permutation(count, key):
+    generator, order = seeded_by_array(key), list(range(count))
+    for i in range(count - 1, 0, -1):
+        j = i + 1
+        while j > i:
+            j = generator.getrandbits(32) & (2 ** i.bit_length() - 1)
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+# The order of a sum
+
+LANES = 32
+SEGMENT = 1024
 
 
 def ordered_sum(terms):
-    """32 lanes, each in order; then 16 + 16, 8 + 8, ...; segments of 1024."""
-    if len(terms) > 1024:
-        return ordered_sum([ordered_sum(terms[i : i + 1024]) for i in range(0, len(terms), 1024)])
-    lanes = list(terms[:32]) + [0.0] * (32 - len(terms))
-    for i, term in enumerate(terms[32:]):
-        lanes[i % 32] += term
+    if len(terms) > SEGMENT:
+        cuts = range(0, len(terms), SEGMENT)
+        return ordered_sum([ordered_sum(terms[i : i + SEGMENT]) for i in cuts])
+    lanes = list(terms[:LANES]) + [0.0] * (LANES - len(terms))
+    for i, term in enumerate(terms[LANES:]):
+        lanes[i % LANES] += term
     while len(lanes) > 1:
         half = len(lanes) // 2
         lanes = [lanes[i] + lanes[i + half] for i in range(half)]
     return lanes[0]
 
 
-def exp(x):
-    """e^x for x <= 0, by 2^m 2^(j/256) e^r."""
-    x = max(x, -700.0)
-    k = round(x * 369.32993046757463)
-    m, j = divmod(k, 256)
-    with mpmath.workprec(300):
-        root = mpmath.mpf(2) ** (mpmath.mpf(j) / 256)
-        high = float(root)
-        low = float(root - high)
-        step = mpmath.log(2) / 256
-        step_high = float(mpmath.floor(step * 2**41)) * 2.0**-41
-        step_low = float(step - step_high)
-    r = (x - k * step_high) - k * step_low
-    series = ((r * (1 / 120) + 1 / 24) * r + 1 / 6) * r + 0.5
-    return (high + (low + high * ((r * r) * series + r))) * 2.0**m
+# Products
 
 
-def sigmoid(x):
-    e = exp(-abs(x))
-    d = 1.0 / (1.0 + e)
-    return d if x >= 0 else e * d
+def product(a, b):
+    return flush(a * b, SMALLEST_PRODUCT)
 
 
-def exact_total(leaf_sums):
-    """The leaf sums on the grid of multiples of 2^(32 b), as one float."""
-    if any(not abs(g) <= 2.0**1023 for g in leaf_sums):
-        return float("nan")
+def weighted_sum(values, weights):
+    return ordered_sum([product(x, w) for x, w in zip(values, weights, strict=True)])
 
-    def level(g):
-        return next(t for t in range(-28, 32) if abs(g) <= 2.0 ** (32 * t + 31))
 
-    top = max(map(level, leaf_sums))
-    bins = dict.fromkeys(range(-30, 32), 0)
+# Sums over examples
+
+LEAF = 64
+BITS = 32
+BOTTOM = -28
+TOP = 31
+BROKEN = TOP + 1
+
+
+def level(g):
+    """The smallest t with |g| <= 2^(32 t + 31); BROKEN for NaN and what is too large."""
+    limits = ((t, 2.0 ** (BITS * t + BITS - 1)) for t in range(BOTTOM, TOP + 1))
+    return next((t for t, limit in limits if abs(g) <= limit), BROKEN)
+
+
+def accumulate(leaf_sums):
+    """(T, high, middle, low): the digits in the bins T, T - 1, T - 2."""
+    top, digits = max(map(level, leaf_sums)), [0, 0, 0]
+    if top == BROKEN:
+        return top, *digits
     for g in leaf_sums:
         rest = Fraction(g)
-        for b in (level(g), level(g) - 1, level(g) - 2):
-            unit = Fraction(2) ** (32 * b)
+        for i in range(3):
+            unit = Fraction(2) ** (BITS * (top - i))
             digit = round(rest / unit)  # half to even
             rest -= digit * unit
-            bins[b] += digit
-    high, middle, low = (bins[top - i] for i in range(3))
-    middle, low = middle + (low + 2**31) // 2**32, (low + 2**31) % 2**32 - 2**31
-    high, middle = high + (middle + 2**31) // 2**32, (middle + 2**31) % 2**32 - 2**31
-    parts = [float(d) * 2.0 ** (32 * (top - i)) for i, d in enumerate((high, middle, low))]
-    return parts[0] + (parts[1] + parts[2])
+            digits[i] += digit
+    return top, *digits
 
 
-def column(matrix, j):
-    return [row[j] for row in matrix]
+def move_up(accumulator, top):
+    """The digits in the bins of a larger T: those that fall out below are dropped."""
+    t, *digits = accumulator
+    return ([0] * min(top - t, 3) + digits)[:3]
 
 
-def weighted(x, weights, j):
-    """The weighted sum of neuron j."""
-    return ordered_sum([product(a, w) for a, w in zip(x, column(weights, j), strict=True)])
+def merge(a, b):
+    top = max(a[0], b[0])
+    pairs = zip(move_up(a, top), move_up(b, top), strict=True)
+    return top, *(x + y for x, y in pairs)
 
 
-def forward(x, weights, biases):
-    """x, then the outputs of each layer."""
-    values = [x]
-    for layer, matrix in enumerate(weights):
-        sums = [weighted(values[-1], matrix, j) for j in range(len(matrix[0]))]
-        if biases:
-            sums = [z + b for z, b in zip(sums, biases[layer], strict=True)]
-        values.append([sigmoid(z) for z in sums])
-    return values
+def total(accumulator):
+    top, high, middle, low = accumulator
+    if top == BROKEN:
+        return float("nan")
+    carry = (low + 2**31) // 2**32  # rounded down
+    middle, low = middle + carry, low - carry * 2**32
+    carry = (middle + 2**31) // 2**32
+    high, middle = high + carry, middle - carry * 2**32
+    first, second, third = (
+        float(digit) * 2.0 ** (BITS * (top - i)) for i, digit in enumerate((high, middle, low))
+    )
+    return first + (second + third)
 
 
-def deltas_of(values, y, weights, rule, weight):
-    """The delta of each layer's neurons for one example."""
-    pairs = list(zip(y, values[-1], strict=True))
-    if rule == "cross_entropy":
-        delta = [flush(t - o) for t, o in pairs]
-    else:
-        delta = [flush((t - o) * (o * (1.0 - o))) for t, o in pairs]
-    if weight is not None:
-        delta = [flush(d * weight) for d in delta]
-    deltas = [delta]
-    for layer in range(len(weights) - 1, 0, -1):
-        errors = [
-            ordered_sum([product(d, w) for d, w in zip(deltas[0], row, strict=True)])
-            for row in weights[layer]
-        ]
-        gradients = [o * (1.0 - o) for o in values[layer]]
-        deltas.insert(0, [flush(e * g) for e, g in zip(errors, gradients, strict=True)])
-    return deltas
+def sum_over_examples(terms):
+    leaves = [ordered_sum(terms[i : i + LEAF]) for i in range(0, len(terms), LEAF)]
+    return total(accumulate(leaves))
 
 
-def over_examples(terms):
-    return exact_total([ordered_sum(terms[a : a + 64]) for a in range(0, len(terms), 64)])
+# The exponential
+
+EXP_STEPS = 256
+SMALLEST_EXPONENT = -700.0
+STEPS_PER_LN2 = float.fromhex("0x1.71547652b82fep+8")
+LN2_HIGH = float.fromhex("0x1.62e42fefp-9")
+LN2_LOW = float.fromhex("0x1.473de6af278edp-42")
+EXP_COEFFICIENTS = [1 / 120, 1 / 24, 1 / 6, 1 / 2]
 
 
-def step(
-    weights, biases, inputs, targets, learning_rate, *,
-    rule="error_weighted_derivative", l2=0.0, sample_weight=None,
-):  # fmt: skip
-    """One iteration: nested lists of floats in; (weights, biases) out."""
-    counts = sample_weight or [None] * len(inputs)
-    values = [forward(x, weights, biases) for x in inputs]
-    deltas = [
-        deltas_of(v, y, weights, rule, c) for v, y, c in zip(values, targets, counts, strict=True)
-    ]
-    rows = range(len(inputs))
+def two_parts(exact):
+    high = float(exact)
+    return high, float(exact - high)
 
-    def new_weight(layer, i, j):
-        old = weights[layer][i][j]
-        terms = [product(values[r][layer][i], deltas[r][layer][j]) for r in rows]
-        total = over_examples(terms)
-        if l2:
-            total = total - product(old, l2)
-        return flush(old + total * learning_rate)
 
-    def new_bias(layer, j):
-        terms = [deltas[r][layer][j] for r in rows]
-        return flush(biases[layer][j] + over_examples(terms) * learning_rate)
+@functools.cache
+def exp_table(j):
+    with mpmath.workprec(300):
+        return two_parts(mpmath.mpf(2) ** (mpmath.mpf(j) / EXP_STEPS))
 
-    return (
-        [[[new_weight(layer, i, j) for j in range(len(w[0]))] for i in range(len(w))]
-         for layer, w in enumerate(weights)],
-        [[new_bias(layer, j) for j in range(len(b))] for layer, b in enumerate(biases)],
-    )  # fmt: skip
+
+def exp(x):
+    if not x > SMALLEST_EXPONENT:
+        x = SMALLEST_EXPONENT
+    k = round(x * STEPS_PER_LN2)  # half to even
+    m, j = divmod(k, EXP_STEPS)
+    r = (x - k * LN2_HIGH) - k * LN2_LOW
+    series = EXP_COEFFICIENTS[0]
+    for coefficient in EXP_COEFFICIENTS[1:]:
+        series = r * series + coefficient
+    growth = (r * r) * series + r
+    high, low = exp_table(j)
+    return (high + (low + high * growth)) * 2.0**m
+
+
+# The logarithm
+
+LOG_STEPS = 128
+LOG_COEFFICIENTS = [1 / 7, -1 / 6, 1 / 5, -1 / 4, 1 / 3, -1 / 2]
+
+
+@functools.cache
+def log_table(j):
+    with mpmath.workprec(300):
+        return two_parts(mpmath.log(1 + mpmath.mpf(j) / LOG_STEPS))
+
+
+def log1p(e):
+    if not e >= 0:
+        e = 0.0
+    j = round(e * LOG_STEPS)  # half to even
+    c = j / LOG_STEPS
+    r = (e - c) / (1.0 + c)
+    series = r * LOG_COEFFICIENTS[0]
+    for coefficient in LOG_COEFFICIENTS[1:]:
+        series = r * (series + coefficient)
+    high, low = log_table(j)
+    return high + (low + (r + r * series))
+
+
+def digest_of_table(table, count):
+    numbers = [number for j in range(count) for number in table(j)]
+    return hashlib.sha256(struct.pack(f"<{2 * count}d", *numbers)).hexdigest()
+
+
+def exp_table_digest():
+    return digest_of_table(exp_table, EXP_STEPS)
+
+
+def log_table_digest():
+    return digest_of_table(log_table, LOG_STEPS + 1)
+
+
+# The sigmoid
+
+
+def sigmoid(z):
+    e = exp(-abs(z))
+    d = 1.0 / (1.0 + e)
+    if z >= 0:
+        return d
+    return e * d if z < 0 else z
+
+
+def sigmoid_gradient(output):
+    return output * (1.0 - output)
+
+
+# Learning rules
+
+
+def error_weighted_derivative(output, target):
+    return flush((target - output) * sigmoid_gradient(output), SMALLEST_FACTOR)
+
+
+def squared_error(output, target):
+    error = target - output
+    return flush(0.5 * (error * error), SMALLEST_FACTOR)
+
+
+def cross_entropy(output, target):
+    return flush(target - output, SMALLEST_FACTOR)
+
+
+def logarithmic_loss(z, target):
+    positive = z if z > 0 else 0.0
+    return flush((positive - target * z) + log1p(exp(-abs(z))), SMALLEST_FACTOR)

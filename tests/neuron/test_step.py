@@ -3,11 +3,10 @@
 import mpmath
 import numpy as np
 import pytest
-import scalar_port
+import scalar_training
 
 import neuron_xp
 from neuron_xp.neuron.learning_rules import RULES
-from neuron_xp.training.batches import draw_epoch
 from neuron_xp.workflows.cases import CASES
 
 SMALL = [
@@ -18,17 +17,7 @@ SMALL = [
 
 
 def lists(network):
-    return [w.tolist() for w in network.weights], [b.tolist() for b in network.biases]
-
-
-def rows_of(settings, iteration, count):
-    """Which rows an iteration learns from."""
-    size = min(settings.get("batch_size") or count, count)
-    epoch, place = divmod(iteration, -(-count // size))
-    order = np.arange(count)
-    if settings.get("shuffle"):
-        order = draw_epoch(settings["shuffle"], 1, epoch, count)
-    return order[place * size : (place + 1) * size]
+    return [[w.tolist() for w in network.weights], [b.tolist() for b in network.biases]]
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in SMALL])
@@ -36,11 +25,12 @@ def test_three_iterations_are_the_scalar_ports(case):
     inputs, targets = case.make()
     inputs = np.where(np.abs(inputs) < 2.0**-1022, 0.0, inputs)
     learned = lists(case.train(0))
+    batches = {name: case.settings.get(name) for name in ("batch_size", "shuffle")}
     options = {name: case.settings[name] for name in ("rule", "l2") if name in case.settings}
     for iteration in range(3):
-        rows = rows_of(case.settings, iteration, len(inputs))
+        rows = scalar_training.batch(iteration, len(inputs), **batches)
         x, y = inputs[rows].tolist(), targets[rows].tolist()
-        learned = scalar_port.step(*learned, x, y, case.learning_rate, **options)
+        learned = scalar_training.step(*learned, x, y, case.learning_rate, **options)
     assert lists(case.train(3)) == learned
 
 
@@ -52,7 +42,7 @@ def test_sample_weights_are_the_scalar_ports(library):
     settings = {"hidden": (2,), "bias": True, "sample_weight": weight.tolist()}
     learned = lists(neuron_xp.train(inputs, targets, iterations=0, **settings))
     for _ in range(2):
-        learned = scalar_port.step(
+        learned = scalar_training.step(
             *learned, inputs.tolist(), targets.tolist(), 1.0, sample_weight=weight.tolist()
         )
     network = neuron_xp.train(inputs, targets, iterations=2, **settings)
@@ -167,7 +157,7 @@ def test_several_targets_are_several_neurons():
     for column in range(3):
         weights = [start[:, [column]].tolist()]
         for _ in range(2):
-            weights, _ = scalar_port.step(
+            weights, _ = scalar_training.step(
                 weights, [], inputs.tolist(), targets[:, [column]].tolist(), 1.0
             )
         assert network.weights[0][:, [column]].tolist() == weights[0]

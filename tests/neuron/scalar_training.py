@@ -1,0 +1,253 @@
+"""Layers, steps and whole trainings on Python's own floats: the second half of scalar_port.py."""
+
+import hashlib
+import math
+import struct
+
+from scalar_port import (
+    LEAF,
+    SMALLEST_FACTOR,
+    SMALLEST_NORMAL,
+    SMALLEST_PRODUCT,
+    TINY_INPUT,
+    cross_entropy,
+    error_weighted_derivative,
+    flush,
+    logarithmic_loss,
+    permutation,
+    product,
+    random_start,
+    sigmoid,
+    sigmoid_gradient,
+    squared_error,
+    sum_over_examples,
+    weighted_sum,
+)
+
+# Layers
+
+
+def column(matrix, j):
+    return [row[j] for row in matrix]
+
+
+def sums_and_outputs(x, weights, biases):
+    """The last layer's weighted sums, and the outputs of each layer after the inputs x."""
+    values = [x]
+    for layer, matrix in enumerate(weights):
+        z = [weighted_sum(values[-1], column(matrix, j)) for j in range(len(matrix[0]))]
+        if biases:
+            z = [a + b for a, b in zip(z, biases[layer], strict=True)]
+        values.append([sigmoid(a) for a in z])
+    return z, values
+
+
+def forward(x, weights, biases):
+    return sums_and_outputs(x, weights, biases)[1]
+
+
+def back_propagate(delta, values, weights):
+    deltas = [delta]
+    for layer in range(len(weights) - 1, 0, -1):
+        errors = [weighted_sum(deltas[0], row) for row in weights[layer]]
+        pairs = zip(errors, values[layer], strict=True)
+        deltas.insert(0, [flush(e * sigmoid_gradient(o), SMALLEST_FACTOR) for e, o in pairs])
+    return deltas
+
+
+# One step
+
+
+def deltas_of(x, targets, weights, biases, rule, weight):
+    """The outputs of each layer and the deltas of each layer, for one example."""
+    values = forward(x, weights, biases)
+    rules = {"cross_entropy": cross_entropy, "error_weighted_derivative": error_weighted_derivative}
+    delta = [rules[rule](o, t) for o, t in zip(values[-1], targets, strict=True)]
+    if weight is not None:
+        delta = [flush(d * weight, SMALLEST_FACTOR) for d in delta]
+    return values, back_propagate(delta, values, weights)
+
+
+def step(
+    weights, biases, inputs, targets, rate, *,
+    rule="error_weighted_derivative", l2=0.0, sample_weight=None,
+):  # fmt: skip
+    """One iteration: [weights, biases] as nested lists."""
+    counts = sample_weight or [None] * len(inputs)
+    examples = [
+        deltas_of(x, t, weights, biases, rule, c)
+        for x, t, c in zip(inputs, targets, counts, strict=True)
+    ]
+
+    def new_weight(layer, i, j):
+        old = weights[layer][i][j]
+        gradient = sum_over_examples([product(v[layer][i], d[layer][j]) for v, d in examples])
+        if l2:
+            gradient = gradient - product(old, l2)
+        return flush(old + gradient * rate, SMALLEST_FACTOR)
+
+    def new_bias(layer, j):
+        terms = [flush(d[layer][j], SMALLEST_PRODUCT) for _, d in examples]
+        return flush(biases[layer][j] + sum_over_examples(terms) * rate, SMALLEST_FACTOR)
+
+    return [
+        [[[new_weight(layer, i, j) for j in range(len(w[0]))] for i in range(len(w))]
+         for layer, w in enumerate(weights)],
+        [[new_bias(layer, j) for j in range(len(b))] for layer, b in enumerate(biases)],
+    ]  # fmt: skip
+
+
+# Standardization
+
+
+def scaling(inputs):
+    """[means, inverse scales], one of each for each column."""
+    pairs = [scaling_of_column(column(inputs, j)) for j in range(len(inputs[0]))]
+    return [[mean for mean, _ in pairs], [inverse for _, inverse in pairs]]
+
+
+def scaling_of_column(x):
+    rows, low, high = len(x), min(x), max(x)
+    if low == high:
+        return low, 1.0
+    mean = sum_over_examples([flush(v, SMALLEST_PRODUCT) for v in x]) / rows
+    unit = 2.0 ** (math.frexp(high - low)[1] - 1)
+    near_one = [flush(v - mean, SMALLEST_PRODUCT) * (1 / unit) for v in x]
+    variance = sum_over_examples([product(v, v) for v in near_one]) / rows
+    return mean, 1 / (math.sqrt(variance) * unit) if variance else 1.0
+
+
+def standardize(x, mean, inverse_scale):
+    centred = flush(x - mean, SMALLEST_PRODUCT)
+    return flush(centred * inverse_scale, TINY_INPUT)
+
+
+def standardize_rows(inputs, scale):
+    return [[standardize(*three) for three in zip(row, *scale, strict=True)] for row in inputs]
+
+
+# The automatic learning rate
+
+CURVATURE = {"error_weighted_derivative": 0.0770293, "cross_entropy": 0.25}
+
+
+def automatic_rate(
+    inputs, *, rule="error_weighted_derivative", bias=False, l2=0.0, sample_weight=None
+):
+    weight = sample_weight or [1.0] * len(inputs)
+    terms = [[product(v, v) * w for v in row] for row, w in zip(inputs, weight, strict=True)]
+    columns = [column(terms, j) for j in range(len(inputs[0]))] + ([weight] if bias else [])
+    norm = math.fsum(sum_over_examples([flush(v, SMALLEST_PRODUCT) for v in c]) for c in columns)
+    return 1 / (CURVATURE[rule] * norm + l2)
+
+
+# Batches
+
+
+def batch(iteration, rows, *, batch_size=None, shuffle=None, seed=1):
+    """The numbers of the rows that an iteration learns from."""
+    size = min(batch_size or rows, rows)
+    epoch, place = divmod(iteration, math.ceil(rows / size))
+    order = list(range(rows))
+    if shuffle == "rows":
+        order = permutation(rows, [seed, epoch])
+    elif shuffle == "leaves":
+        leaves = permutation(rows // LEAF, [seed, epoch])
+        order = [LEAF * leaf + i for leaf in leaves for i in range(LEAF)]
+        order += range(rows // LEAF * LEAF, rows)
+    return order[place * size : (place + 1) * size]
+
+
+# The recorded loss
+
+
+def mean_loss(
+    weights, biases, inputs, targets, *,
+    rule="error_weighted_derivative", l2=0.0, sample_weight=None,
+):  # fmt: skip
+    counts = sample_weight or [None] * len(inputs)
+    losses = [
+        losses_of(x, t, weights, biases, rule, c)
+        for x, t, c in zip(inputs, targets, counts, strict=True)
+    ]
+    terms = [sum_over_examples(column(losses, j)) for j in range(len(targets[0]))]
+    if l2:
+        terms.append(l2 / 2 * math.fsum(w * w for layer in weights for row in layer for w in row))
+    return math.fsum(terms) / (math.fsum(sample_weight) if sample_weight else len(inputs))
+
+
+def losses_of(x, targets, weights, biases, rule, weight):
+    """The losses of one example, one for each output neuron."""
+    z, values = sums_and_outputs(x, weights, biases)
+    if rule == "cross_entropy":
+        losses = [logarithmic_loss(a, t) for a, t in zip(z, targets, strict=True)]
+    else:
+        losses = [squared_error(o, t) for o, t in zip(values[-1], targets, strict=True)]
+    if weight is not None:
+        losses = [flush(loss * weight, SMALLEST_FACTOR) for loss in losses]
+    return losses
+
+
+# Fingerprints
+
+
+def to_bytes(numbers):
+    return struct.pack(f"<{len(numbers)}d", *(number + 0.0 for number in numbers))
+
+
+def flat(matrix):
+    return [number for row in matrix for number in row]
+
+
+def fingerprint(weights, biases=(), scale=None):
+    named = [(f"weights.{i}", (len(w), len(w[0])), flat(w)) for i, w in enumerate(weights)]
+    named += [(f"biases.{i}", (len(b),), b) for i, b in enumerate(biases)]
+    if scale is not None:
+        named += [(n, (len(x),), x) for n, x in zip(("mean", "inverse_scale"), scale, strict=True)]
+    text = b"".join(f"{n} float64 {s}\n".encode() + to_bytes(x) for n, s, x in named)
+    return hashlib.sha256(text).hexdigest()
+
+
+def data_fingerprint(inputs, targets, sample_weight=None):
+    tables = [inputs, targets]
+    if sample_weight is not None:
+        tables.append([[w] for w in sample_weight])
+    digest = 0
+    for i in range(0, len(inputs), LEAF):
+        group = f"{i // LEAF}\n".encode() + b"".join(
+            to_bytes(flat(t[i : i + LEAF])) for t in tables
+        )
+        digest += int.from_bytes(hashlib.sha256(group).digest(), "little")
+    shapes = tuple((len(table), len(table[0])) for table in tables)
+    return hashlib.sha256(f"{shapes} {digest % 2**256:064x}".encode()).hexdigest()
+
+
+# A whole training
+
+
+def train(
+    inputs, targets, iterations, *, hidden=(), bias=False, seed=1, learning_rate=1.0,
+    standardize=False, batch_size=None, shuffle=None, l2=0.0,
+    rule="error_weighted_derivative", sample_weight=None,
+):  # fmt: skip
+    """[fingerprint of what was learned, mean loss at the end]."""
+    inputs, targets = ([[flush(v, SMALLEST_NORMAL) for v in x] for x in t]
+                       for t in (inputs, targets))  # fmt: skip
+    if sample_weight is not None:
+        sample_weight = [flush(w, SMALLEST_NORMAL) for w in sample_weight]
+    sizes = [len(inputs[0]), *hidden, len(targets[0])]
+    weights = random_start(sizes, seed)
+    biases = [[0.0] * size for size in sizes[1:]] if bias else []
+    scale = scaling(inputs) if standardize else None
+    x = standardize_rows(inputs, scale) if scale else inputs
+    settings = {"rule": rule, "l2": l2}
+    rate = learning_rate
+    if rate == "auto":
+        rate = automatic_rate(x, bias=bias, sample_weight=sample_weight, **settings)
+    for iteration in range(iterations):
+        rows = batch(iteration, len(x), batch_size=batch_size, shuffle=shuffle, seed=seed)
+        some = [[table[row] for row in rows] for table in (x, targets)]
+        weight = sample_weight and [sample_weight[row] for row in rows]
+        weights, biases = step(weights, biases, *some, rate, sample_weight=weight, **settings)
+    loss = mean_loss(weights, biases, x, targets, sample_weight=sample_weight, **settings)
+    return [fingerprint(weights, biases, scale), loss]
