@@ -30,6 +30,7 @@ from neuron_xp.article import ARTICLE_QUESTION
 from neuron_xp.backends import libraries as backends
 from neuron_xp.backends.status import statuses
 from neuron_xp.cli import bench as bench_command
+from neuron_xp.cli.hints import in_flags
 from neuron_xp.cli.on_tables import COMMANDS, Outcome
 from neuron_xp.model.settings import ARITHMETICS
 from neuron_xp.neuron.reproducible import CONTRACT_VERSION
@@ -114,7 +115,7 @@ def _progress_bar(iterations: int) -> Iterator[Callable[[Progress], None]]:
 
 
 def _failed(message: str, status: int) -> int:
-    print(f"neuron-xp: {message}", file=sys.stderr)
+    print(f"neuron-xp: {in_flags(message)}", file=sys.stderr)
     return status
 
 

@@ -30,7 +30,9 @@ from neuron_xp.durable import written_durably
 from neuron_xp.errors import NO_DASK
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.table_use import TableUse
-from neuron_xp.tables.encode import Columns, Reading, Table
+from neuron_xp.tables.cells import Reading
+from neuron_xp.tables.columns import Columns
+from neuron_xp.tables.encode import Table
 from neuron_xp.workflows import on_tables as tasks
 
 

@@ -20,8 +20,9 @@ from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import Settings, checked
 from neuron_xp.model.table_use import TableUse
-from neuron_xp.tables.encode import Columns, Table, tables
-from neuron_xp.tables.files import parts_of, within
+from neuron_xp.tables.columns import Columns
+from neuron_xp.tables.encode import Table, read_chunks
+from neuron_xp.tables.files import find_parts, limit_rows
 from neuron_xp.threads import available_threads
 from neuron_xp.training.fit import loss_of
 from neuron_xp.training.in_memory import InMemory, TrainingSet, fingerprint_of
@@ -152,9 +153,9 @@ def predict(
     """Probabilities and classes of each row of a table, chunk by chunk."""
     use = _use(network)
     reading = replace(use.reading, drop_missing=False)  # each row has its answer
-    rows = None if max_memory is None else within(max_memory, len(use.columns.input_names))
+    rows = None if max_memory is None else limit_rows(max_memory, len(use.columns.input_names))
     notes = tuple[str, ...]()
-    for part in tables(parts_of(path), reading, use.columns, targets=False, rows=rows):
+    for part in read_chunks(find_parts(path), reading, use.columns, targets=False, rows=rows):
         notes += part.notes
         if len(part.inputs):
             table, notes = replace(part, notes=notes), ()

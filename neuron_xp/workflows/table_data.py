@@ -18,9 +18,15 @@ import numpy as np
 
 from neuron_xp.model.table_use import TableUse, held_out_of, split
 from neuron_xp.npy import RowFile, npy_rows, refuse_small_disk
-from neuron_xp.tables.encode import Columns, Table, read_table, read_training_table, tables
-from neuron_xp.tables.files import chunk_bytes, parts_of, within
-from neuron_xp.tables.survey import columns_of, constant_inputs, merge, survey_file
+from neuron_xp.tables.columns import Columns
+from neuron_xp.tables.encode import Table, read_chunks, read_table, read_training_table
+from neuron_xp.tables.files import chunk_bytes, find_parts, limit_rows
+from neuron_xp.tables.survey import (
+    decide_columns,
+    find_constant_inputs,
+    merge_surveys,
+    survey_file,
+)
 
 SPLIT_BYTES = 9
 """Of a row, while those that are held out are drawn: its place, and whether it is one."""
@@ -138,21 +144,21 @@ def _refuse_no_row(left: int, rows: int, use: TableUse) -> None:
 def _copied(
     path: str | PathLike[str], use: TableUse, known: bool, max_memory: int, folder: Path
 ) -> TableData:
-    parts, reading = parts_of(path), use.reading
+    parts, reading = find_parts(path), use.reading
     columns, constant, rows = use.columns, tuple[str, ...](), None
     if not known:
-        at_once = within(max_memory)
-        survey = reduce(merge, (survey_file(part, reading, at_once) for part in parts))
-        columns, rows = columns_of(survey), survey.rows
-        constant = constant_inputs(survey, columns)
-    chunks = tables(
+        at_once = limit_rows(max_memory)
+        survey = reduce(merge_surveys, (survey_file(part, reading, at_once) for part in parts))
+        columns, rows = decide_columns(survey), survey.rows
+        constant = find_constant_inputs(survey, columns)
+    chunks = read_chunks(
         parts, reading, columns, targets=True,
-        rows=within(max_memory, len(columns.input_names) + columns.neurons),
+        rows=limit_rows(max_memory, len(columns.input_names) + columns.neurons),
     )  # fmt: skip
     if use.holdout and rows is None:
-        counted = tables(
+        counted = read_chunks(
             parts, reading, columns, targets=True,
-            rows=within(max_memory, len(columns.input_names) + columns.neurons),
+            rows=limit_rows(max_memory, len(columns.input_names) + columns.neurons),
         )  # fmt: skip
         rows = sum(len(table.inputs) for table in counted)
     if rows is not None:

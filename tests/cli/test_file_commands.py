@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 import neuron_xp
 from neuron_xp.model.table_use import TableUse
-from neuron_xp.tables.encode import Columns, Reading
+from neuron_xp.tables.cells import Reading
+from neuron_xp.tables.columns import Columns
 from neuron_xp.workflows import on_tables as tasks
 
 DATA = Path(__file__).parent.parent.parent / "examples" / "data"

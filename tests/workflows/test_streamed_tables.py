@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from table_files import sample, save, temporary_folder, write
 
-from neuron_xp import row_files
+from neuron_xp import npy
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.errors import TrainingDivergedError
 from neuron_xp.model.settings import checked
 from neuron_xp.model.table_use import TableUse
-from neuron_xp.row_files import RowFile
+from neuron_xp.npy import RowFile
 from neuron_xp.tables import files as table_parts
-from neuron_xp.tables.encode import Columns, Reading, TableError
+from neuron_xp.tables.cells import Reading, TableError
+from neuron_xp.tables.columns import Columns
 from neuron_xp.workflows import on_tables as tasks
 from neuron_xp.workflows import table_data
 
@@ -186,8 +187,8 @@ def test_too_many_rows_to_hold_some_out(tmp_path, temporary, monkeypatch):
 def test_a_disk_that_is_too_small(tmp_path, temporary, monkeypatch):
     columns, reading = sample(".csv")
     path = write(tmp_path / "data.csv", columns)
-    usage = row_files.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(row_files.shutil, "disk_usage", lambda folder: usage._replace(free=5000))
+    usage = npy.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(npy.shutil, "disk_usage", lambda folder: usage._replace(free=5000))
     words = r"^the folder '.*temporary' has 5,000 bytes left, and a working copy of the table takes"
     with pytest.raises(OSError, match=words + r" \d,\d\d\d; set TMPDIR to one on a larger disk$"):
         trained(path, reading, SHORT, max_memory=MEMORY)
@@ -208,9 +209,9 @@ def test_a_disk_that_becomes_full(tmp_path, temporary, monkeypatch):
 
     columns, reading = sample(".csv")
     network, _ = trained(write(tmp_path / "data.csv", columns), reading, SHORT)
-    path_open = row_files.Path.open
+    path_open = npy.Path.open
     monkeypatch.setattr(
-        row_files.Path, "open",
+        npy.Path, "open",
         lambda self, mode="r", *more, **options: (
             Full(path_open(self, mode, *more, **options)) if mode == "xb"
             else path_open(self, mode, *more, **options)
@@ -254,7 +255,8 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 from neuron_xp.model.table_use import TableUse
-from neuron_xp.tables.encode import Columns, Reading
+from neuron_xp.tables.cells import Reading
+from neuron_xp.tables.columns import Columns
 from neuron_xp.workflows.table_data import opened
 
 def peak():
