@@ -7,7 +7,8 @@ import tempfile
 import numpy as np
 import pytest
 
-from neuron_xp.tables.encode import Reading, TableError, read_training_table
+from neuron_xp.tables.cells import Reading, TableError
+from neuron_xp.tables.encode import read_training_table
 
 TEXT = "radius,area,kind\n1.5,2,benign\n-3e-2,4,malignant\n"
 ON_KIND = Reading(target="kind")

@@ -16,8 +16,14 @@ from neuron_xp.cluster.scheduler import find_scheduler
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
 from neuron_xp.tables.encode import Table, read_table
-from neuron_xp.tables.files import of_one_kind, parts_of, tables_among
-from neuron_xp.tables.survey import Survey, columns_of, constant_inputs, merge, survey_file
+from neuron_xp.tables.files import check_one_kind, find_parts, pick_tables
+from neuron_xp.tables.survey import (
+    Survey,
+    decide_columns,
+    find_constant_inputs,
+    merge_surveys,
+    survey_file,
+)
 
 Surveys = tuple[Survey, tuple[int, ...]]
 """Of several files, and the rows of each."""
@@ -30,14 +36,14 @@ def spread_table(path: str, reading: Reading, columns: Columns | None = None) ->
         such as s3://bucket/part-*.parquet
     columns : those of a model; None for training, in which they are found
 
-    Raises what `columns_of` and `read_table` do.
+    Raises what `decide_columns` and `read_table` do.
     """
     parts, tasks = _parts(path), find_scheduler()
     survey, rows = tasks.fold(_surveyed, [(part, reading) for part in parts], _merged)
     constant: tuple[str, ...] = ()
     if columns is None:
-        columns = columns_of(survey)
-        constant = constant_inputs(survey, columns)
+        columns = decide_columns(survey)
+        constant = find_constant_inputs(survey, columns)
     load = dask.delayed(partial(_loaded, reading=reading, columns=columns), pure=False, nout=2)
     loaded = [(load(part), count) for part, count in zip(parts, rows, strict=True) if count]
 
@@ -66,7 +72,7 @@ def _surveyed(part: str, reading: Reading) -> Surveys:
 
 def _merged(a: Surveys, b: Surveys) -> Surveys:
     """A task: of the files of both, in their order."""
-    return merge(a[0], b[0]), (*a[1], *b[1])
+    return merge_surveys(a[0], b[0]), (*a[1], *b[1])
 
 
 def _loaded(part: str, *, reading: Reading, columns: Columns) -> tuple[Any, Any]:
@@ -79,15 +85,16 @@ def _loaded(part: str, *, reading: Reading, columns: Columns) -> tuple[Any, Any]
 def _parts(path: str) -> tuple[str, ...]:
     """The names of the files, in lexicographic order."""
     if "://" not in path:
-        return tuple(map(str, parts_of(Path(path).absolute())))
+        return tuple(map(str, find_parts(Path(path).absolute())))
     system, name = url_to_fs(path)
     if not glob.has_magic(name) and not system.isdir(name):
         return (path,)
     found = system.glob(name) if glob.has_magic(name) else system.ls(name, detail=False)
-    parts = tables_among(map(PurePosixPath, found))
+    parts = pick_tables(map(PurePosixPath, found))
     if not parts:
         raise FileNotFoundError(f"no table is at {path!r}")
-    return tuple(system.unstrip_protocol(str(file)) for file in of_one_kind(path, parts))
+    check_one_kind(path, parts)
+    return tuple(system.unstrip_protocol(str(file)) for file in parts)
 
 
 @contextmanager

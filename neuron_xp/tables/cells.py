@@ -1,22 +1,20 @@
-"""What is asked of a table's file, what comes of it, and the words for what is wrong with it.
+"""What a reader is asked for and what it gives, and the words for what is wrong with a cell.
 
 Every message is one line that begins with the file's name. Lines are counted from 1, as in an
-editor; rows and columns of arrays from 0, as in an index.
+editor; rows and columns of arrays from 0, as in an index. A hint is `give NAME=VALUE`, in Python;
+the command line says it in flags.
 """
 
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from reprlib import repr as short
-from shlex import quote
 from typing import TypeAlias
 
 import numpy as np
 
 MISSING = frozenset(("", "NA", "NaN", "nan", "null"))
-
-Values: TypeAlias = list[str] | np.ndarray
-"""A column as text, or as float64 numbers."""
 
 
 class TableError(ValueError):
@@ -50,19 +48,21 @@ class Reading:
             raise ValueError(f"decimal must be '.' or ','; got {self.decimal!r}")
         if self.delimiter is not None and len(self.delimiter) != 1:
             raise ValueError(f"delimiter must be one character; got {self.delimiter!r}")
+        for role in ("features", "categories"):
+            names = getattr(self, role)
+            if isinstance(names, str):
+                raise ValueError(f"{role} must be a list of names; got {names!r}")
+            if names is not None:  # a list will do, but a model is compared with its file's tuple
+                object.__setattr__(self, role, tuple(names))
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to read of a file; the categories are some of the features.
-
-    rows : how many make a chunk, at most; None for all of them
-    """
+    """The columns to read of a file, by name; the categories are some of the features."""
 
     features: tuple[str, ...]
     categories: tuple[str, ...]
     target: str | None
-    rows: int | None = None
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -71,21 +71,54 @@ class Wanted:
 
     @property
     def others(self) -> tuple[str, ...]:
-        """The columns that may hold words."""
+        """The columns that may hold words: the categories and the target."""
         return self.categories if self.target is None else (*self.categories, self.target)
 
 
-Choose: TypeAlias = Callable[[tuple[str, ...]], Wanted]
-"""From the names of a file's columns to what is wanted of them."""
+@dataclass(frozen=True, eq=False)
+class Words:
+    """A column of text, without the spaces around its cells.
+
+    decimal : the decimal mark in those that spell numbers
+    """
+
+    cells: list[str]
+    decimal: str = "."
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def take(self, rows: Sequence[int]) -> "Words":
+        """Some of the rows, by their indices."""
+        return Words([self.cells[row] for row in rows], self.decimal)
+
+    def numbers(self) -> dict[str, float]:
+        """The number that each distinct cell spells, for those that spell one."""
+        found = {}
+        for word in set(self.cells):
+            try:
+                found[word] = parse_number(word, self.decimal)
+            except ValueError:
+                continue
+        return found
+
+    def number_error(self, where: str, row: int) -> TableError:
+        """Explain that the cell in a row should have been a number."""
+        return number_error(where, self.cells[row], self.decimal)
+
+
+Values: TypeAlias = Words | np.ndarray
+"""A column as text, or as float64 numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
     """A chunk of the wanted columns without missing cells; numbers are finite.
 
-    numbers : one column for each of `wanted.numbers`, float64
+    numbers : (rows, len(wanted.numbers)) float64
     others : the columns of `wanted.others`
-    lines : where each row stands in the file
+    lines : the number of each row in the file, counted as `unit` says
+    unit : 'line' or 'row'
     dropped : how many rows were left out for a missing cell
     """
 
@@ -97,46 +130,89 @@ class Cells:
     unit: str
     dropped: int
 
-    def place(self, row: int, column: str) -> str:
-        """The beginning of a message about one cell."""
+    @property
+    def target(self) -> str:
+        """The name of the target, which must be wanted."""
+        assert self.wanted.target is not None, "the target was asked for"
+        return self.wanted.target
+
+    def words(self, name: str) -> list[str]:
+        """Spell the cells of one of the other columns."""
+        values = self.others[name]
+        if isinstance(values, Words):
+            return values.cells
+        return [spell_number(value) for value in values.tolist()]
+
+    def locate(self, row: int, column: str) -> str:
+        """Begin a message about one cell."""
         return f"{self.source}, {self.unit} {self.lines[row]}, column {column!r}"
 
 
-def parsed(cell: str, decimal: str) -> float:
-    """The number that a cell spells, perhaps infinite or NaN, or ValueError."""
+@dataclass(frozen=True, eq=False)
+class TableFile(ABC):
+    """A table in a file that is open, as each reader gives it.
+
+    source : the file's name, for messages
+    names : of all columns
+    """
+
+    source: str
+    names: tuple[str, ...]
+
+    @abstractmethod
+    def chunks(self, wanted: Wanted, rows: int | None = None) -> Iterator[Cells]:
+        """Read the wanted columns, once, in chunks of at most so many rows.
+
+        None makes one chunk of the whole file. There is at least one chunk, and the last may be
+        without rows.
+        """
+
+
+# --- numbers ---------------------------------------------------------------------------
+
+
+def parse_number(cell: str, decimal: str) -> float:
+    """Find the number that a cell spells, perhaps infinite or NaN; ValueError if it spells none."""
     if "_" in cell or (decimal == "," and "." in cell):
         raise ValueError(cell)
     return float(cell.replace(",", ".") if decimal == "," else cell)
 
 
-def refuse_number(place: str, cell: str, decimal: str, name: str = "") -> TableError:
-    """The error for a cell that is no finite number; a feature's `name` could be a category's."""
+def spell_number(number: float) -> str:
+    """Write a number in one way, however the file spells it: '3' for 3 and 3.0."""
+    return str(int(number)) if number.is_integer() else repr(number)
+
+
+# --- what is wrong ---------------------------------------------------------------------
+
+
+def number_error(where: str, cell: str, decimal: str, name: str = "") -> TableError:
+    """Explain why a cell is no finite number; a feature's `name` could be that of a category."""
     try:
-        value = parsed(cell, decimal)
+        value = parse_number(cell, decimal)
     except ValueError:
-        return TableError(f"{place}: {short(cell)} is not a number{_hint(cell, decimal, name)}")
-    return TableError(f"{place}: {short(cell)} is {value}; numbers must be finite")
+        return TableError(f"{where}: {short(cell)} is not a number{_hint(cell, decimal, name)}")
+    return TableError(f"{where}: {short(cell)} is {value}; numbers must be finite")
 
 
 def _hint(cell: str, decimal: str, name: str) -> str:
     if decimal == "." and "," in cell:
-        return "; for decimal commas type --decimal ,"
-    return f"; if the column holds categories type --categories {quote(name)}" if name else ""
+        return "; for decimal commas give decimal=','"
+    return f"; if the column holds categories give categories={[name]}" if name else ""
 
 
-def refuse_missing(place: str, cell: str) -> TableError:
-    """The error for a missing cell."""
+def missing_error(where: str, cell: str) -> TableError:
+    """Explain that a cell is missing."""
     return TableError(
-        f"{place}: missing cell {cell!r}; fill it in, or type --drop-missing to leave such rows out"
+        f"{where}: missing cell {cell!r}; fill it in, or give drop_missing=True to leave such "
+        "rows out"
     )
 
 
-def unique(source: str, names: Iterable[str]) -> tuple[str, ...]:
-    """The names, if there are any, and no two the same."""
-    known = tuple(names)
-    twice = [name for name, count in Counter(known).items() if count > 1]
+def check_names(source: str, names: tuple[str, ...]) -> None:
+    """Raise if no column is there, or if two have the same name."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise TableError(f"{source}: two columns are named {twice[0]!r}; rename one")
-    if not known:
+    if not names:
         raise TableError(f"{source}: has no columns; give at least one")
-    return known

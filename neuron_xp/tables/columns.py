@@ -42,9 +42,9 @@ class Columns:
         return 1 if self.classes is None or len(self.classes) == 2 else len(self.classes)
 
 
-def for_training(reading: Reading, source: str, names: tuple[str, ...]) -> Wanted:
-    """The columns that the reading asks for."""
-    target = _target(source, reading.target, names)
+def select_for_training(reading: Reading, source: str, names: tuple[str, ...]) -> Wanted:
+    """Select the columns that the reading asks for, among a file's names."""
+    target = _find_target(source, reading.target, names)
     given = reading.features
     features = tuple(name for name in names if name != target) if given is None else given
     _check_known(source, features, names, "feature")
@@ -56,22 +56,22 @@ def for_training(reading: Reading, source: str, names: tuple[str, ...]) -> Wante
         raise TableError(f"{source}: no feature is left beside the target {target!r}")
     if "" in features:
         number = names.index("") + 1
-        raise TableError(f"{source}: column {number} has no name; name it, or give --features")
+        raise TableError(f"{source}: column {number} has no name; name it, or give features=[...]")
     _check_known(source, reading.categories, features, "category")
     categories = tuple(name for name in features if name in reading.categories)
     return Wanted(features, categories, target)
 
 
-def _target(source: str, target: str | int | None, names: tuple[str, ...]) -> str:
+def _find_target(source: str, target: str | int | None, names: tuple[str, ...]) -> str:
     if source.lower().endswith(".npz"):
         if target not in (None, TARGETS):
-            raise TableError(f"{source}: its target is the array 'targets'; leave --target out")
+            raise TableError(f"{source}: its target is the array 'targets'; give target='targets'")
         if TARGETS not in names:
             raise TableError(f"{source}: has no array 'targets'; save it beside 'inputs'")
         return TARGETS
     if target is None:
         last = f"; the last column is {names[-1]!r}"
-        raise TableError(f"{source}: which column is the target? type --target NAME{last}")
+        raise TableError(f"{source}: which column is the target? give target=NAME{last}")
     if isinstance(target, int):
         if not 0 <= target < len(names):
             raise TableError(
@@ -86,37 +86,42 @@ def _check_known(source: str, given: Iterable[str], names: tuple[str, ...], role
     known = set(names)
     for name in given:
         if name not in known:
-            raise TableError(f"{source}: no {role} {name!r}{hint(name, names)}")
+            raise TableError(f"{source}: no {role} {name!r}{suggest(name, names)}")
 
 
-def hint(given: str, options: tuple[str, ...]) -> str:
-    """The end of a message: the nearest of the options, or not too many of them."""
+def suggest(given: str, options: tuple[str, ...]) -> str:
+    """End a message with the nearest of the options, or not too many of them."""
     words = did_you_mean(given, options)
     return words if len(words) <= 300 else f"{words[:300].rpartition(',')[0]}, ..."
 
 
-def for_model(
-    columns: Columns, targets: bool, notes: list[str], source: str, names: tuple[str, ...]
+def select_for_model(
+    columns: Columns, source: str, names: tuple[str, ...], *, targets: bool
 ) -> Wanted:
-    """The columns of the model; what else there is goes to the notes."""
+    """Select the columns of a model among a file's names; its target only with `targets`."""
     _check_known(source, columns.features, names, "column")
     if targets:
         _check_known(source, (columns.target,), names, "target")
-    known = set(columns.features)
+    categories = tuple(name for name, _ in columns.categories)
+    return Wanted(columns.features, categories, columns.target if targets else None)
+
+
+def note_differences(columns: Columns, source: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Say, a sentence each, what else is in a file, and whether the order is another."""
+    notes, known = list[str](), set(columns.features)
     extra = [name for name in names if name not in known and name != columns.target]
     if extra:
         some = ", ".join(map(repr, extra[:5])) + (", ..." if len(extra) > 5 else "")
         notes.append(f"{source}: the model does not use {some}")
     if [name for name in names if name in known] != list(columns.features):
         notes.append(f"{source}: columns in another order than the model's, matched by name")
-    categories = tuple(name for name, _ in columns.categories)
-    return Wanted(columns.features, categories, columns.target if targets else None)
+    return tuple(notes)
 
 
-def refuse_other_columns(
+def check_same_columns(
     first: str, names: tuple[str, ...], source: str, others: tuple[str, ...]
 ) -> None:
-    """Raise unless a part has the columns of the first one, in their order."""
+    """Raise unless a file has the columns of the first one, in their order."""
     if others == names:
         return
     wanted = "; parts of a table must have the same columns in the same order"

@@ -7,20 +7,35 @@ rows that are the same bits.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import reduce
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
-from neuron_xp.tables.cells import Cells, Reading, TableError, refuse_number
-from neuron_xp.tables.columns import Columns, for_model, for_training, hint
-from neuron_xp.tables.files import Rows, chunks, named, parts_of, refuse_empty
-from neuron_xp.tables.survey import columns_of, constant_inputs, survey_chunks
-from neuron_xp.tables.targets import refuse_outside
-from neuron_xp.tables.words import number_of, numbers_of, spelled, words_of
-
-__all__ = ["Columns", "Reading", "Table", "TableError", "read_table", "read_training_table"]
+from neuron_xp.tables.cells import Cells, Reading, TableError, TableFile, Words, spell_number
+from neuron_xp.tables.columns import (
+    Columns,
+    check_same_columns,
+    note_differences,
+    select_for_model,
+    select_for_training,
+    suggest,
+)
+from neuron_xp.tables.files import (
+    RowLimit,
+    check_not_empty,
+    find_parts,
+    name_table,
+    open_table,
+)
+from neuron_xp.tables.survey import (
+    decide_columns,
+    find_constant_inputs,
+    merge_surveys,
+    survey_cells,
+)
+from neuron_xp.tables.targets import find_outside, outside_error
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,45 +58,62 @@ class Table:
 
 
 def read_training_table(path: str | PathLike[str], reading: Reading) -> Table:
-    """The table to train on, and what its columns mean: see `columns_of`."""
-    parts = parts_of(path)
-    cells = list(chunks(parts, reading, partial(for_training, reading)))
-    survey = survey_chunks(cells, reading.decimal, len(parts))
-    columns = columns_of(survey)
-    table = _joined([_table(part, columns, reading) for part in cells])
-    return replace(table, constant=constant_inputs(survey, columns))
+    """Read the table to train on, and decide what its columns mean: see `decide_columns`."""
+    chunks, first = list[Cells](), None
+    for part in find_parts(path):
+        with open_table(part, reading) as file:
+            first = _check_like_first(first, file)
+            chunks += file.chunks(select_for_training(reading, file.source, file.names))
+    assert first is not None, "a table has at least one part"
+    survey = reduce(merge_surveys, (survey_cells(cells, first.names) for cells in chunks))
+    columns = decide_columns(survey)
+    table = _join([_encode(cells, columns) for cells in chunks])
+    return replace(table, constant=find_constant_inputs(survey, columns))
 
 
 def read_table(
     path: str | PathLike[str], reading: Reading, columns: Columns, *, targets: bool
 ) -> Table:
-    """A table for a model whose columns are known; its target only if `targets` are wanted."""
-    return _joined(tables(parts_of(path), reading, columns, targets=targets))
+    """Read a table for a model whose columns are known; its target only with `targets`."""
+    return _join(read_chunks(find_parts(path), reading, columns, targets=targets))
 
 
-def tables(
+def read_chunks(
     parts: Sequence[Path],
     reading: Reading,
     columns: Columns,
     *,
     targets: bool,
-    rows: Rows | None = None,
+    rows: RowLimit | None = None,
 ) -> Iterator[Table]:
-    """The same in chunks of as many rows as `rows` says, those of each file on their own.
+    """Read the same in chunks of as many rows as `rows` says, those of each file on their own.
 
     The first one has the notes; some may have no rows. Raises TableError, at the end for a
     table without rows, or OSError.
     """
-    notes, count, dropped = list[str](), 0, 0
-    for cells in chunks(parts, reading, partial(for_model, columns, targets, notes), rows):
-        count, dropped = count + len(cells.lines), dropped + cells.dropped
-        yield replace(_table(cells, columns, reading), notes=tuple(notes))
-        notes.clear()
-    refuse_empty(named(parts[0].name, len(parts)), count, dropped)
+    first, count, dropped = None, 0, 0
+    for part in parts:
+        with open_table(part, reading) as file:
+            notes = note_differences(columns, file.source, file.names) if first is None else ()
+            first = _check_like_first(first, file)
+            wanted = select_for_model(columns, file.source, file.names, targets=targets)
+            for cells in file.chunks(wanted, None if rows is None else rows(wanted)):
+                count, dropped = count + len(cells.lines), dropped + cells.dropped
+                yield replace(_encode(cells, columns), notes=notes)
+                notes = ()
+    check_not_empty(name_table(parts[0].name, len(parts)), count, dropped)
 
 
-def _joined(chunks: Iterable[Table]) -> Table:
-    first, *others = chunks
+def _check_like_first(first: TableFile | None, file: TableFile) -> TableFile:
+    """Return the first part; raise unless another has the same columns."""
+    if first is None:
+        return file
+    check_same_columns(first.source, first.names, file.source, file.names)
+    return first
+
+
+def _join(tables: Iterable[Table]) -> Table:
+    first, *others = tables
     if not others:
         return first
     found = [first, *others]
@@ -94,26 +126,23 @@ def _joined(chunks: Iterable[Table]) -> Table:
     )
 
 
-# --- what they mean --------------------------------------------------------------------
+# --- inputs ----------------------------------------------------------------------------
 
 
-def _table(cells: Cells, columns: Columns, reading: Reading) -> Table:
-    inputs = _inputs(cells, columns)
-    asked = cells.wanted.target is not None
-    return Table(
-        inputs, _targets(cells, columns, reading.decimal) if asked else None, columns, cells.dropped
-    )
+def _encode(cells: Cells, columns: Columns) -> Table:
+    targets = None if cells.wanted.target is None else _encode_targets(cells, columns)
+    return Table(_encode_inputs(cells, columns), targets, columns, cells.dropped)
 
 
-def _inputs(cells: Cells, columns: Columns) -> np.ndarray:
-    """Each number as it is, each category as one column of 0 and 1 for each word."""
+def _encode_inputs(cells: Cells, columns: Columns) -> np.ndarray:
+    """Keep each number, and make of each category one column of 0 and 1 for each word."""
     if not columns.categories:
         return cells.numbers
     inputs = np.zeros((len(cells.lines), len(columns.input_names)))
     categories, at, numbers = dict(columns.categories), 0, iter(cells.numbers.T)
     for name in columns.features:
         if name in categories:
-            codes = _codes(cells, name, words_of(cells, name), categories[name])
+            codes = _encode_words(cells, name, cells.words(name), categories[name])
             inputs[np.arange(len(codes)), at + codes] = 1.0
             at += len(categories[name])
         else:
@@ -122,49 +151,56 @@ def _inputs(cells: Cells, columns: Columns) -> np.ndarray:
     return inputs
 
 
-def _codes(cells: Cells, name: str, words: list[str], known: tuple[str, ...]) -> np.ndarray:
-    """The place of each word among the known ones."""
-    places = {word: i for i, word in enumerate(known)}
+def _encode_words(cells: Cells, name: str, words: list[str], known: tuple[str, ...]) -> np.ndarray:
+    """Find the index of each word among the known ones."""
+    index = {word: i for i, word in enumerate(known)}
     for row, word in enumerate(words):
-        if word not in places:
-            place = cells.place(row, name)
-            raise TableError(f"{place}: {word!r} was not seen in training{hint(word, known)}")
-    return np.asarray([places[word] for word in words], dtype=int)
+        if word not in index:
+            where = cells.locate(row, name)
+            raise TableError(f"{where}: {word!r} was not seen in training{suggest(word, known)}")
+    return np.asarray([index[word] for word in words], dtype=int)
 
 
 # --- targets ---------------------------------------------------------------------------
 
 
-def _targets(cells: Cells, columns: Columns, decimal: str) -> np.ndarray:
-    """One column of numbers, or of two classes; one for each of more classes."""
-    values = cells.others[columns.target]
+def _encode_targets(cells: Cells, columns: Columns) -> np.ndarray:
+    """Make one column of numbers, or of two classes; one for each of more classes."""
+    values = cells.others[cells.target]
     if columns.classes is None:
-        return _targets_in_0_1(cells, decimal)
-    if getattr(values, "ndim", 1) == 2:
+        return _take_numbers(cells)
+    if not isinstance(values, Words) and values.ndim == 2:
         raise TableError(f"{cells.source}: 'targets' must have the shape (rows,) to hold classes")
-    words = [
-        _class_word(word, columns.classes, decimal) for word in words_of(cells, columns.target)
-    ]
-    codes = _codes(cells, columns.target, words, columns.classes)
+    words = _class_words(cells, columns.classes)
+    codes = _encode_words(cells, cells.target, words, columns.classes)
     if len(columns.classes) == 2:
         return np.asarray(codes[:, None], dtype="float64")
     return np.asarray(np.eye(len(columns.classes))[codes])
 
 
-def _class_word(word: str, classes: tuple[str, ...], decimal: str) -> str:
-    number = None if word in classes else number_of(word, decimal)
-    return word if number is None else spelled(number)
+def _class_words(cells: Cells, classes: tuple[str, ...]) -> list[str]:
+    """Spell the targets as the classes are: a number in one way, unless a class has its cell."""
+    values = cells.others[cells.target]
+    if not isinstance(values, Words):
+        return cells.words(cells.target)
+    spelled = {word: spell_number(number) for word, number in values.numbers().items()}
+    spelled |= {word: word for word in classes}
+    return [spelled.get(word, word) for word in values.cells]
 
 
-def _targets_in_0_1(cells: Cells, decimal: str) -> np.ndarray:
-    values = cells.others[str(cells.wanted.target)]
-    numbers = numbers_of(values, decimal)
-    if numbers is None:
-        words = enumerate(values)
-        row, word = next(pair for pair in words if number_of(pair[1], decimal) is None)
-        raise refuse_number(cells.place(row, str(cells.wanted.target)), word, decimal)
-    outside = np.argwhere(~((numbers >= 0) & (numbers <= 1)))
-    if len(outside):
-        place = tuple(outside[0])
-        raise refuse_outside(cells, int(place[0]), float(numbers[place]))
+def _take_numbers(cells: Cells) -> np.ndarray:
+    """Take the targets as they are: numbers in [0, 1]."""
+    values = cells.others[cells.target]
+    numbers = _parse_targets(cells, values) if isinstance(values, Words) else values
+    at = find_outside(numbers)
+    if at is not None:
+        raise outside_error(cells, at[0], float(numbers[at]))
     return numbers.reshape(len(numbers), 1 if numbers.ndim == 1 else numbers.shape[1])
+
+
+def _parse_targets(cells: Cells, values: Words) -> np.ndarray:
+    numbers = values.numbers()
+    for row, word in enumerate(values.cells):
+        if word not in numbers:
+            raise values.number_error(cells.locate(row, cells.target), row)
+    return np.asarray([numbers[word] for word in values.cells], dtype="float64")

@@ -1,38 +1,34 @@
-"""A table's files: one, or parts in a folder or by a pattern; read chunk by chunk.
+"""A table's files: one, or parts in a folder or by a pattern.
 
 The parts are of one kind and have the same columns. They follow each other in the lexicographic
 order of their names, and the result depends on it.
 """
 
 import glob
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from functools import partial
 from os import PathLike
 from pathlib import Path, PurePath
 from typing import TypeAlias, TypeVar
 
-from neuron_xp.tables.cells import Cells, Choose, Reading, TableError, Wanted
-from neuron_xp.tables.columns import refuse_other_columns
-from neuron_xp.tables.readers.arrays import read_npy, read_npz
-from neuron_xp.tables.readers.parquet import read_parquet
-from neuron_xp.tables.readers.text import read_text
+from neuron_xp.tables.cells import Reading, TableError, TableFile, Wanted
+from neuron_xp.tables.readers.arrays import open_npy_table, open_npz_table
+from neuron_xp.tables.readers.parquet import open_parquet
+from neuron_xp.tables.readers.text import open_text
 
 P = TypeVar("P", bound=PurePath)
 
-READERS: dict[str, Callable[[Path, Reading, Choose], Iterator[Cells]]] = {
-    ".csv": read_text,
-    ".tsv": read_text,
-    ".npy": read_npy,
-    ".npz": read_npz,
-    ".parquet": read_parquet,
+READERS: dict[str, Callable[[Path, Reading], AbstractContextManager[TableFile]]] = {
+    ".csv": open_text,
+    ".tsv": open_text,
+    ".npy": open_npy_table,
+    ".npz": open_npz_table,
+    ".parquet": open_parquet,
 }
 
-Rows: TypeAlias = Callable[[Wanted], int]
-"""How many rows of what is wanted make a chunk, at most."""
-
-ChooseOf: TypeAlias = Callable[[str, tuple[str, ...]], Wanted]
-"""From a file's name, for the messages, and the names of its columns to what is wanted."""
+RowLimit: TypeAlias = Callable[[Wanted], int]
+"""How many rows of the wanted columns make a chunk, at most."""
 
 LARGEST_CHUNK = 2**22
 """Bytes: larger ones are read no faster."""
@@ -42,37 +38,54 @@ TEXT_BYTES = 128
 """Of a cell that is held as text, about."""
 
 
-def within(max_memory: int, inputs: int = 0) -> Rows:
-    """Rows so that a chunk, and what becomes of it, takes a small part of `max_memory` bytes.
+def open_table(part: Path, reading: Reading) -> AbstractContextManager[TableFile]:
+    """Open one file for a `with`, which closes it; TableError for an unknown kind."""
+    reader = READERS.get(part.suffix.lower())
+    if reader is None:
+        raise TableError(
+            f"{part.name}: unknown kind of table {part.suffix!r}; choose from {', '.join(READERS)}"
+        )
+    return reader(part, reading)
 
+
+# --- the size of a chunk ---------------------------------------------------------------
+
+
+def limit_rows(max_memory: int, inputs: int = 0) -> RowLimit:
+    """Limit rows so that a chunk, and what becomes of it, takes a small part of the memory.
+
+    max_memory : bytes
     inputs : how many columns of float64 are made of a row
     """
-    return partial(_within, chunk_bytes(max_memory), inputs)
+    return partial(_count_rows, chunk_bytes(max_memory), inputs)
 
 
 def chunk_bytes(max_memory: int) -> int:
-    """Of a chunk, at most."""
+    """The bytes of a chunk, at most."""
     return min(max_memory // SHARE, LARGEST_CHUNK)
 
 
-def _within(size: int, inputs: int, wanted: Wanted) -> int:
+def _count_rows(size: int, inputs: int, wanted: Wanted) -> int:
     row = 8 * (len(wanted.numbers) + inputs) + TEXT_BYTES * len(wanted.others)
     return max(1, size // row)
 
 
-def parts_of(path: str | PathLike[str]) -> tuple[Path, ...]:
-    """The files of a table: the file, those of the folder, or those that match the pattern.
+# --- the parts -------------------------------------------------------------------------
+
+
+def find_parts(path: str | PathLike[str]) -> tuple[Path, ...]:
+    """Find the files of a table: the file, those of the folder, or those of the pattern.
 
     In a folder, hidden files and those that are no tables are left alone. Raises
     FileNotFoundError, or TableError for none and for several kinds.
     """
     if isinstance(path, str) and "://" in path:
         raise FileNotFoundError(
-            f"{path!r} is for the workers of a cluster; type --workers N or --scheduler ADDRESS"
+            f"{path!r} is for the workers of a cluster; give workers=N, or give scheduler=ADDRESS"
         )
     given = Path(path)
     if given.is_dir():
-        return _in_folder(given)
+        return _find_in_folder(given)
     if given.exists():
         return (given,)
     if not glob.has_magic(str(given)):
@@ -81,19 +94,21 @@ def parts_of(path: str | PathLike[str]) -> tuple[Path, ...]:
     parts = tuple(part for part in found if part.is_file())
     if not parts:
         raise FileNotFoundError(f"no file matches the pattern {str(given)!r}")
-    return of_one_kind(given.name, parts)
+    check_one_kind(given.name, parts)
+    return parts
 
 
-def _in_folder(folder: Path) -> tuple[Path, ...]:
+def _find_in_folder(folder: Path) -> tuple[Path, ...]:
     name = folder.resolve().name
-    parts = tables_among(file for file in folder.iterdir() if file.is_file())
+    parts = pick_tables(file for file in folder.iterdir() if file.is_file())
     if not parts:
         raise TableError(f"{name}: the folder holds no table; its files are {', '.join(READERS)}")
-    return of_one_kind(name, parts)
+    check_one_kind(name, parts)
+    return parts
 
 
-def tables_among(files: Iterable[P]) -> tuple[P, ...]:
-    """Those that are tables by their names, and not hidden, in lexicographic order."""
+def pick_tables(files: Iterable[P]) -> tuple[P, ...]:
+    """Pick those that are tables by their names, and not hidden, in lexicographic order."""
     return tuple(
         file
         for file in sorted(files, key=lambda file: file.name)
@@ -101,61 +116,17 @@ def tables_among(files: Iterable[P]) -> tuple[P, ...]:
     )
 
 
-def of_one_kind(name: str, parts: tuple[P, ...]) -> tuple[P, ...]:
-    """The same files; TableError if they are of several kinds."""
+def check_one_kind(name: str, parts: tuple[P, ...]) -> None:
+    """Raise TableError if the files are of several kinds."""
     for part in parts[1:]:
         if part.suffix.lower() != parts[0].suffix.lower():
             raise TableError(
                 f"{name}: holds {parts[0].name} and {part.name}; the parts of a table must be of "
                 f"one kind, so give a pattern such as '*{parts[0].suffix}'"
             )
-    return parts
 
 
-def part_chunks(
-    part: Path, reading: Reading, choose: ChooseOf, rows: Rows | None = None
-) -> Iterator[Cells]:
-    """The chunks of one file, at least one, of which the last may be without rows.
-
-    rows : None makes one chunk of the whole file
-    """
-    kind = part.suffix.lower()
-    reader = READERS.get(kind)
-    if reader is None:
-        raise TableError(
-            f"{part.name}: unknown kind of table {part.suffix!r}; choose from {', '.join(READERS)}"
-        )
-    if rows is not None and kind == ".npz":
-        raise TableError(
-            f"{part.name}: an archive is in memory whole; save inputs and targets as the columns "
-            "of one .npy file, or leave --max-memory out"
-        )
-
-    def chosen(names: tuple[str, ...]) -> Wanted:
-        wanted = choose(part.name, names)
-        return replace(wanted, rows=rows and rows(wanted))
-
-    return reader(part, reading, chosen)
-
-
-def chunks(
-    parts: Sequence[Path], reading: Reading, choose: ChooseOf, rows: Rows | None = None
-) -> Iterator[Cells]:
-    """The chunks of all parts; what is wanted is chosen once, from the first one's columns."""
-    chosen = list[tuple[tuple[str, ...], Wanted]]()
-
-    def choose_once(source: str, names: tuple[str, ...]) -> Wanted:
-        if not chosen:
-            chosen.append((names, choose(source, names)))
-        known, wanted = chosen[0]
-        refuse_other_columns(parts[0].name, known, source, names)
-        return wanted
-
-    for part in parts:
-        yield from part_chunks(part, reading, choose_once, rows)
-
-
-def refuse_empty(source: str, rows: int, dropped: int) -> None:
+def check_not_empty(source: str, rows: int, dropped: int) -> None:
     """Raise if no row is left of a table."""
     if rows:
         return
@@ -166,6 +137,6 @@ def refuse_empty(source: str, rows: int, dropped: int) -> None:
     raise TableError(f"{source}: has columns but no rows; give at least one")
 
 
-def named(first: str, parts: int) -> str:
-    """What messages call a table of several parts."""
+def name_table(first: str, parts: int) -> str:
+    """Name a table of several parts, for messages."""
     return first if parts == 1 else f"{first} and {parts - 1} more"

@@ -1,11 +1,11 @@
 """What the targets of a training are, classes or numbers: from what can be merged."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
 
-from neuron_xp.tables.cells import Cells, TableError, refuse_number
-from neuron_xp.tables.words import number_of, spelled
+from neuron_xp.tables.cells import Cells, TableError, Words, spell_number
 
 MOST_NUMBERED_CLASSES = 20
 MOST_WORDS = 2**16
@@ -34,66 +34,74 @@ class Targets:
     first_outside: str | None = None
 
 
-def targets_in(cells: Cells, decimal: str) -> Targets:
-    """Those of a chunk."""
-    values = cells.others[str(cells.wanted.target)]
+def survey_targets(cells: Cells) -> Targets:
+    """Survey the targets of a chunk."""
+    values = cells.others[cells.target]
     if not len(values):
         return Targets()
-    return _text(cells, values, decimal) if isinstance(values, list) else _array(cells)
+    if isinstance(values, Words):
+        return _survey_words(cells, values)
+    return _survey_numbers(cells, values)
 
 
-def _text(cells: Cells, values: list[str], decimal: str) -> Targets:
-    found = {word: number_of(word, decimal) for word in set(values)}
-    numbers = {word: number for word, number in found.items() if number is not None}
-    words = frozenset(found.keys() - numbers.keys())
+def _survey_words(cells: Cells, values: Words) -> Targets:
+    numbers = values.numbers()
+    words = frozenset(values.cells) - numbers.keys()
     outside = {word for word, number in numbers.items() if not 0 <= number <= 1}
-    target = str(cells.wanted.target)
     first_word = first_outside = None
     if words:
-        row = next(row for row, word in enumerate(values) if word in words)
-        first_word = str(refuse_number(cells.place(row, target), values[row], decimal))
+        row = _first_row(values, words)
+        first_word = str(values.number_error(cells.locate(row, cells.target), row))
     if outside:
-        row = next(row for row, word in enumerate(values) if word in outside)
-        first_outside = str(refuse_outside(cells, row, numbers[values[row]]))
+        row = _first_row(values, outside)
+        first_outside = str(outside_error(cells, row, numbers[values.cells[row]]))
     return Targets(
         is_text=True,
-        words=few_words(cells.source, target, words),
+        words=check_few_words(cells.source, cells.target, words),
         spellings=_at_most(MOST_WORDS, frozenset(numbers)),
-        numbers=_at_most(MOST_NUMBERED_CLASSES, frozenset(map(spelled, numbers.values()))),
+        numbers=_at_most(MOST_NUMBERED_CLASSES, frozenset(map(spell_number, numbers.values()))),
         first_word=first_word,
         first_outside=first_outside,
     )
 
 
-def _array(cells: Cells) -> Targets:
-    values = np.asarray(cells.others[str(cells.wanted.target)])
-    outside = np.argwhere(~((values >= 0) & (values <= 1)))
+def _first_row(values: Words, some: Set[str]) -> int:
+    return next(row for row, word in enumerate(values.cells) if word in some)
+
+
+def _survey_numbers(cells: Cells, values: np.ndarray) -> Targets:
+    at = find_outside(values)
     first_outside = None
-    if len(outside):
-        place = tuple(outside[0])
-        first_outside = str(refuse_outside(cells, int(place[0]), float(values[place])))
+    if at is not None:
+        first_outside = str(outside_error(cells, at[0], float(values[at])))
     neurons = 1 if values.ndim == 1 else values.shape[1]
     # sorting all of them is dear, and a few tell that there are many
     few = np.unique(values[:1000])
     if len(few) <= MOST_NUMBERED_CLASSES:
         few = np.unique(values)
-    numbers = frozenset(map(spelled, few[: MOST_NUMBERED_CLASSES + 1].tolist()))
+    numbers = frozenset(map(spell_number, few[: MOST_NUMBERED_CLASSES + 1].tolist()))
     numbers_or_none = _at_most(MOST_NUMBERED_CLASSES, numbers)
     return Targets(
         neurons, is_text=False, spellings=None, numbers=numbers_or_none, first_outside=first_outside
     )
 
 
-def refuse_outside(cells: Cells, row: int, value: float) -> TableError:
-    """The error for a target that is no number in [0, 1] and no class."""
+def find_outside(numbers: np.ndarray) -> tuple[int, ...] | None:
+    """Find the index of the first number that is not in [0, 1]."""
+    found = np.argwhere(~((numbers >= 0) & (numbers <= 1)))
+    return tuple(found[0].tolist()) if len(found) else None
+
+
+def outside_error(cells: Cells, row: int, value: float) -> TableError:
+    """Explain that a target is no number in [0, 1] and no class."""
     return TableError(
-        f"{cells.place(row, str(cells.wanted.target))}: target {value!r} is outside [0, 1]; scale "
+        f"{cells.locate(row, cells.target)}: target {value!r} is outside [0, 1]; scale "
         f"the targets, or give 2 to {MOST_NUMBERED_CLASSES} classes, as words or whole numbers"
     )
 
 
 def merge_targets(source: str, name: str, a: Targets, b: Targets) -> Targets:
-    """Those of both, a's rows before b's; `source` and the column's `name` are for messages."""
+    """Merge two surveys, a's rows before b's; `source` and the column's `name` are for messages."""
     if None in (a.is_text, b.is_text):
         return a if b.is_text is None else b
     if a.is_text != b.is_text:
@@ -108,15 +116,15 @@ def merge_targets(source: str, name: str, a: Targets, b: Targets) -> Targets:
     return Targets(
         a.neurons,
         a.is_text,
-        few_words(source, name, a.words | b.words),
-        _both(MOST_WORDS, a.spellings, b.spellings),
-        _both(MOST_NUMBERED_CLASSES, a.numbers, b.numbers),
+        check_few_words(source, name, a.words | b.words),
+        _unite(MOST_WORDS, a.spellings, b.spellings),
+        _unite(MOST_NUMBERED_CLASSES, a.numbers, b.numbers),
         a.first_word or b.first_word,
         a.first_outside or b.first_outside,
     )
 
 
-def _both(most: int, a: frozenset[str] | None, b: frozenset[str] | None) -> frozenset[str] | None:
+def _unite(most: int, a: frozenset[str] | None, b: frozenset[str] | None) -> frozenset[str] | None:
     return None if a is None or b is None else _at_most(most, a | b)
 
 
@@ -124,8 +132,8 @@ def _at_most(most: int, words: frozenset[str]) -> frozenset[str] | None:
     return words if len(words) <= most else None
 
 
-def few_words(source: str, name: str, words: frozenset[str]) -> frozenset[str]:
-    """The words of a column, unless they are too many to have a column each."""
+def check_few_words(source: str, name: str, words: frozenset[str]) -> frozenset[str]:
+    """Return the words of a column, or raise if they are too many to have a column each."""
     if len(words) > MOST_WORDS:
         raise TableError(
             f"{source}: column {name!r} holds more than {MOST_WORDS} different words, each of "
@@ -134,10 +142,10 @@ def few_words(source: str, name: str, words: frozenset[str]) -> frozenset[str]:
     return words
 
 
-def classes_of(source: str, name: str, targets: Targets) -> tuple[str, ...] | None:
-    """The classes, in order, or None for numbers in [0, 1]; TableError if they are neither."""
+def find_classes(source: str, name: str, targets: Targets) -> tuple[str, ...] | None:
+    """Find the classes, in order, or None for numbers in [0, 1]; TableError for neither."""
     if targets.neurons == 1:
-        found = _found(targets)
+        found = _list_distinct(targets)
         if found is not None and len(found) < 2:
             raise TableError(
                 f"{source}: column {name!r} is {found[0]!r} in each row; "
@@ -150,8 +158,8 @@ def classes_of(source: str, name: str, targets: Targets) -> tuple[str, ...] | No
     return None
 
 
-def _found(targets: Targets) -> tuple[str, ...] | None:
-    """The distinct targets in order; None for many numbers."""
+def _list_distinct(targets: Targets) -> tuple[str, ...] | None:
+    """List the distinct targets in order; None for many numbers."""
     if targets.first_word is None:
         return None if targets.numbers is None else tuple(sorted(targets.numbers, key=float))
     # a word or two in a long column of numbers is a mistake, and no class

@@ -16,41 +16,47 @@ from typing import Any
 
 import numpy as np
 
-from neuron_xp.model.table_use import TableUse, held_out_of, split
+from neuron_xp.model.table_use import TableUse, mark_held_out, split_rows
 from neuron_xp.npy import RowFile, npy_rows, refuse_small_disk
-from neuron_xp.tables.encode import Columns, Table, read_table, read_training_table, tables
-from neuron_xp.tables.files import chunk_bytes, parts_of, within
-from neuron_xp.tables.survey import columns_of, constant_inputs, merge, survey_file
+from neuron_xp.tables.columns import Columns
+from neuron_xp.tables.encode import Table, read_chunks, read_table, read_training_table
+from neuron_xp.tables.files import chunk_bytes, find_parts, limit_rows
+from neuron_xp.tables.survey import (
+    decide_columns,
+    find_constant_inputs,
+    merge_surveys,
+    survey_file,
+)
 
 SPLIT_BYTES = 9
 """Of a row, while those that are held out are drawn: its place, and whether it is one."""
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """Some rows: arrays (of Dask, on a cluster), or the .npy files that hold them.
+class TableRows:
+    """Some rows of a table: arrays (of Dask, on a cluster), or the .npy files that hold them.
 
-    inputs : (rows, columns)
-    targets : (rows, neurons)
+    inputs : (count, columns)
+    targets : (count, neurons)
     """
 
     inputs: Any
     targets: Any
-    rows: int
+    count: int
 
     def blocks(self, max_memory: int | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Inputs and targets, by as many rows as fit; what is given is used again."""
+        """Yield (inputs, targets) blocks that fit into max_memory; the buffers are reused."""
         if not isinstance(self.inputs, Path) or not isinstance(self.targets, Path):
             yield self.inputs, self.targets
             return
         files = npy_rows(self.inputs), npy_rows(self.targets)
         width = sum(file.shape[1] for file in files)
-        rows = self.rows if max_memory is None else chunk_bytes(max_memory) // (8 * width) or 1
-        size = min(rows, self.rows)
+        rows = self.count if max_memory is None else chunk_bytes(max_memory) // (8 * width) or 1
+        size = min(rows, self.count)
         buffers = [np.empty((size, file.shape[1])) for file in files]
         try:
-            for start in range(0, self.rows, size):
-                inputs, targets = (buffer[: self.rows - start] for buffer in buffers)
+            for start in range(0, self.count, size):
+                inputs, targets = (buffer[: self.count - start] for buffer in buffers)
                 files[0].read(start, inputs)
                 files[1].read(start, targets)
                 yield inputs, targets
@@ -61,7 +67,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class TableData:
-    """A table that was read.
+    """A table that was read, its rows split into those to train on and those held out.
 
     dropped : how many rows were left out for a missing cell
     notes : what the user may want to know
@@ -69,15 +75,15 @@ class TableData:
     """
 
     columns: Columns
-    training: Part
-    held_out: Part | None
+    training: TableRows
+    held_out: TableRows | None
     dropped: int
     notes: tuple[str, ...]
     constant: tuple[str, ...] = ()
 
 
 @contextmanager
-def opened(
+def open_table_data(
     path: str | PathLike[str],
     use: TableUse,
     *,
@@ -85,7 +91,7 @@ def opened(
     max_memory: int | None = None,
     on_cluster: bool = False,
 ) -> Iterator[TableData]:
-    """A table with its targets, split as `use` says; what is on the disk is removed in the end.
+    """Open a table with its targets, split as `use` says; remove what is on the disk at the end.
 
     known : whether the columns mean what `use` says, or are to be found
     max_memory : bytes; None reads the table whole
@@ -100,11 +106,11 @@ def opened(
         data = _split(spread, use)
         if data.held_out is not None:
             inputs, targets = brought(data.held_out.inputs, data.held_out.targets)
-            data = replace(data, held_out=Part(inputs, targets, data.held_out.rows))
+            data = replace(data, held_out=TableRows(inputs, targets, data.held_out.count))
         yield data
     elif max_memory is not None:
         with TemporaryDirectory(prefix="neuron-xp-") as folder:
-            yield _copied(path, use, known, max_memory, Path(folder))
+            yield _copy_to_disk(path, use, known, max_memory, Path(folder))
     elif known:
         yield _split(read_table(path, use.reading, use.columns, targets=True), use)
     else:
@@ -114,20 +120,20 @@ def opened(
 def _split(table: Table, use: TableUse) -> TableData:
     assert table.targets is not None, "they were asked for"
     count = len(table.inputs)
-    rows, held_out = split(count, use)
-    _refuse_no_row(len(rows), count, use)
-    whole = Part(table.inputs, table.targets, count)
-    training = _rows_of(table, rows) if len(held_out) else whole
-    apart = _rows_of(table, held_out) if len(held_out) else None
+    rows, held_out = split_rows(count, use)
+    _check_rows_left(len(rows), count, use)
+    whole = TableRows(table.inputs, table.targets, count)
+    training = _take_rows(table, rows) if len(held_out) else whole
+    apart = _take_rows(table, held_out) if len(held_out) else None
     return TableData(table.columns, training, apart, table.dropped, table.notes, table.constant)
 
 
-def _rows_of(table: Table, rows: np.ndarray) -> Part:
+def _take_rows(table: Table, rows: np.ndarray) -> TableRows:
     assert table.targets is not None, "they were asked for"
-    return Part(table.inputs[rows], table.targets[rows], len(rows))
+    return TableRows(table.inputs[rows], table.targets[rows], len(rows))
 
 
-def _refuse_no_row(left: int, rows: int, use: TableUse) -> None:
+def _check_rows_left(left: int, rows: int, use: TableUse) -> None:
     if left == 0:
         raise ValueError(f"holdout={use.holdout} leaves no row of {rows} to train on")
 
@@ -135,45 +141,45 @@ def _refuse_no_row(left: int, rows: int, use: TableUse) -> None:
 # --- on the disk -----------------------------------------------------------------------
 
 
-def _copied(
+def _copy_to_disk(
     path: str | PathLike[str], use: TableUse, known: bool, max_memory: int, folder: Path
 ) -> TableData:
-    parts, reading = parts_of(path), use.reading
+    parts, reading = find_parts(path), use.reading
     columns, constant, rows = use.columns, tuple[str, ...](), None
     if not known:
-        at_once = within(max_memory)
-        survey = reduce(merge, (survey_file(part, reading, at_once) for part in parts))
-        columns, rows = columns_of(survey), survey.rows
-        constant = constant_inputs(survey, columns)
-    chunks = tables(
+        at_once = limit_rows(max_memory)
+        survey = reduce(merge_surveys, (survey_file(part, reading, at_once) for part in parts))
+        columns, rows = decide_columns(survey), survey.rows
+        constant = find_constant_inputs(survey, columns)
+    chunks = read_chunks(
         parts, reading, columns, targets=True,
-        rows=within(max_memory, len(columns.input_names) + columns.neurons),
+        rows=limit_rows(max_memory, len(columns.input_names) + columns.neurons),
     )  # fmt: skip
     if use.holdout and rows is None:
-        counted = tables(
+        counted = read_chunks(
             parts, reading, columns, targets=True,
-            rows=within(max_memory, len(columns.input_names) + columns.neurons),
+            rows=limit_rows(max_memory, len(columns.input_names) + columns.neurons),
         )  # fmt: skip
         rows = sum(len(table.inputs) for table in counted)
     if rows is not None:
         refuse_small_disk(folder.parent, 8 * rows * (len(columns.input_names) + columns.neurons))
-    held_out = _marks(rows, use, max_memory) if use.holdout and rows is not None else None
-    return _written(chunks, columns, constant, held_out, rows, folder)
+    held_out = _mark_held_out(rows, use, max_memory) if use.holdout and rows is not None else None
+    return _write_copies(chunks, columns, constant, held_out, rows, folder)
 
 
-def _marks(rows: int, use: TableUse, max_memory: int) -> np.ndarray:
+def _mark_held_out(rows: int, use: TableUse, max_memory: int) -> np.ndarray:
     if SPLIT_BYTES * rows > max_memory // 4:
         raise ValueError(
             f"to hold rows out of {rows:,} takes {SPLIT_BYTES * rows:,} bytes, which is more than "
             "a quarter of --max-memory; keep those rows in a file of their own, and type: "
             "neuron-xp evaluate MODEL FILE"
         )
-    marks = held_out_of(rows, use)
-    _refuse_no_row(rows - int(marks.sum()), rows, use)
+    marks = mark_held_out(rows, use)
+    _check_rows_left(rows - int(marks.sum()), rows, use)
     return marks
 
 
-def _written(
+def _write_copies(
     chunks: Iterator[Table],
     columns: Columns,
     constant: tuple[str, ...],
@@ -183,7 +189,8 @@ def _written(
 ) -> TableData:
     first, dropped, notes = 0, 0, tuple[str, ...]()
     with ExitStack() as stack:
-        training, apart = (_Copy(folder, name, columns, stack) for name in ("training", "held_out"))
+        training = _WorkingCopy(folder, "training", columns, stack)
+        apart = _WorkingCopy(folder, "held_out", columns, stack)
         for table in chunks:
             count = len(table.inputs)
             if held_out is None:
@@ -196,12 +203,17 @@ def _written(
     if rows not in (None, first):
         raise OSError(f"the table has changed while it was read: {rows} rows became {first}")
     return TableData(
-        columns, training.part(), apart.part() if apart.rows else None, dropped, notes, constant
+        columns=columns,
+        training=training.as_rows(),
+        held_out=apart.as_rows() if apart.count else None,
+        dropped=dropped,
+        notes=notes,
+        constant=constant,
     )
 
 
-class _Copy:
-    """Two files that grow, of inputs and targets."""
+class _WorkingCopy:
+    """Two files that grow, of inputs and of targets."""
 
     def __init__(self, folder: Path, name: str, columns: Columns, stack: ExitStack) -> None:
         self.inputs = stack.enter_context(
@@ -210,7 +222,7 @@ class _Copy:
         self.targets = stack.enter_context(RowFile(folder / f"{name}-targets.npy", columns.neurons))
 
     @property
-    def rows(self) -> int:
+    def count(self) -> int:
         return self.inputs.shape[0]
 
     def append(self, table: Table, rows: np.ndarray | slice) -> None:
@@ -218,5 +230,5 @@ class _Copy:
         self.inputs.append(table.inputs[rows])
         self.targets.append(table.targets[rows])
 
-    def part(self) -> Part:
-        return Part(self.inputs.path, self.targets.path, self.rows)
+    def as_rows(self) -> TableRows:
+        return TableRows(self.inputs.path, self.targets.path, self.count)

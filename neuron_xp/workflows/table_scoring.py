@@ -13,11 +13,11 @@ import numpy as np
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.tables.columns import Columns
-from neuron_xp.tables.encode import tables
-from neuron_xp.tables.files import parts_of, within
+from neuron_xp.tables.encode import read_chunks
+from neuron_xp.tables.files import find_parts, limit_rows
 from neuron_xp.training.fit import loss_of
 from neuron_xp.training.training_set import Given, Where, open_training_set
-from neuron_xp.workflows.table_data import Part, opened
+from neuron_xp.workflows.table_data import TableRows, open_table_data
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +92,9 @@ def predict_in_chunks(
     columns, rows = use.columns, None
     memory = Where(max_memory=max_memory).memory_bytes()
     if memory is not None:
-        rows = within(memory, len(columns.input_names))
+        rows = limit_rows(memory, len(columns.input_names))
     notes: tuple[str, ...] = ()
-    for table in tables(parts_of(path), reading, columns, targets=False, rows=rows):
+    for table in read_chunks(find_parts(path), reading, columns, targets=False, rows=rows):
         notes += table.notes
         if len(table.inputs):
             outputs = _think(network, table.inputs)
@@ -125,18 +125,18 @@ def evaluate(
     """
     use = replace(table_use_of(network), holdout=0.0)
     memory = Where(max_memory=max_memory).memory_bytes()
-    with opened(path, use, known=True, max_memory=memory) as data:
+    with open_table_data(path, use, known=True, max_memory=memory) as data:
         found = score(network, data.training, use.columns, memory)
         return replace(found, notes=data.notes)
 
 
 def score(
-    network: NeuralNetwork, part: Part, columns: Columns, max_memory: int | None = None
+    network: NeuralNetwork, rows: TableRows, columns: Columns, max_memory: int | None = None
 ) -> Score:
     """Return accuracy, mean loss and confusion on some rows of a table."""
     size = max(2, network.weights[-1].shape[1])
     confusion, are_classes = np.zeros((size, size), dtype=int), True
-    for inputs, targets in part.blocks(max_memory):
+    for inputs, targets in rows.blocks(max_memory):
         are_classes = columns.classes is not None or bool(np.isin(targets, (0, 1)).all())
         if not are_classes:
             break
@@ -145,12 +145,12 @@ def score(
     # which rows make a batch is nothing to a loss over all of them
     settings = replace(network.settings, shuffle=None, batch_size=None)
     where = Where(backend=network.backend, max_memory=max_memory)
-    data = open_training_set(Given(part.inputs, part.targets), settings, where)
+    data = open_training_set(Given(rows.inputs, rows.targets), settings, where)
     with data.backend.context():
         loss = loss_of(network, data)
     if not are_classes:
-        return Score(part.rows, None, loss, np.zeros((0, 0), dtype=int))
-    return Score(part.rows, int(confusion.trace()) / part.rows, loss, confusion)
+        return Score(rows.count, None, loss, np.zeros((0, 0), dtype=int))
+    return Score(rows.count, int(confusion.trace()) / rows.count, loss, confusion)
 
 
 def _think(network: NeuralNetwork, inputs: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from neuron_xp.tables.columns import Columns
 from neuron_xp.training.fit import Progress, fit
 from neuron_xp.training.in_parts import SHUFFLE_ROWS
 from neuron_xp.training.training_set import Given, Where, open_training_set
-from neuron_xp.workflows.table_data import Part, opened
+from neuron_xp.workflows.table_data import TableRows, open_table_data
 from neuron_xp.workflows.table_scoring import Score, score, table_use_of
 
 TABLE_SETTINGS = check_settings(bias=True, learning_rate="auto")
@@ -157,8 +157,8 @@ def fit_table(
     where = _prepare(settings, where, on_cluster=on_cluster)
     use = TableUse(reading, Columns((), "", None, ()), holdout, settings.seed)
     memory = where.memory_bytes()
-    with opened(path, use, known=False, max_memory=memory, on_cluster=on_cluster) as data:
-        network = _fit_part(data.training, settings, where, saving, on_progress)
+    with open_table_data(path, use, known=False, max_memory=memory, on_cluster=on_cluster) as data:
+        network = _fit_rows(data.training, settings, where, saving, on_progress)
         network = replace(network, table=replace(use, columns=data.columns))
         held_out = None
         if data.held_out is not None:
@@ -166,7 +166,7 @@ def fit_table(
         return TrainedOnTable(
             network=network,
             columns=data.columns,
-            rows=data.training.rows,
+            rows=data.training.count,
             dropped=data.dropped,
             held_out=held_out,
             notes=data.notes + _constant_notes(path, settings, data.constant),
@@ -201,15 +201,15 @@ def _constant_notes(
     )
 
 
-def _fit_part(
-    part: Part,
+def _fit_rows(
+    rows: TableRows,
     settings: Settings,
     where: Where,
     saving: Saving | None = None,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> NeuralNetwork:
     """Train on rows of a table; the network knows their fingerprint."""
-    data = open_training_set(Given(part.inputs, part.targets), settings, where)
+    data = open_training_set(Given(rows.inputs, rows.targets), settings, where)
     network = fit(data, settings, saving=saving, on_progress=on_progress)
     if network.data_fingerprint is not None:
         return network
@@ -247,8 +247,8 @@ def verify(
     use, settings = table_use_of(network), network.settings
     where = _prepare(settings, where, on_cluster=on_cluster)
     memory = where.memory_bytes()
-    with opened(path, use, known=True, max_memory=memory, on_cluster=on_cluster) as data:
-        again = _fit_part(data.training, settings, where)
+    with open_table_data(path, use, known=True, max_memory=memory, on_cluster=on_cluster) as data:
+        again = _fit_rows(data.training, settings, where)
     return Verification(
         network=again,
         same_data=again.data_fingerprint == network.data_fingerprint,

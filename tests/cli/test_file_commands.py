@@ -18,9 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import neuron_xp
-from neuron_xp.model.table_use import TableUse
-from neuron_xp.tables.encode import Columns, Reading
-from neuron_xp.workflows import on_tables as tasks
+from neuron_xp.tables.columns import Columns
 
 DATA = Path(__file__).parent.parent.parent / "examples" / "data"
 CANCER, WINE = DATA / "breast_cancer.csv", DATA / "wine.csv"
@@ -104,16 +102,17 @@ def test_show_and_verify(model, library):
 
 
 def test_a_model_trained_anywhere_verifies_anywhere(library, tmp_path):
-    use = TableUse(Reading(target="cultivar"), EMPTY, 0.2, 3)
-    options = {"standardize": True, "bias": True, "iterations": 20, "hidden": (2,)}
-    trained = tasks.train_on_table(WINE, use, options, backend=library)
+    trained = neuron_xp.train_on_table(
+        WINE, target="cultivar", holdout=0.2, backend=library,
+        standardize=True, iterations=20, hidden=(2,), learning_rate=1.0,
+    )  # fmt: skip
     path = tmp_path / "wine.safetensors"
     trained.network.save(path)
     known = neuron_xp.NeuralNetwork.load(path)
-    again, same_data = tasks.verify(known, WINE, library)
-    numpys, _ = tasks.verify(known, WINE, known.backend)
-    assert same_data
-    assert known.fingerprint() == again.fingerprint() == numpys.fingerprint()
+    there, here = (neuron_xp.verify(known, WINE, backend=b) for b in (library, "numpy"))
+    assert there.same_data
+    assert there.same_bits
+    assert known.fingerprint() == there.network.fingerprint() == here.network.fingerprint()
 
 
 def test_verify_tells_other_data(model, tmp_path):
@@ -267,17 +266,15 @@ def test_any_table_is_trained_on_saved_loaded_and_predicted(tmp_path, rows):
         words = {"a": "yes", "b": "no", " ": "may, be", "c": 'so "so"'}
         writer = csv.writer(stream)
         writer.writerows([[*names, "target"], *([*map(repr, x), words[y]] for x, y in rows)])
-    use = TableUse(Reading(target="target"), EMPTY)
-    options = {"iterations": 3, "bias": True, "standardize": True}
-    network = tasks.train_on_table(
-        file, use, options, backend=neuron_xp.train(iterations=0).backend
+    network = neuron_xp.train_on_table(
+        file, target="target", iterations=3, standardize=True, learning_rate=1.0
     ).network
     network.save(path)
     loaded = neuron_xp.NeuralNetwork.load(path)
-    ((outputs, classes, _),) = tasks.predict(loaded, file)
-    assert outputs.tobytes() == network.think([x for x, _ in rows]).tobytes()
-    assert set(classes) <= {words[y] for _, y in rows}
-    assert tasks.verify(loaded, file, loaded.backend)[1]
+    found = neuron_xp.predict(loaded, file)
+    assert found.outputs.tobytes() == network.think([x for x, _ in rows]).tobytes()
+    assert set(found.classes) <= {words[y] for _, y in rows}
+    assert neuron_xp.verify(loaded, file).same_data
 
 
 def test_a_model_may_go_to_stdout(tmp_path):

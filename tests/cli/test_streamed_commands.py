@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 from table_files import sample, temporary_folder, write
 
+from neuron_xp import evaluate
 from neuron_xp.backends.backend import device_name
 from neuron_xp.cli.app import commands
 from neuron_xp.model.network import NeuralNetwork
-from neuron_xp.workflows import on_tables as tasks
 
 LITTLE = ["--max-memory", "16MiB"]
 
@@ -133,6 +133,6 @@ def test_scores_of_files_on_every_library(tmp_path, temporary, library):
         assert run.exit_code == 0, run.output
     assert (tmp_path / "little").read_bytes() == (tmp_path / "model").read_bytes()
     network = NeuralNetwork.load(tmp_path / "model", backend=library)
-    known, _ = tasks.evaluate(NeuralNetwork.load(tmp_path / "model"), tmp_path / "t.csv")
-    found, _ = tasks.evaluate(network, tmp_path / "t.csv", max_memory=2**24)
+    known = evaluate(NeuralNetwork.load(tmp_path / "model"), tmp_path / "t.csv")
+    found = evaluate(network, tmp_path / "t.csv", max_memory=2**24)
     assert (found.loss, found.accuracy) == (known.loss, known.accuracy)

@@ -12,7 +12,8 @@ import pytest
 from dask_clusters import deadline, local_cluster, processes
 
 from neuron_xp.cluster.tables import spread_table
-from neuron_xp.tables.encode import Reading, TableError, read_training_table
+from neuron_xp.tables.cells import Reading, TableError
+from neuron_xp.tables.encode import read_training_table
 
 ROWS = 700
 SETTINGS = ["--iterations", "20", "--standardize", "--rule", "cross_entropy"]

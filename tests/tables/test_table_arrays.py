@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from table_files import ON_KIND, refused, save
 
-from neuron_xp.tables.encode import Columns, Reading, TableError, read_table, read_training_table
+from neuron_xp.tables.cells import Reading, TableError
+from neuron_xp.tables.columns import Columns
+from neuron_xp.tables.encode import read_table, read_training_table
 
 X = np.asarray([[1.5, 2.0, 0.0], [3.0, -4.0, 1.0]])
 ON_2 = Reading(target=2)
@@ -199,7 +201,7 @@ def test_faults_in_npz(npz, arrays, message):
 
 
 def test_the_target_of_an_archive_has_its_name(npz):
-    message = "data.npz: its target is the array 'targets'; leave --target out"
+    message = "data.npz: its target is the array 'targets'; give target='targets'"
     refused(message, npz(inputs=X, targets=[0, 1]), Reading(target="2"))
 
 
@@ -233,7 +235,7 @@ def test_columns_of_parquet(parquet):
         (
             {"x": ["1", "red"], "kind": [0, 1]},
             "data.parquet, row 0, column 'x': '1' is text; store it as numbers, "
-            "or type --categories x",
+            "or give categories=['x']",
         ),
         ({"x": [[1], [2]], "kind": [0, 1]}, "data.parquet: column 'x' must hold numbers or text"),
         ({"x": [1, None], "kind": [0, 1]}, "data.parquet, row 1, column 'x': missing cell 'nan'"),

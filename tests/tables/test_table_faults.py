@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 from table_files import ON_KIND, TEXT, refused, save
 
-from neuron_xp.tables.encode import Reading, TableError, read_training_table
+from neuron_xp.tables.cells import Reading, TableError
+from neuron_xp.tables.encode import read_training_table
 
 
 @pytest.fixture
@@ -21,11 +22,11 @@ FAULTS = {
     "word": (
         TEXT + "red,2,benign\n",
         "data.csv, line 4, column 'radius': 'red' is not a number; "
-        "if the column holds categories type --categories radius",
+        "if the column holds categories give categories=['radius']",
     ),
     "decimal comma": (
         TEXT + '"1,5",2,benign\n',
-        "line 4, column 'radius': '1,5' is not a number; for decimal commas type --decimal ,",
+        "line 4, column 'radius': '1,5' is not a number; for decimal commas give decimal=','",
     ),
     "underscore": (TEXT + "1_0,2,benign\n", "column 'radius': '1_0' is not a number"),
     "after a long cell": (
@@ -37,7 +38,7 @@ FAULTS = {
     "NAN": (TEXT + "NAN,2,benign\n", "'NAN' is nan; numbers must be finite"),
     "missing": (
         TEXT + "1,,benign\n",
-        "data.csv, line 4, column 'area': missing cell ''; fill it in, or type --drop-missing",
+        "data.csv, line 4, column 'area': missing cell ''; fill it in, or give drop_missing=True",
     ),
     "nan": (TEXT + "nan,2,benign\n", "data.csv, line 4, column 'radius': missing cell 'nan'"),
     "missing target": (TEXT + "1,2,NA\n", "data.csv, line 4, column 'kind': missing cell 'NA'"),
@@ -48,11 +49,14 @@ FAULTS = {
     ),
     "UTF-16": (TEXT.encode("utf-16"), "data.csv, line 1: holds a NUL byte"),
     "named twice": ("a,b,a,kind\n", "data.csv, line 1: two columns are named 'a'; rename one"),
-    "no name": (",x,kind\n1,1,a\n", "data.csv: column 1 has no name; name it, or give --features"),
+    "no name": (
+        ",x,kind\n1,1,a\n",
+        "data.csv: column 1 has no name; name it, or give features=[...]",
+    ),
     "no header": ("1.5,2\n3,4\n", "data.csv, line 1: holds only numbers; it must name the columns"),
     "semicolons": (
         "radius;kind\n1;a\n",
-        "data.csv, line 1: is one column, 'radius;kind'; for another delimiter type --delimiter",
+        "data.csv, line 1: is one column, 'radius;kind'; for another delimiter give delimiter=';'",
     ),
     "open quote": (TEXT + '"1,2,benign\n', "data.csv, line 4: unexpected end of data; is a quote"),
     "target": (
@@ -95,7 +99,7 @@ def test_faults_in_text(saved, content, message):
 
 
 READINGS = [
-    (Reading(), "data.csv: which column is the target? type --target NAME; the last column is"),
+    (Reading(), "data.csv: which column is the target? give target=NAME; the last column is"),
     (Reading(target=3), "data.csv: no column 3; the columns are numbered 0 to 2"),
     (Reading("kind", ("raduis",)), "data.csv: no feature 'raduis'; did you mean 'radius'?"),
     (Reading("kind", ("area", "area")), "data.csv: a feature is given twice in area, area"),

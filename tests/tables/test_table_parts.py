@@ -11,10 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from table_files import ON_KIND, TEXT, at_most, refused, sample, save, write
 
-from neuron_xp.tables import targets as table_targets
-from neuron_xp.tables.encode import Reading, TableError, read_table, read_training_table, tables
-from neuron_xp.tables.files import parts_of, within
-from neuron_xp.tables.survey import columns_of, constant_inputs, merge, survey_file
+from neuron_xp.tables.cells import Reading, TableError
+from neuron_xp.tables.encode import read_chunks, read_table, read_training_table
+from neuron_xp.tables.files import find_parts, limit_rows
+from neuron_xp.tables.survey import (
+    decide_columns,
+    find_constant_inputs,
+    merge_surveys,
+    survey_file,
+)
+from neuron_xp.tables.targets import MOST_WORDS
 
 KINDS = [".csv", ".tsv", ".npy", ".parquet"]
 
@@ -31,10 +37,10 @@ def joined(chunks):
 
 
 def the_same(table, chunks, survey):
-    columns = columns_of(survey)
+    columns = decide_columns(survey)
     assert columns == table.columns
     assert (survey.rows, survey.dropped) == (len(table.inputs), table.dropped)
-    assert constant_inputs(survey, columns) == table.constant
+    assert find_constant_inputs(survey, columns) == table.constant
     assert joined(chunks) == joined([table])
 
 
@@ -46,10 +52,10 @@ def test_chunks_are_the_table_read_whole(tmp_path, kind, rows):
     whole = read_training_table(path, reading)
     assert 100 < len(whole.inputs) < 150
     assert len(whole.constant) == 1
-    chunks = list(tables([path], reading, whole.columns, targets=True, rows=at_most(rows)))
+    chunks = list(read_chunks([path], reading, whole.columns, targets=True, rows=at_most(rows)))
     assert max(len(table.inputs) for table in chunks) <= rows
     the_same(whole, chunks, survey_file(path, reading, at_most(rows)))
-    by_memory = tables([path], reading, whole.columns, targets=True, rows=within(2**24))
+    by_memory = read_chunks([path], reading, whole.columns, targets=True, rows=limit_rows(2**24))
     the_same(whole, by_memory, survey_file(path, reading))
 
 
@@ -84,19 +90,23 @@ def test_parts_are_one_table(tmp_path, kind):
     assert joined([read_table(folder, reading, whole.columns, targets=True)]) == joined([whole])
     if kind == ".npz":
         return
-    parts = parts_of(folder)
+    parts = find_parts(folder)
     surveys = [pickle.loads(pickle.dumps(survey_file(part, reading))) for part in parts]
-    chunks = list(tables(parts, reading, whole.columns, targets=True, rows=at_most(7)))
-    the_same(whole, chunks, reduce(merge, surveys))
-    the_same(whole, chunks, merge(surveys[0], merge(surveys[1], merge(*surveys[2:]))))
+    chunks = list(read_chunks(parts, reading, whole.columns, targets=True, rows=at_most(7)))
+    the_same(whole, chunks, reduce(merge_surveys, surveys))
+    the_same(
+        whole,
+        chunks,
+        merge_surveys(surveys[0], merge_surveys(surveys[1], merge_surveys(*surveys[2:]))),
+    )
 
 
 def test_the_parts_follow_the_order_of_their_names(tmp_path):
     folder = tmp_path / "parts"
     for name, value in (("b.csv", 2), ("a.csv", 1), ("B.csv", 0)):
         write(folder / name, {"x": [value], "kind": [f"k{value}"]})
-    assert [part.name for part in parts_of(folder)] == ["B.csv", "a.csv", "b.csv"]
-    assert [part.name for part in parts_of(folder / "[ab].csv")] == ["a.csv", "b.csv"]
+    assert [part.name for part in find_parts(folder)] == ["B.csv", "a.csv", "b.csv"]
+    assert [part.name for part in find_parts(folder / "[ab].csv")] == ["a.csv", "b.csv"]
     assert read_training_table(folder, ON_KIND).inputs.tolist() == [[0], [1], [2]]
 
 
@@ -106,12 +116,12 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path):
     for name in (".hidden.csv", ".b.parquet", "_SUCCESS", "notes.txt", "c.csv.crc"):
         save(folder, "what", name)
     (folder / "more.csv").mkdir()
-    assert [part.name for part in parts_of(folder)] == ["a.CSV"]
+    assert [part.name for part in find_parts(folder)] == ["a.CSV"]
 
 
 def test_a_name_that_looks_like_a_pattern_is_a_file(tmp_path):
     path = save(tmp_path, TEXT, "data[1].csv")
-    assert parts_of(path) == (path,)
+    assert find_parts(path) == (path,)
 
 
 def test_faults_in_what_is_given(tmp_path, monkeypatch):
@@ -153,7 +163,7 @@ def test_parts_with_other_columns(tmp_path, header, message):
     for read in (
         lambda: read_training_table(tmp_path, ON_KIND),
         lambda: read_table(tmp_path, Reading(), model, targets=False),
-        lambda: merge(first, second),
+        lambda: merge_surveys(first, second),
     ):
         with pytest.raises(TableError, match=f"^{re.escape(message)}$"):
             read()
@@ -185,7 +195,7 @@ def test_faults_in_a_later_part(tmp_path, content, message, rows):
     columns = read_training_table(save(tmp_path, PART, "a.csv"), reading).columns
     save(tmp_path, content, "b.csv")
     with pytest.raises(TableError, match=f"^{re.escape(message)}"):
-        list(tables(parts_of(tmp_path), reading, columns, targets=True, rows=at_most(rows)))
+        list(read_chunks(find_parts(tmp_path), reading, columns, targets=True, rows=at_most(rows)))
 
 
 @pytest.mark.parametrize("kind", [".npy", ".parquet"])
@@ -199,7 +209,7 @@ def test_rows_are_counted_in_the_file(tmp_path, kind, rows):
     path = write(tmp_path / f"data{kind}", columns)
     refused(f"data{kind}, row 4, column '1': target 1.5 is outside [0, 1]", path,
             Reading("1", drop_missing=True),
-            lambda *given, **more: columns_of(survey_file(*given, **more)),
+            lambda *given, **more: decide_columns(survey_file(*given, **more)),
             rows=at_most(rows))  # fmt: skip
 
 
@@ -239,20 +249,20 @@ def test_notes_are_said_once(tmp_path):
     for name in ("a.csv", "b.csv"):
         save(tmp_path, "id," + TEXT.replace("\n", "\n1,").rstrip("1,"), name)
     columns = read_training_table(tmp_path, Reading("kind", ("radius", "area"))).columns
-    found = tables(parts_of(tmp_path), Reading(), columns, targets=True, rows=at_most(1))
+    found = read_chunks(find_parts(tmp_path), Reading(), columns, targets=True, rows=at_most(1))
     assert joined(found)[3] == ("a.csv: the model does not use 'id'",)
 
 
-def test_too_many_words(tmp_path, monkeypatch):
-    monkeypatch.setattr(table_targets, "MOST_WORDS", 3)
-    words = ["a", "b", "c", "d"]
-    path = write(tmp_path / "data.csv", {"x": [1, 2, 3, 4], "kind": words})
-    message = "data.csv: column 'kind' holds more than 3 different words, each of which would"
+def test_too_many_words(tmp_path):
+    words = [f"w{i}" for i in range(MOST_WORDS + 1)]
+    numbers = range(len(words))
+    path = write(tmp_path / "data.csv", {"x": numbers, "kind": words})
+    message = "data.csv: column 'kind' holds more than 65536 different words, each of which would"
     refused(message, path)
-    refused(message, path, read=survey_file, rows=at_most(1))
-    path = write(tmp_path / "data.csv", {"x": words, "kind": [1, 2, 1, 2]})
+    refused(message, path, read=survey_file, rows=at_most(20_000))
+    path = write(tmp_path / "data.csv", {"x": words, "kind": [i % 2 for i in numbers]})
     reading = Reading("kind", categories=("x",))
-    refused(message.replace("kind", "x"), path, reading, survey_file, rows=at_most(1))
+    refused(message.replace("kind", "x"), path, reading, survey_file, rows=at_most(20_000))
 
 
 TARGETS = st.lists(
@@ -268,7 +278,7 @@ TARGETS = st.lists(
 def test_targets_mean_the_same_however_they_are_cut(tmp_path, targets, rows, cut):
     columns = {"x": [1] * len(targets), "kind": targets}
     path = write(tmp_path / "data.csv", columns)
-    parts = parts_of(in_parts(tmp_path / "parts", ".csv", columns, [cut]))
+    parts = find_parts(in_parts(tmp_path / "parts", ".csv", columns, [cut]))
 
     def outcome(find):
         try:
@@ -277,6 +287,6 @@ def test_targets_mean_the_same_however_they_are_cut(tmp_path, targets, rows, cut
             return re.sub(r".*line \d+|.*\.csv[^:]*", "", str(error))
 
     whole = outcome(lambda: read_training_table(path, ON_KIND).columns)
-    by_chunks = outcome(lambda: columns_of(survey_file(path, ON_KIND, at_most(rows))))
+    by_chunks = outcome(lambda: decide_columns(survey_file(path, ON_KIND, at_most(rows))))
     surveys = [survey_file(part, ON_KIND, at_most(rows)) for part in parts]
-    assert whole == by_chunks == outcome(lambda: columns_of(reduce(merge, surveys)))
+    assert whole == by_chunks == outcome(lambda: decide_columns(reduce(merge_surveys, surveys)))

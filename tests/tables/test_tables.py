@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from table_files import ON_KIND, TEXT, refused, save
 
-from neuron_xp.tables.encode import Columns, Reading, Table, read_table, read_training_table
+from neuron_xp.tables.cells import Reading
+from neuron_xp.tables.columns import Columns
+from neuron_xp.tables.encode import Table, read_table, read_training_table
 
 DATA = Path(__file__).parent.parent.parent / "examples" / "data"
 NUMBERS = [[1.5, 2.0], [-0.03, 4.0]]

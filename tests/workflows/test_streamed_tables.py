@@ -10,18 +10,14 @@ import numpy as np
 import pytest
 from table_files import sample, save, temporary_folder, write
 
-from neuron_xp import row_files
-from neuron_xp.backends.libraries import open_backend
+from neuron_xp import evaluate, npy, predict, train_on_table, verify
 from neuron_xp.errors import TrainingDivergedError
-from neuron_xp.model.settings import checked
-from neuron_xp.model.table_use import TableUse
-from neuron_xp.row_files import RowFile
+from neuron_xp.npy import RowFile
 from neuron_xp.tables import files as table_parts
-from neuron_xp.tables.encode import Columns, Reading, TableError
-from neuron_xp.workflows import on_tables as tasks
+from neuron_xp.tables.cells import Reading, TableError
 from neuron_xp.workflows import table_data
+from neuron_xp.workflows.table_scoring import predict_in_chunks
 
-EMPTY = Columns((), "", None, ())
 MEMORY = 2**24
 SHORT = {"iterations": 20, "bias": True, "learning_rate": "auto"}
 
@@ -37,9 +33,9 @@ def temporary(tmp_path, monkeypatch):
 
 
 def trained(path, reading, options, holdout=0.0, **more):
-    """(model file, the rest of what training on the table gave)"""
-    use = TableUse(reading, EMPTY, holdout, 3)
-    found = tasks.train_on_table(path, use, options, backend=open_backend("numpy"), **more)
+    """(network, the rest of what training on the table gave)"""
+    given = {**asdict(reading), **options, **more}
+    found = train_on_table(path, holdout=holdout, seed=3, **given)
     rest = (found.columns, found.rows, found.dropped, found.notes, told(found.held_out))
     return found.network, rest
 
@@ -55,21 +51,21 @@ def check_all(path, reading, options=SHORT, holdout=0.0):
     assert streamed.to_bytes() == network.to_bytes()
     assert streamed.history == network.history
     assert again == rest
-    score, notes = tasks.evaluate(network, path)
-    few, few_notes = tasks.evaluate(network, path, max_memory=MEMORY)
-    assert (told(few), few_notes) == (told(score), notes)
-    model, same_data = tasks.verify(network, path, network.backend, max_memory=MEMORY)
-    assert (model.fingerprint(), same_data) == (network.fingerprint(), True)
+    assert told(evaluate(network, path, max_memory=MEMORY)) == told(evaluate(network, path))
+    found = verify(network, path, backend=network.backend, max_memory=MEMORY)
+    assert (found.network.fingerprint(), found.same_data) == (network.fingerprint(), True)
+    assert found.same_bits
     return network
 
 
 def check_predictions(network, path):
-    whole = list(tasks.predict(network, path))
-    chunks = list(tasks.predict(network, path, max_memory=MEMORY))
-    assert len(whole) == 1 < len(chunks)
+    (whole,) = predict_in_chunks(network, path)
+    chunks = list(predict_in_chunks(network, path, max_memory=MEMORY))
+    assert len(chunks) > 1
     outputs = np.concatenate([chunk.outputs for chunk in chunks])
-    assert outputs.tobytes() == whole[0].outputs.tobytes()
-    assert [name for chunk in chunks for name in chunk.classes] == whole[0].classes
+    assert outputs.tobytes() == whole.outputs.tobytes()
+    assert [name for chunk in chunks for name in chunk.classes] == whole.classes
+    assert predict(network, path, max_memory=MEMORY).outputs.tobytes() == whole.outputs.tobytes()
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -122,11 +118,11 @@ def test_a_checkpoint_goes_on_with_little_memory(tmp_path, temporary):
     path = write(tmp_path / "data.csv", columns)
     saving = {"checkpoint": tmp_path / "run", "checkpoint_every": 5, "resume": False}
     whole, _ = trained(path, reading, {**SHORT, "iterations": 30})
-    trained(path, reading, {**SHORT, "iterations": 10}, saving=saving)
+    trained(path, reading, {**SHORT, "iterations": 10}, **saving)
     saving["resume"] = True
-    on, _ = trained(path, reading, {**SHORT, "iterations": 20}, saving=saving, max_memory=MEMORY)
+    on, _ = trained(path, reading, {**SHORT, "iterations": 20}, max_memory=MEMORY, **saving)
     assert (on.settings.iterations, on.data_fingerprint) == (20, whole.data_fingerprint)
-    on, _ = trained(path, reading, {**SHORT, "iterations": 30}, saving=saving)
+    on, _ = trained(path, reading, {**SHORT, "iterations": 30}, **saving)
     assert on.to_bytes() == whole.to_bytes()
 
 
@@ -140,9 +136,9 @@ def test_faults_leave_nothing(tmp_path, temporary):
     with pytest.raises(TableError, match=r"^more\.csv, line 152, column 'length': 'oops' is not"):
         trained(path, reading, SHORT, max_memory=MEMORY)
     network, _ = trained(tmp_path / "data.csv", reading, SHORT)
-    for task in (tasks.evaluate, lambda *given, **more: list(tasks.predict(*given, **more))):
+    for job in (evaluate, predict):
         with pytest.raises(TableError, match=r"^more\.csv, line"):
-            task(network, path, max_memory=MEMORY)
+            job(network, path, max_memory=MEMORY)
     with pytest.raises(TrainingDivergedError, match=r"^weights became infinite or NaN"):
         trained(tmp_path / "data.csv", reading, {**SHORT, "learning_rate": 1e300, "l2": 1e300},
                 max_memory=MEMORY)  # fmt: skip
@@ -158,16 +154,15 @@ def test_settings_are_checked_before_the_table_is_read(tmp_path, temporary):
             trained(nothing, Reading("y"), options, max_memory=MEMORY)
     with pytest.raises(ValueError, match="resume needs to know the file"):
         trained(nothing, Reading("y"), {}, max_memory=MEMORY,
-                saving={"checkpoint": None, "checkpoint_every": None, "resume": True})  # fmt: skip
+                resume=True)  # fmt: skip
 
 
 def test_a_model_of_shuffled_rows_can_be_scored(tmp_path, temporary):
     columns, reading = sample(".csv")
     path = write(tmp_path / "data.csv", columns)
     network, _ = trained(path, reading, {**SHORT, "batch_size": 50, "shuffle": "rows"})
-    assert checked(**asdict(network.settings)).shuffle == "rows"
-    score, _ = tasks.evaluate(network, path)
-    assert told(tasks.evaluate(network, path, max_memory=MEMORY)[0]) == told(score)
+    assert network.settings.shuffle == "rows"
+    assert told(evaluate(network, path, max_memory=MEMORY)) == told(evaluate(network, path))
 
 
 def test_too_many_rows_to_hold_some_out(tmp_path, temporary, monkeypatch):
@@ -186,8 +181,8 @@ def test_too_many_rows_to_hold_some_out(tmp_path, temporary, monkeypatch):
 def test_a_disk_that_is_too_small(tmp_path, temporary, monkeypatch):
     columns, reading = sample(".csv")
     path = write(tmp_path / "data.csv", columns)
-    usage = row_files.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(row_files.shutil, "disk_usage", lambda folder: usage._replace(free=5000))
+    usage = npy.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(npy.shutil, "disk_usage", lambda folder: usage._replace(free=5000))
     words = r"^the folder '.*temporary' has 5,000 bytes left, and a working copy of the table takes"
     with pytest.raises(OSError, match=words + r" \d,\d\d\d; set TMPDIR to one on a larger disk$"):
         trained(path, reading, SHORT, max_memory=MEMORY)
@@ -208,9 +203,9 @@ def test_a_disk_that_becomes_full(tmp_path, temporary, monkeypatch):
 
     columns, reading = sample(".csv")
     network, _ = trained(write(tmp_path / "data.csv", columns), reading, SHORT)
-    path_open = row_files.Path.open
+    path_open = npy.Path.open
     monkeypatch.setattr(
-        row_files.Path, "open",
+        npy.Path, "open",
         lambda self, mode="r", *more, **options: (
             Full(path_open(self, mode, *more, **options)) if mode == "xb"
             else path_open(self, mode, *more, **options)
@@ -218,7 +213,7 @@ def test_a_disk_that_becomes_full(tmp_path, temporary, monkeypatch):
     )  # fmt: skip
     words = r"^the folder '.*neuron-xp-.*' is full after \d,\d\d\d bytes of training-inputs\.npy"
     with pytest.raises(OSError, match=words):
-        tasks.evaluate(network, tmp_path / "data.csv", max_memory=MEMORY)
+        evaluate(network, tmp_path / "data.csv", max_memory=MEMORY)
 
 
 def test_a_table_that_grows_while_it_is_read(tmp_path, temporary, monkeypatch):
@@ -254,8 +249,9 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 from neuron_xp.model.table_use import TableUse
-from neuron_xp.tables.encode import Columns, Reading
-from neuron_xp.workflows.table_data import opened
+from neuron_xp.tables.cells import Reading
+from neuron_xp.tables.columns import Columns
+from neuron_xp.workflows.table_data import open_table_data
 
 def peak():
     kilobytes = 1 if sys.platform == "darwin" else 1024
@@ -263,7 +259,7 @@ def peak():
 
 def copy(path):
     use = TableUse(Reading(sys.argv[2]), Columns((), "", None, ()), 0.1)
-    with opened(path, use, known=False, max_memory=2**24) as data:
+    with open_table_data(path, use, known=False, max_memory=2**24) as data:
         return sum(len(inputs) for inputs, _ in data.training.blocks(2**24))
 
 copy(sys.argv[3])

@@ -1,1 +1,1 @@
-"""One file for each format of tables, all with the same two functions."""
+"""One file for each format: a context manager that opens a file as a `TableFile`."""

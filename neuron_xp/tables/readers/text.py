@@ -1,10 +1,12 @@
-"""CSV and TSV -> chunks of columns, row by row: never is the whole text in memory."""
+"""CSV and TSV -> chunks of columns, row by row: the whole text is never in memory."""
 
 import csv
 import math
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
 
@@ -14,36 +16,41 @@ from neuron_xp.errors import one_line
 from neuron_xp.tables.cells import (
     MISSING,
     Cells,
-    Choose,
     Reading,
     TableError,
+    TableFile,
     Values,
     Wanted,
-    parsed,
-    refuse_missing,
-    refuse_number,
-    unique,
+    Words,
+    check_names,
+    missing_error,
+    number_error,
+    parse_number,
 )
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
-def read_text(path: Path, reading: Reading, choose: Choose) -> Iterator[Cells]:
-    """Chunks of a text file whose first line names the columns."""
+@contextmanager
+def open_text(path: Path, reading: Reading) -> Iterator["TextFile"]:
+    """Open a text file whose first line names the columns."""
     delimiter = reading.delimiter or DELIMITERS[path.suffix.lower()]
     if delimiter == reading.decimal:
         raise TableError(f"{path.name}: {delimiter!r} cannot be delimiter and decimal mark")
     # surrogates let bad bytes through to where the line is known
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        rows = _rows(path.name, file, delimiter)
+        rows = _split_rows(path.name, file, delimiter)
         line, header = next(rows, (0, []))
-        names = _header(path.name, line, [name.strip() for name in header])
-        yield from _chunks(path.name, rows, names, choose(names), reading)
+        names = tuple(name.strip() for name in header)
+        _check_header(path.name, line, names)
+        yield TextFile(path.name, names, rows, reading)
 
 
-def _rows(source: str, file: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank, and the line it ends on."""
-    reader = csv.reader(_sound_lines(source, file), delimiter=delimiter, strict=True)
+def _split_rows(
+    source: str, file: Iterable[str], delimiter: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row that is not blank, and the line it ends on."""
+    reader = csv.reader(_check_lines(source, file), delimiter=delimiter, strict=True)
     try:
         for row in reader:
             if row:
@@ -54,7 +61,7 @@ def _rows(source: str, file: Iterable[str], delimiter: str) -> Iterator[tuple[in
         ) from None
 
 
-def _sound_lines(source: str, file: Iterable[str]) -> Iterator[str]:
+def _check_lines(source: str, file: Iterable[str]) -> Iterator[str]:
     for number, line in enumerate(file, start=1):
         if "\0" in line:
             raise TableError(f"{source}, line {number}: holds a NUL byte; save it as UTF-8 text")
@@ -63,18 +70,18 @@ def _sound_lines(source: str, file: Iterable[str]) -> Iterator[str]:
         yield line
 
 
-def _header(source: str, line: int, names: list[str]) -> tuple[str, ...]:
+def _check_header(source: str, line: int, names: tuple[str, ...]) -> None:
     if not names:
         raise TableError(f"{source}: is empty; its first line must name the columns")
     others = [mark for mark in ";\t|," if mark in names[0]]
     if len(names) == 1 and others:
         raise TableError(
             f"{source}, line {line}: is one column, {short(names[0])}; "
-            f"for another delimiter type --delimiter {others[0]!r}"
+            f"for another delimiter give delimiter={others[0]!r}"
         )
     if all(map(_spells_number, names)) and set(names) != {str(i) for i in range(len(names))}:
         raise TableError(f"{source}, line {line}: holds only numbers; it must name the columns")
-    return unique(f"{source}, line {line}", names)
+    check_names(f"{source}, line {line}", names)
 
 
 def _spells_number(text: str) -> bool:
@@ -84,10 +91,57 @@ def _spells_number(text: str) -> bool:
         return False
 
 
-class _Gathered:
-    """Rows on their way to become a chunk."""
+@dataclass(frozen=True, eq=False)
+class TextFile(TableFile):
+    """A text file behind its header; `rows` are (line, cells)."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    rows: Iterator[tuple[int, list[str]]]
+    reading: Reading
+
+    def chunks(self, wanted: Wanted, rows: int | None = None) -> Iterator[Cells]:
+        """Parse the rows one by one; their cells are kept until a chunk is full."""
+        index = {name: i for i, name in enumerate(self.names)}
+        numbers_at = [index[name] for name in wanted.numbers]
+        others_at = [index[name] for name in wanted.others]
+        chunk = _Chunk(self, wanted)
+        for line, row in self.rows:
+            if len(row) != len(index):
+                raise TableError(
+                    f"{self.source}, line {line}: {len(row)} cells; expected {len(index)}"
+                )
+            words = [row[i].strip() for i in others_at]
+            values = _parse_finite([row[i] for i in numbers_at], self.reading.decimal)
+            if values is None or not MISSING.isdisjoint(words):
+                self._check_dropped(line, dict(zip(self.names, row, strict=True)), wanted)
+                chunk.dropped += 1
+                continue
+            if len(chunk.lines) == rows:
+                yield chunk.cells()
+                chunk = _Chunk(self, wanted)
+            chunk.add(line, values, words)
+        yield chunk.cells()
+
+    def _check_dropped(self, line: int, row: dict[str, str], wanted: Wanted) -> None:
+        """Raise unless the row has a missing cell and may be dropped for it."""
+        decimal = self.reading.decimal
+        for name in dict.fromkeys((*wanted.features, *wanted.others)):
+            if row[name].strip() in MISSING:
+                if self.reading.drop_missing:
+                    return
+                raise missing_error(self._locate(line, name), row[name])
+        for name in wanted.numbers:
+            if _parse_finite([row[name]], decimal) is None:
+                raise number_error(self._locate(line, name), row[name], decimal, name)
+
+    def _locate(self, line: int, column: str) -> str:
+        return f"{self.source}, line {line}, column {column!r}"
+
+
+class _Chunk:
+    """Rows on their way to become `Cells`."""
+
+    def __init__(self, file: TextFile, wanted: Wanted) -> None:
+        self.file, self.wanted = file, wanted
         self.numbers, self.lines, self.dropped = array("d"), array("q"), 0
         self.others: list[list[str]] = [[] for _ in wanted.others]
 
@@ -97,60 +151,25 @@ class _Gathered:
         for column, word in zip(self.others, words, strict=True):
             column.append(sys.intern(word))
 
-    def cells(self, source: str, wanted: Wanted) -> Cells:
-        rows = len(self.lines)
-        table = np.asarray(self.numbers, dtype="float64").reshape(rows, len(wanted.numbers))
-        columns: dict[str, Values] = dict(zip(wanted.others, self.others, strict=True))
-        return Cells(source, wanted, table, columns, self.lines, "line", self.dropped)
+    def cells(self) -> Cells:
+        shape = len(self.lines), len(self.wanted.numbers)
+        table = np.asarray(self.numbers, dtype="float64").reshape(shape)
+        others: dict[str, Values] = {
+            name: Words(column, self.file.reading.decimal)
+            for name, column in zip(self.wanted.others, self.others, strict=True)
+        }
+        source = self.file.source
+        return Cells(source, self.wanted, table, others, self.lines, "line", self.dropped)
 
 
-def _chunks(
-    source: str,
-    rows: Iterator[tuple[int, list[str]]],
-    names: tuple[str, ...],
-    wanted: Wanted,
-    reading: Reading,
-) -> Iterator[Cells]:
-    at = {name: i for i, name in enumerate(names)}
-    number_at, other_at = ([at[name] for name in part] for part in (wanted.numbers, wanted.others))
-    found = _Gathered(wanted)
-    for line, row in rows:
-        if len(row) != len(names):
-            raise TableError(f"{source}, line {line}: {len(row)} cells; expected {len(names)}")
-        words = [row[i].strip() for i in other_at]
-        values = _finite([row[i] for i in number_at], reading.decimal)
-        if values is None or not MISSING.isdisjoint(words):
-            _check_dropped(f"{source}, line {line}", dict(zip(names, row, strict=True)), wanted,
-                           reading)  # fmt: skip
-            found.dropped += 1
-            continue
-        if len(found.lines) == wanted.rows:
-            yield found.cells(source, wanted)
-            found = _Gathered(wanted)
-        found.add(line, values, words)
-    yield found.cells(source, wanted)
-
-
-def _finite(cells: Sequence[str], decimal: str) -> list[float] | None:
+def _parse_finite(cells: Sequence[str], decimal: str) -> list[float] | None:
+    """Parse the cells of a row, or None if one of them is no finite number."""
     try:
         if decimal == "." and "_" not in "".join(cells):
             values = list(map(float, cells))
         else:
-            values = [parsed(cell, decimal) for cell in cells]
+            values = [parse_number(cell, decimal) for cell in cells]
     except ValueError:
         return None
     # a sum is finite only of finite numbers, and sooner found
     return values if math.isfinite(sum(values)) or all(map(math.isfinite, values)) else None
-
-
-def _check_dropped(where: str, row: dict[str, str], wanted: Wanted, reading: Reading) -> None:
-    """Raise unless the row has a missing cell and may be dropped for it."""
-    for name in dict.fromkeys((*wanted.features, *wanted.others)):
-        if row[name].strip() in MISSING:
-            if reading.drop_missing:
-                return
-            raise refuse_missing(f"{where}, column {name!r}", row[name])
-    for name in wanted.numbers:
-        if _finite([row[name]], reading.decimal) is None:
-            place = f"{where}, column {name!r}"
-            raise refuse_number(place, row[name], reading.decimal, name)
