@@ -39,7 +39,14 @@ def test_every_file_that_the_readme_names_is_there():
     assert [name for name in links + commands if not (ROOT / name).exists()] == []
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(path, marks=pytest.mark.xdist_group("cluster") if "dask" in path.stem else [])
+        for path in EXAMPLES
+    ],
+    ids=lambda path: path.stem,
+)
 def test_examples_run(example):
     run = subprocess.run(
         [sys.executable, str(example)], capture_output=True, text=True, check=False

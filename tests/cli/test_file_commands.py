@@ -60,6 +60,7 @@ def test_train_reports_what_it_did(tmp_path):
     assert report["fingerprint"] == neuron_xp.NeuralNetwork.load(path).fingerprint()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "target", "least"), [(CANCER, "diagnosis", 0.96),
                                                         (WINE, "cultivar", 0.95)])  # fmt: skip
 def test_defaults_and_standardize_do_well_on_ten_splits(tmp_path, table, target, least):
@@ -229,6 +230,7 @@ def test_signals_save_and_say_how_to_go_on(tmp_path, uninterrupted, number, stat
     assert (tmp_path / "model").read_bytes() == uninterrupted
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
 def test_ten_kills_of_the_command(tmp_path, uninterrupted):
     chance = random.Random(2)

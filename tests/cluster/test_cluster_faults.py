@@ -14,6 +14,8 @@ from distributed import Client, LocalCluster
 import neuron_xp
 from neuron_xp.cluster import scheduler as clusters
 
+pytestmark = pytest.mark.xdist_group("cluster")  # deadlines: one at a time
+
 KILLS = 20
 SETTINGS = {
     "learning_rate": 1e-4,
@@ -44,6 +46,7 @@ class Killer(threading.Thread):
         self.killed = time.monotonic()
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_change_no_bit(tmp_path):
     """Only those that were dead before the training had ended are counted."""
     inputs, targets = examples()
@@ -68,6 +71,7 @@ def test_workers_that_are_killed_change_no_bit(tmp_path):
     assert kills == KILLS
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_its_scheduler_was_killed(tmp_path):
     inputs, targets = examples()
     settings = {**SETTINGS, "iterations": 150}
@@ -101,6 +105,7 @@ def test_a_run_goes_on_after_its_scheduler_was_killed(tmp_path):
     assert there.history == here.history == expected.history
 
 
+@pytest.mark.slow
 def test_all_workers_gone_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(clusters, "PATIENCE", 6.0)
     inputs, targets = examples()
@@ -114,6 +119,7 @@ def test_all_workers_gone_is_said(tmp_path, monkeypatch):
             neuron_xp.train(inputs, targets, backend="dask", on_progress=kill_all, **SETTINGS)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_says_nothing_is_said(tmp_path, monkeypatch):
     """Stopped, so that the system still takes what is sent to it."""
     monkeypatch.setattr(clusters, "PATIENCE", 6.0)
@@ -128,6 +134,7 @@ def test_a_scheduler_that_says_nothing_is_said(tmp_path, monkeypatch):
         cluster.scheduler.kill()
 
 
+@pytest.mark.slow
 def test_a_cluster_that_starts_workers_when_there_is_work():
     inputs, targets = examples()
     with (

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from table_files import sample, save, temporary_folder, write
 
-from neuron_xp import row_files
+from neuron_xp import npy as row_files
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.errors import TrainingDivergedError
 from neuron_xp.model.settings import checked
 from neuron_xp.model.table_use import TableUse
-from neuron_xp.row_files import RowFile
+from neuron_xp.npy import RowFile
 from neuron_xp.tables import files as table_parts
 from neuron_xp.tables.encode import Columns, Reading, TableError
 from neuron_xp.workflows import on_tables as tasks
@@ -254,6 +254,7 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 from neuron_xp.model.table_use import TableUse
+from neuron_xp.npy import RowFile
 from neuron_xp.tables.encode import Columns, Reading
 from neuron_xp.workflows.table_data import opened
 
