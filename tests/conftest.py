@@ -149,7 +149,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason, count in sorted(_other_skips.items()):
         terminalreporter.line(f"{count} more skipped: {reason}")
     if slow := terminalreporter.config.stash[LEFT_OUT]:
-        line = f"{slow} slow tests left out; to run them type: python3 ci/test --all"
+        tests = "test" if slow == 1 else "tests"
+        line = f"{slow} slow {tests} left out; to run them type: python3 ci/test --all"
         terminalreporter.line(line)
 
 
