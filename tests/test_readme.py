@@ -12,6 +12,7 @@ from neuron_xp.workflows.cases import CASES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / ".github" / "CONTRIBUTING.md").read_text("utf-8")
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -39,7 +40,29 @@ def test_every_file_that_the_readme_names_is_there():
     assert [name for name in links + commands if not (ROOT / name).exists()] == []
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_every_path_that_contributing_names_is_there():
+    words = re.findall(r"[\w.-]+(?:/[\w.-]*)+|[\w.-]+\.(?:md|toml|yaml)", CONTRIBUTING)
+    paths = [word for word in words if not word.startswith(".venv")]
+    assert len(set(paths)) > 25
+    assert [path for path in paths if not (ROOT / path.rstrip(".")).exists()] == []
+
+
+def test_every_name_that_contributing_gives_to_code_is_there():
+    """`LIBRARIES` in `neuron_xp/backends/libraries.py`, and so on."""
+    names = re.findall(r"`(\w+)`\s+(?:in\s+|\()`(neuron_xp/[\w/]+\.py)`", CONTRIBUTING)
+    assert len(names) >= 5
+    for name, path in names:
+        assert re.search(rf"^(def )?{name}\b", (ROOT / path).read_text("utf-8"), re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(path, marks=pytest.mark.xdist_group("cluster") if "dask" in path.stem else [])
+        for path in EXAMPLES
+    ],
+    ids=lambda path: path.stem,
+)
 def test_examples_run(example):
     run = subprocess.run(
         [sys.executable, str(example)], capture_output=True, text=True, check=False

@@ -131,6 +131,7 @@ def test_matrix_compares_and_writes_json(tmp_path):
     assert all(r["fingerprint"] == published()[r["case"]] for r in rows)
 
 
+@pytest.mark.slow
 def test_matrix_fails_when_fingerprints_differ(tmp_path):
     run = matrix(str(tmp_path / "matrix.json"), "different")
     assert run.returncode == 1

@@ -24,6 +24,7 @@ DATA = Path(__file__).parent.parent.parent / "examples" / "data"
 CANCER, WINE = DATA / "breast_cancer.csv", DATA / "wine.csv"
 SHORT = ["--standardize", "--iterations", "50"]
 EMPTY = Columns((), "", None, ())
+pytestmark = pytest.mark.slow_on("jax")  # which compiles anew in each process
 
 
 def command(*arguments, **options):
@@ -58,6 +59,7 @@ def test_train_reports_what_it_did(tmp_path):
     assert report["fingerprint"] == neuron_xp.NeuralNetwork.load(path).fingerprint()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "target", "least"), [(CANCER, "diagnosis", 0.96),
                                                         (WINE, "cultivar", 0.95)])  # fmt: skip
 def test_defaults_and_standardize_do_well_on_ten_splits(tmp_path, table, target, least):
@@ -228,6 +230,7 @@ def test_signals_save_and_say_how_to_go_on(tmp_path, uninterrupted, number, stat
     assert (tmp_path / "model").read_bytes() == uninterrupted
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
 def test_ten_kills_of_the_command(tmp_path, uninterrupted):
     chance = random.Random(2)
@@ -290,6 +293,5 @@ def test_a_constant_column_is_said(tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("a,b,y\n1,7,no\n2,7,yes\n3,7,yes\n")
     run = command("train", table, "--target", "y", "-o", tmp_path / "m", *SHORT)
-    assert run.returncode == 0
     words = "neuron-xp: table.csv: column 'b' is the same in each row, and tells nothing\n"
-    assert run.stderr == words
+    assert (run.returncode, run.stderr) == (0, words)

@@ -120,6 +120,7 @@ def test_a_signal_leaves_no_working_copy(tmp_path, temporary, number):
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.slow_on("jax")
 def test_scores_of_files_on_every_library(tmp_path, temporary, library):
     columns, _ = sample(".csv", rows=300)
     write(tmp_path / "t.csv", columns)

@@ -17,8 +17,13 @@ from parts_data import CHUNKS, RATE, SETTINGS, examples
 import neuron_xp
 from neuron_xp.cluster import scheduler as clusters
 
+pytestmark = pytest.mark.xdist_group("cluster")  # deadlines: one at a time
 
-@pytest.fixture(scope="module", params=[1, 2, 4])
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow)],
+)
 def client(request):
     with deadline(120), local_cluster(request.param) as client:
         yield client
@@ -85,6 +90,7 @@ def test_a_large_network_on_the_cluster(client):
     )
 
 
+@pytest.mark.slow
 def test_an_encrypted_cluster(tmp_path):
     """Dask's own settings of TLS, given as for any of its programs."""
     key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")

@@ -14,6 +14,8 @@ from distributed import Client, LocalCluster
 
 import neuron_xp
 
+pytestmark = pytest.mark.xdist_group("cluster")  # deadlines: one at a time
+
 KILLS = 20
 SETTINGS = {
     "learning_rate": 1e-4,
@@ -49,6 +51,7 @@ class Killer(threading.Thread):
         self.killed = time.monotonic()
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_change_no_bit(tmp_path):
     """Only those that were dead before the training had ended are counted."""
     inputs, targets = examples()
@@ -73,6 +76,7 @@ def test_workers_that_are_killed_change_no_bit(tmp_path):
     assert kills == KILLS
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_its_scheduler_was_killed(tmp_path):
     inputs, targets = examples()
     settings = {**SETTINGS, "iterations": 150}
@@ -106,6 +110,7 @@ def test_a_run_goes_on_after_its_scheduler_was_killed(tmp_path):
     assert there.history == here.history == expected.history
 
 
+@pytest.mark.slow
 def test_all_workers_gone_is_said(tmp_path):
     inputs, targets = examples()
     with patience(6.0), deadline(60), processes(tmp_path, 2) as cluster, client_of(cluster):
@@ -118,6 +123,7 @@ def test_all_workers_gone_is_said(tmp_path):
             neuron_xp.train(inputs, targets, backend="dask", on_progress=kill_all, **SETTINGS)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_says_nothing_is_said(tmp_path):
     """Stopped, so that the system still takes what is sent to it."""
     inputs, targets = examples()
@@ -131,6 +137,7 @@ def test_a_scheduler_that_says_nothing_is_said(tmp_path):
         cluster.scheduler.kill()
 
 
+@pytest.mark.slow
 def test_a_cluster_that_starts_workers_when_there_is_work():
     inputs, targets = examples()
     with (

@@ -15,6 +15,8 @@ from neuron_xp.cluster.tables import spread_table
 from neuron_xp.tables.cells import Reading, TableError
 from neuron_xp.tables.encode import read_training_table
 
+pytestmark = pytest.mark.xdist_group("cluster")  # deadlines: one at a time
+
 ROWS = 700
 SETTINGS = ["--iterations", "20", "--standardize", "--rule", "cross_entropy"]
 
@@ -71,6 +73,7 @@ def test_workers_started_for_the_run_make_the_same_model(parts):
     assert "the same bits" in run.stdout
 
 
+@pytest.mark.slow
 def test_a_running_cluster_makes_the_same_model(parts):
     expected = trained(parts / "whole.csv", parts / "memory.safetensors")
     with deadline(120), processes(parts, 2) as cluster:
@@ -81,6 +84,7 @@ def test_a_running_cluster_makes_the_same_model(parts):
         assert trained(address, parts / "address.safetensors", *options) == expected
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_without_the_cluster(parts):
     """SIGTERM, as a shell or a batch system sends it."""
     saving = ("--checkpoint", parts / "run.safetensors", "--checkpoint-every", "10")
@@ -151,7 +155,11 @@ def test_what_a_worker_finds_is_said_with_its_place(parts):
         (["--workers", "1", "--backend", "nump"], "did you mean 'numpy'"),
         (["--workers", "1", "--shuffle", "rows", "--batch-size", "64"], "shuffle='leaves'"),
         (["--scheduler", "nowhere"], "no scheduler answers at 'nowhere'"),
-        (["--scheduler", "tcp://127.0.0.1:1"], "no scheduler answers at 'tcp://127.0.0.1:1'"),
+        pytest.param(
+            ["--scheduler", "tcp://127.0.0.1:1"],
+            "no scheduler answers at 'tcp://127.0.0.1:1'",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -171,6 +179,7 @@ def test_an_address_needs_a_cluster(parts):
     assert "is for the workers of a cluster; type --workers N" in run.stderr
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_killed_is_said_in_a_line(parts):
     """With Dask's own patience, and within a minute; the run goes on without a cluster."""
     saving = ("--checkpoint", parts / "run.safetensors", "--checkpoint-every", "5")

@@ -45,6 +45,7 @@ def path(tmp_path):
     return tmp_path / "run.safetensors"
 
 
+@pytest.mark.slow_on("jax")
 @pytest.mark.parametrize("settings", [SETTINGS, BATCHES], ids=["plain", "batches"])
 @pytest.mark.parametrize("stops", [(20,), (45, 46, 50)])
 def test_a_resumed_run_ends_on_the_same_bits(library, path, settings, stops):
@@ -215,6 +216,7 @@ def killed_in_a_save(path, trace, wait):
     return marks.endswith(b"(")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
 def test_fifty_kills(path, tmp_path):
     """Every time a file that can be read, and the bits of the uninterrupted run from it."""

@@ -28,6 +28,7 @@ def test_every_backend_ends_on_the_articles_bits(backend):
         assert hexadecimal(few) == hexadecimal(neuron_xp.train(iterations=200))
 
 
+@pytest.mark.slow
 def test_array_api_strict_ends_on_the_articles_bits():
     """A slow one that runs in full, because it is the standard itself."""
     assert hexadecimal(neuron_xp.train(backend="array_api_strict")) == WEIGHTS

@@ -67,6 +67,7 @@ def test_no_safe_rate_for_inputs_without_an_ordinary_size(inputs):
 # --- standardize -----------------------------------------------------------------------
 
 
+@pytest.mark.slow_on("jax")
 def test_scaling_is_mean_and_deviation(library):
     inputs, targets = problem(rows=1000)
     inputs = inputs * [1e-3, 1, 1e3, 1e9] + [0, 7, -1e5, 1e10]
@@ -141,6 +142,7 @@ def test_one_batch_of_everything_is_the_whole_set_in_some_order(shuffle):
     np.testing.assert_allclose(batched.weights[0], whole.weights[0], rtol=1e-12)
 
 
+@pytest.mark.slow_on("jax")
 @pytest.mark.parametrize("shuffle", [None, "rows", "leaves"])
 def test_batches_are_the_same_on_every_library(library, shuffle):
     inputs, targets = problem(rows=333)
@@ -209,6 +211,7 @@ def test_an_exception_in_the_callback_comes_through():
         neuron_xp.train(on_progress=stop)
 
 
+@pytest.mark.slow_on("jax")
 def test_biases_are_there_when_asked_for(library):
     inputs, targets = problem(rows=40)
     none = neuron_xp.train(inputs, targets, backend=library, iterations=2)

@@ -42,6 +42,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "mode"), [("numpy", "kernels"), ("numpy", "arrays"), ("torch", "arrays")]
 )

@@ -74,6 +74,7 @@ def others():
         return []
 
 
+@pytest.mark.slow_on("jax")
 @pytest.mark.parametrize("seed", range(8))
 def test_some_trainings_are_the_same_compiled(library, seed):
     """A few, because each shape is compiled anew."""

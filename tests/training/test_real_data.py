@@ -30,6 +30,7 @@ def accuracies(table, columns):
     return np.median(pairs, axis=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "columns", "least"), [(load_breast_cancer, 1, 0.96), (load_wine, 3, 0.95)]
 )

@@ -29,6 +29,7 @@ def test_the_whole_run(name):
     assert round(float(network.think(SEQUEL_QUESTION)[0]), 7) == 0.0078876
 
 
+@pytest.mark.slow_on("array_api_strict", "jax")
 def test_its_first_3000_iterations_on_every_library(library):
     case = CASE["sequel, 3,000 iterations"]
     assert case.iterations <= library.patience

@@ -15,6 +15,7 @@ from neuron_xp.npy import npy_rows
 LEAST = 2**24
 
 
+@pytest.mark.slow_on("jax")
 @pytest.mark.parametrize("settings", [*SETTINGS, {"batch_size": 100}], ids=str)
 def test_files_change_no_bit(settings, tmp_path, backend, small_blocks):
     settings = {**RATE, **settings}
@@ -177,6 +178,7 @@ print(network.fingerprint(), int(status["VmHWM"].split()[0]) * 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA holds memory back on Linux only")
 @pytest.mark.parametrize("kernels", ["kernels", "arrays"])
 def test_a_file_of_four_times_the_memory(kernels, tmp_path):

@@ -34,6 +34,7 @@ def test_it_trains_where_the_inputs_are(library):
         assert network.think(np.asarray(X)).dtype == library.xp.float64
 
 
+@pytest.mark.slow_on("array_api_strict", "jax", "torch")
 def test_it_trains_where_it_is_told_to(library):
     network = neuron_xp.train(np.asarray(X), Y, backend=library.name, device=library.device)
     assert str(network.backend) == str(library)

@@ -149,6 +149,8 @@ def test_clusters_that_run_other_tasks_than_the_model_counts_are_a_fault():
     ]
 
 
+@pytest.mark.xdist_group("cluster")
+@pytest.mark.slow
 def test_a_real_cluster_beside_memory(monkeypatch):
     pytest.importorskip("numba", reason="needs the extra fast")
     pytest.importorskip("distributed", reason="needs the extra dask")
@@ -242,6 +244,7 @@ def test_files_are_smaller_where_there_is_little_room(monkeypatch, tmp_path):
     assert disk.rows_with_room(5000, tmp_path) == 300
 
 
+@pytest.mark.slow
 def test_real_files_beside_memory(monkeypatch):
     pytest.importorskip("numba", reason="needs the extra fast")
     monkeypatch.setattr(disk, "QUICK_ROWS", 2000)

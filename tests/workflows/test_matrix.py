@@ -30,6 +30,7 @@ def test_published_fingerprints_are_those_of_the_cases():
     assert list(published()) == [case.name for case in CASES]
 
 
+@pytest.mark.slow_on("jax")
 @pytest.mark.parametrize("elements", [1, 64 * 20 * 5, 2**31])
 @pytest.mark.parametrize(
     "name", ["random", "wide", "magnitudes 2^-500 to 2^8", "deep", "standardized", "safe rate"]
@@ -100,6 +101,7 @@ def fingerprints_in_a_process(name, **environment):
     return json.loads(run.stdout)
 
 
+@pytest.mark.slow_on("array_api_strict", "jax", "torch")
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_thread_count_changes_nothing(library, threads):
     found = fingerprints_in_a_process(

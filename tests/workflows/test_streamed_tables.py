@@ -249,6 +249,7 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 from neuron_xp.model.table_use import TableUse
+from neuron_xp.npy import RowFile
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
 from neuron_xp.workflows.table_data import open_table_data
