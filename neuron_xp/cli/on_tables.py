@@ -89,12 +89,9 @@ def table_file(path: Path | str) -> Iterator[Path | str]:
 @click.option("-o", "--output", type=OUT, required=True, help="The model file; - is stdout.")
 @click.option("--force", is_flag=True, help="Replace the model file if it is there.")
 @click.option(
-    "--holdout",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.0,
-    show_default=True,
+    "--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.0, show_default=True,
     help="Share of the rows kept out of training, to see how it does.",
-)
+)  # fmt: skip
 @options(READING, SETTINGS, SAVING, MEMORY, CLUSTER, PLACE)
 @click.pass_obj
 def train(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neuron_xp.tables.cells import Cells, Reading, TableError, TableFile, Words, spell_number
+from neuron_xp.tables.cells import Cells, OpenTable, Reading, TableError, Words, spell_number
 from neuron_xp.tables.columns import (
     Columns,
     check_same_columns,
@@ -104,7 +104,7 @@ def read_chunks(
     check_not_empty(name_table(parts[0].name, len(parts)), count, dropped)
 
 
-def _check_like_first(first: TableFile | None, file: TableFile) -> TableFile:
+def _check_like_first(first: OpenTable | None, file: OpenTable) -> OpenTable:
     """Return the first part; raise unless another has the same columns."""
     if first is None:
         return file

@@ -21,6 +21,7 @@ from neuron_xp.tables.cells import Reading, TableError
 from neuron_xp.tables.columns import Columns
 from neuron_xp.workflows import on_tables as tasks
 from neuron_xp.workflows import table_data
+from neuron_xp.workflows.table_data import opened
 
 EMPTY = Columns((), "", None, ())
 MEMORY = 2**24
@@ -171,15 +172,15 @@ def test_a_model_of_shuffled_rows_can_be_scored(tmp_path, temporary):
     assert told(tasks.evaluate(network, path, max_memory=MEMORY)[0]) == told(score)
 
 
-def test_too_many_rows_to_hold_some_out(tmp_path, temporary, monkeypatch):
+def test_too_many_rows_to_hold_some_out(tmp_path, temporary):
     columns, reading = sample(".csv")
     path = write(tmp_path / "data.csv", columns)
-    monkeypatch.setattr(table_data, "SPLIT_BYTES", 2**20)
-    with pytest.raises(ValueError, match=r"^to hold rows out of 1\d\d takes .* keep those rows in"):
-        trained(path, reading, SHORT, holdout=0.1, max_memory=MEMORY)
+    few = opened(path, TableUse(reading, EMPTY, 0.1, 3), known=False, max_memory=4000)
+    words = r"^to hold rows out of 1\d\d takes 1,\d\d\d bytes, .* keep those rows in"
+    with pytest.raises(ValueError, match=words), few:
+        pass
     with pytest.raises(ValueError, match=r"^holdout=0\.999 leaves no row of 1\d\d to train on$"):
         trained(path, reading, SHORT, holdout=0.999)
-    monkeypatch.undo()
     with pytest.raises(ValueError, match=r"^holdout=0\.999 leaves no row of 1\d\d to train on$"):
         trained(path, reading, SHORT, holdout=0.999, max_memory=MEMORY)
 
