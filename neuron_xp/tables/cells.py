@@ -94,10 +94,10 @@ class Words:
 
     def numbers(self) -> dict[str, float]:
         """Find the number that each distinct cell spells, for those that spell one."""
-        found = {}
+        found, decimal = {}, self.decimal
         for word in set(self.cells):
             try:
-                found[word] = parse_number(word, self.decimal)
+                found[word] = parse_number(word, decimal)
             except ValueError:
                 continue
         return found

@@ -200,7 +200,8 @@ def _take_numbers(cells: Cells) -> np.ndarray:
 
 def _parse_targets(cells: Cells, values: Words) -> np.ndarray:
     numbers = values.numbers()
-    for row, word in enumerate(values.cells):
-        if word not in numbers:
-            raise values.number_error(cells.locate(row, cells.target), row)
-    return np.asarray([numbers[word] for word in values.cells], dtype="float64")
+    try:
+        return np.asarray([numbers[word] for word in values.cells], dtype="float64")
+    except KeyError:
+        row = next(row for row, word in enumerate(values.cells) if word not in numbers)
+        raise values.number_error(cells.locate(row, cells.target), row) from None
