@@ -76,12 +76,9 @@ def check_output(path: Path, *, force: bool) -> None:
 @click.option("-o", "--output", type=OUT, required=True, help="The model file; - is stdout.")
 @click.option("--force", is_flag=True, help="Replace the model file if it is there.")
 @click.option(
-    "--holdout",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.0,
-    show_default=True,
+    "--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.0, show_default=True,
     help="Share of the rows kept out of training, to see how it does.",
-)
+)  # fmt: skip
 @options(READING, SETTINGS, SAVING, MEMORY, CLUSTER, WHERE, THREADS)
 @given_as(
     reading=build_reading,

@@ -89,15 +89,15 @@ class Words:
         return len(self.cells)
 
     def take(self, rows: Sequence[int]) -> "Words":
-        """Some of the rows, by their indices."""
+        """Take some of the rows, by their indices."""
         return Words([self.cells[row] for row in rows], self.decimal)
 
     def numbers(self) -> dict[str, float]:
-        """The number that each distinct cell spells, for those that spell one."""
-        found = {}
+        """Find the number that each distinct cell spells, for those that spell one."""
+        found, decimal = {}, self.decimal
         for word in set(self.cells):
             try:
-                found[word] = parse_number(word, self.decimal)
+                found[word] = parse_number(word, decimal)
             except ValueError:
                 continue
         return found
@@ -149,8 +149,8 @@ class Cells:
 
 
 @dataclass(frozen=True, eq=False)
-class TableFile(ABC):
-    """A table in a file that is open, as each reader gives it.
+class OpenTable(ABC):
+    """A file that is open and holds a table: what each reader gives.
 
     source : the file's name, for messages
     names : of all columns

@@ -38,7 +38,7 @@ class Columns:
 
     @property
     def neurons(self) -> int:
-        """The columns of the targets, in a table of text or of one array."""
+        """The number of columns of the targets, in a table of text or of one array."""
         return 1 if self.classes is None or len(self.classes) == 2 else len(self.classes)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neuron_xp.tables.cells import Cells, Reading, TableError, TableFile, Words, spell_number
+from neuron_xp.tables.cells import Cells, OpenTable, Reading, TableError, Words, spell_number
 from neuron_xp.tables.columns import (
     Columns,
     check_same_columns,
@@ -104,7 +104,7 @@ def read_chunks(
     check_not_empty(name_table(parts[0].name, len(parts)), count, dropped)
 
 
-def _check_like_first(first: TableFile | None, file: TableFile) -> TableFile:
+def _check_like_first(first: OpenTable | None, file: OpenTable) -> OpenTable:
     """Return the first part; raise unless another has the same columns."""
     if first is None:
         return file
@@ -200,7 +200,8 @@ def _take_numbers(cells: Cells) -> np.ndarray:
 
 def _parse_targets(cells: Cells, values: Words) -> np.ndarray:
     numbers = values.numbers()
-    for row, word in enumerate(values.cells):
-        if word not in numbers:
-            raise values.number_error(cells.locate(row, cells.target), row)
-    return np.asarray([numbers[word] for word in values.cells], dtype="float64")
+    try:
+        return np.asarray([numbers[word] for word in values.cells], dtype="float64")
+    except KeyError:
+        row = next(row for row, word in enumerate(values.cells) if word not in numbers)
+        raise values.number_error(cells.locate(row, cells.target), row) from None

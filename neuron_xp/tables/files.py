@@ -12,19 +12,19 @@ from os import PathLike
 from pathlib import Path, PurePath
 from typing import TypeAlias, TypeVar
 
-from neuron_xp.tables.cells import Reading, TableError, TableFile, Wanted
+from neuron_xp.tables.cells import OpenTable, Reading, TableError, Wanted
 from neuron_xp.tables.readers.arrays import open_npy_table, open_npz_table
-from neuron_xp.tables.readers.parquet import open_parquet
-from neuron_xp.tables.readers.text import open_text
+from neuron_xp.tables.readers.parquet import open_parquet_table
+from neuron_xp.tables.readers.text import open_text_table
 
 P = TypeVar("P", bound=PurePath)
 
-READERS: dict[str, Callable[[Path, Reading], AbstractContextManager[TableFile]]] = {
-    ".csv": open_text,
-    ".tsv": open_text,
+READERS: dict[str, Callable[[Path, Reading], AbstractContextManager[OpenTable]]] = {
+    ".csv": open_text_table,
+    ".tsv": open_text_table,
     ".npy": open_npy_table,
     ".npz": open_npz_table,
-    ".parquet": open_parquet,
+    ".parquet": open_parquet_table,
 }
 
 RowLimit: TypeAlias = Callable[[Wanted], int]
@@ -38,7 +38,7 @@ TEXT_BYTES = 128
 """Of a cell that is held as text, about."""
 
 
-def open_table(part: Path, reading: Reading) -> AbstractContextManager[TableFile]:
+def open_table(part: Path, reading: Reading) -> AbstractContextManager[OpenTable]:
     """Open one file for a `with`, which closes it; TableError for an unknown kind."""
     reader = READERS.get(part.suffix.lower())
     if reader is None:

@@ -48,7 +48,7 @@ class Survey:
     targets: Targets
 
     @property
-    def table(self) -> str:
+    def table_name(self) -> str:
         """The table's name in messages."""
         return name_table(self.source, self.parts)
 
@@ -112,11 +112,11 @@ def decide_columns(survey: Survey) -> Columns:
     taken as they are; 2 to 20 other whole numbers are classes. Raises TableError for no rows,
     a single class, and targets that are neither classes nor numbers in [0, 1].
     """
-    check_not_empty(survey.table, survey.rows, survey.dropped)
+    check_not_empty(survey.table_name, survey.rows, survey.dropped)
     wanted = survey.wanted
     words = tuple(map(tuple, map(sorted, survey.words)))
     target = str(wanted.target)
-    classes = find_classes(survey.table, target, survey.targets)
+    classes = find_classes(survey.table_name, target, survey.targets)
     categories = tuple(zip(wanted.categories, words, strict=True))
     return Columns(wanted.features, target, classes, categories)
 

@@ -14,15 +14,15 @@ MOST_WORDS = 2**16
 
 @dataclass(frozen=True)
 class Targets:
-    """The distinct targets of some rows, as far as they decide what they mean.
+    """The distinct targets of some rows, as far as they decide between classes and numbers.
 
     neurons : 1, or the columns of an array of targets
     is_text : whether the file holds them as text; None without rows
     words : those that are no numbers
     spellings : those that are, as the file spells them; None for more than MOST_WORDS
     numbers : the same, each in one spelling; None for more than MOST_NUMBERED_CLASSES
-    first_word, first_outside : what is to be said of the first that is no number, or is none
-        in [0, 1]
+    first_word, first_outside : the message about the first target that is no number, and about
+        the first number outside [0, 1]
     """
 
     neurons: int = 1

@@ -153,7 +153,7 @@ def test_what_a_worker_finds_is_said_with_its_place(parts):
         (["--dashboard"], "--dashboard shows what --workers do"),
         (["--workers", "1", "--max-memory", "1GB"], "--max-memory bounds this process"),
         (["--workers", "1", "--backend", "nump"], "did you mean 'numpy'"),
-        (["--workers", "1", "--shuffle", "rows", "--batch-size", "64"], "shuffle='leaves'"),
+        (["--workers", "1", "--shuffle", "rows", "--batch-size", "64"], "type --shuffle leaves"),
         (["--scheduler", "nowhere"], "no scheduler answers at 'nowhere'"),
         pytest.param(
             ["--scheduler", "tcp://127.0.0.1:1"],

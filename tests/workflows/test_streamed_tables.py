@@ -12,10 +12,13 @@ from table_files import sample, save, temporary_folder, write
 
 from neuron_xp import evaluate, npy, predict, train_on_table, verify
 from neuron_xp.errors import TrainingDivergedError
+from neuron_xp.model.table_use import TableUse
 from neuron_xp.npy import RowFile
 from neuron_xp.tables import files as table_parts
 from neuron_xp.tables.cells import Reading, TableError
+from neuron_xp.tables.columns import Columns
 from neuron_xp.workflows import table_data
+from neuron_xp.workflows.table_data import open_table_data
 from neuron_xp.workflows.table_scoring import predict_in_chunks
 
 MEMORY = 2**24
@@ -165,15 +168,16 @@ def test_a_model_of_shuffled_rows_can_be_scored(tmp_path, temporary):
     assert told(evaluate(network, path, max_memory=MEMORY)) == told(evaluate(network, path))
 
 
-def test_too_many_rows_to_hold_some_out(tmp_path, temporary, monkeypatch):
+def test_too_many_rows_to_hold_some_out(tmp_path, temporary):
     columns, reading = sample(".csv")
     path = write(tmp_path / "data.csv", columns)
-    monkeypatch.setattr(table_data, "SPLIT_BYTES", 2**20)
-    with pytest.raises(ValueError, match=r"^to hold rows out of 1\d\d takes .* keep those rows in"):
-        trained(path, reading, SHORT, holdout=0.1, max_memory=MEMORY)
+    use = TableUse(reading, Columns((), "", None, ()), 0.1, 3)
+    few = open_table_data(path, use, known=False, max_memory=4000)
+    words = r"^to hold rows out of 1\d\d takes 1,\d\d\d bytes, .* keep those rows in"
+    with pytest.raises(ValueError, match=words), few:
+        pass
     with pytest.raises(ValueError, match=r"^holdout=0\.999 leaves no row of 1\d\d to train on$"):
         trained(path, reading, SHORT, holdout=0.999)
-    monkeypatch.undo()
     with pytest.raises(ValueError, match=r"^holdout=0\.999 leaves no row of 1\d\d to train on$"):
         trained(path, reading, SHORT, holdout=0.999, max_memory=MEMORY)
 

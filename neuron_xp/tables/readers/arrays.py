@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -14,9 +14,9 @@ from neuron_xp.errors import one_line
 from neuron_xp.npy import NpyRows, open_npy
 from neuron_xp.tables.cells import (
     Cells,
+    OpenTable,
     Reading,
     TableError,
-    TableFile,
     Values,
     Wanted,
     Words,
@@ -37,16 +37,21 @@ def open_npy_table(path: Path, reading: Reading) -> Iterator["NpyTable"]:
     with explain_damage(path.name, "an .npy file of numbers, as numpy.save writes them"):
         array = np.lib.format.open_memmap(path, mode="r")
     names = _number_columns(path.name, array.shape)
-    yield NpyTable(path.name, names, path, array, reading)
+    with ExitStack() as opened:
+        yield NpyTable(path.name, names, path, array, reading, opened)
 
 
 @dataclass(frozen=True, eq=False)
-class NpyTable(TableFile):
-    """An array that is mapped, and read only when its rows are asked for."""
+class NpyTable(OpenTable):
+    """An array that is mapped, and read only when its rows are asked for.
+
+    opened : closes the file of which rows are read
+    """
 
     path: Path
     array: np.ndarray
     reading: Reading
+    opened: ExitStack
 
     def chunks(self, wanted: Wanted, rows: int | None = None) -> Iterator[Cells]:
         """Convert some rows after others to float64."""
@@ -73,11 +78,11 @@ class NpyTable(TableFile):
             )
         count = len(self.array)
         buffer = np.empty((min(rows, count), self.array.shape[1]), dtype=self.array.dtype)
-        with closing(NpyRows([open_npy(self.path)])) as file:
-            for first in range(0, max(count, 1), rows):
-                block = buffer[: count - first]
-                file.read(first, block)
-                yield first, block
+        file = self.opened.enter_context(closing(NpyRows([open_npy(self.path)])))
+        for first in range(0, max(count, 1), rows):
+            block = buffer[: count - first]
+            file.read(first, block)
+            yield first, block
 
 
 # --- NPZ -------------------------------------------------------------------------------
@@ -103,7 +108,7 @@ def open_npz_table(path: Path, reading: Reading) -> Iterator["NpzTable"]:
 
 
 @dataclass(frozen=True, eq=False)
-class NpzTable(TableFile):
+class NpzTable(OpenTable):
     """An archive; its arrays are read when they are asked for, and whole."""
 
     archive: NpzFile

@@ -13,9 +13,9 @@ import numpy as np
 from neuron_xp.tables.cells import (
     MISSING,
     Cells,
+    OpenTable,
     Reading,
     TableError,
-    TableFile,
     Values,
     Wanted,
     Words,
@@ -30,7 +30,7 @@ BUFFER = 2**16
 
 
 @contextmanager
-def open_parquet(path: Path, reading: Reading) -> Iterator["ParquetTable"]:
+def open_parquet_table(path: Path, reading: Reading) -> Iterator["ParquetTable"]:
     """Open a Parquet file; ImportError without pyarrow."""
     arrow, parquet = _import_pyarrow()
     with path.open("rb") as file:
@@ -51,7 +51,7 @@ def _import_pyarrow() -> tuple[Any, Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class ParquetTable(TableFile):
+class ParquetTable(OpenTable):
     """A Parquet file, a pyarrow.parquet.ParquetFile, and the module pyarrow."""
 
     file: Any

@@ -16,9 +16,9 @@ from neuron_xp.errors import one_line
 from neuron_xp.tables.cells import (
     MISSING,
     Cells,
+    OpenTable,
     Reading,
     TableError,
-    TableFile,
     Values,
     Wanted,
     Words,
@@ -32,7 +32,7 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 @contextmanager
-def open_text(path: Path, reading: Reading) -> Iterator["TextFile"]:
+def open_text_table(path: Path, reading: Reading) -> Iterator["TextTable"]:
     """Open a text file whose first line names the columns."""
     delimiter = reading.delimiter or DELIMITERS[path.suffix.lower()]
     if delimiter == reading.decimal:
@@ -43,7 +43,7 @@ def open_text(path: Path, reading: Reading) -> Iterator["TextFile"]:
         line, header = next(rows, (0, []))
         names = tuple(name.strip() for name in header)
         _check_header(path.name, line, names)
-        yield TextFile(path.name, names, rows, reading)
+        yield TextTable(path.name, names, rows, reading)
 
 
 def _split_rows(
@@ -92,7 +92,7 @@ def _spells_number(text: str) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class TextFile(TableFile):
+class TextTable(OpenTable):
     """A text file behind its header; `rows` are (line, cells)."""
 
     rows: Iterator[tuple[int, list[str]]]
@@ -100,17 +100,16 @@ class TextFile(TableFile):
 
     def chunks(self, wanted: Wanted, rows: int | None = None) -> Iterator[Cells]:
         """Parse the rows one by one; their cells are kept until a chunk is full."""
+        width, decimal = len(self.names), self.reading.decimal
         index = {name: i for i, name in enumerate(self.names)}
         numbers_at = [index[name] for name in wanted.numbers]
         others_at = [index[name] for name in wanted.others]
         chunk = _Chunk(self, wanted)
         for line, row in self.rows:
-            if len(row) != len(index):
-                raise TableError(
-                    f"{self.source}, line {line}: {len(row)} cells; expected {len(index)}"
-                )
+            if len(row) != width:
+                raise TableError(f"{self.source}, line {line}: {len(row)} cells; expected {width}")
             words = [row[i].strip() for i in others_at]
-            values = _parse_finite([row[i] for i in numbers_at], self.reading.decimal)
+            values = _parse_finite([row[i] for i in numbers_at], decimal)
             if values is None or not MISSING.isdisjoint(words):
                 self._check_dropped(line, dict(zip(self.names, row, strict=True)), wanted)
                 chunk.dropped += 1
@@ -140,7 +139,7 @@ class TextFile(TableFile):
 class _Chunk:
     """Rows on their way to become `Cells`."""
 
-    def __init__(self, file: TextFile, wanted: Wanted) -> None:
+    def __init__(self, file: TextTable, wanted: Wanted) -> None:
         self.file, self.wanted = file, wanted
         self.numbers, self.lines, self.dropped = array("d"), array("q"), 0
         self.others: list[list[str]] = [[] for _ in wanted.others]
