@@ -7,13 +7,12 @@ from neuron_xp.neuron.types import Array
 def sigmoid(x: Array, *, arithmetic: Arithmetic) -> Array:
     """1 / (1 + e^-x), element-wise; NaN stays NaN.
 
-    With e = e^-|x| and d = 1 / (1 + e), it is d for x >= 0 and e * d below, so that
-    nothing overflows. Reproducible: within 3 ulp (the worst found is 2.86) for x >= -700,
-    and the value at -700, 1e-304, below. The form is part of the definition: others, even
-    more accurate ones, end the article's training on other bits.
+    Reproducible: within 3 ulp (the worst found is 2.86) for x >= -700, and the value at -700
+    below. The form is part of the definition: others, even more accurate ones, end the
+    article's training on other bits.
     """
     xp = arithmetic.xp
-    if arithmetic.exp_takes_any:  # e^-x may be infinite, and 1 / (1 + e^-x) is 0 then
+    if arithmetic.exp_takes_any:  # where e^-x is infinite the quotient is 0
         return 1.0 / (1.0 + arithmetic.exp(-x))
     e = arithmetic.exp(-xp.abs(x))
     d = 1.0 / (1.0 + e)

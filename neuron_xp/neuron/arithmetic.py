@@ -1,6 +1,6 @@
-"""What exp, log, a weighted sum and a sum over examples mean: `reproducible` or `native`.
+"""Two arithmetics, `reproducible` and `native`, behind one set of functions.
 
-The trainer is written once on top of these few functions.
+The trainer is written once, on exp, log1p, weighted sums and sums over examples.
 """
 
 from collections.abc import Callable
@@ -17,26 +17,26 @@ class Arithmetic:
     """The functions in which the two arithmetics differ, on arrays of the namespace `xp`.
 
     exp(x), exp_takes_any
-        e^x, for x <= 0; or for any x.
+        e^x for x <= 0; for any x, if `exp_takes_any`.
     log1p(e)
         log(1 + e), for 0 <= e <= 1.
     multiply(a, b)
-        a * b, fit to be added to something.
+        a * b, rounded before anything is added to it.
     flush(x), flush_products(x), flush_inputs(x)
-        x with 0 in place of what is too small to be multiplied again: below 2^-900, or
-        2^-960 for products, or 2^-60 for inputs that the trainer itself computes.
+        x, with 0 in place of magnitudes below 2^-900, 2^-960 (products) or 2^-60
+        (standardized inputs).
     weighted_sum(inputs, weights, of_data=False)
-        inputs @ weights: (rows, n), (n, m) -> (rows, m). `of_data`: these are the inputs
-        of the first layer, of which something is known beforehand.
+        inputs @ weights: (rows, n), (n, m) -> (rows, m). `of_data`: these are the first
+        layer's inputs, to which `no_tiny_inputs` applies.
     sum_over_examples(inputs, delta, of_data=False)
-        inputs.T @ delta of a block of rows, (n, m), as something that can be merged:
-        the first row of a block is a multiple of 64 rows away from the first of all.
+        inputs.T @ delta of a block of rows, (n, m), as an accumulator. Blocks begin at
+        multiples of 64 rows.
     column_sums(x)
-        The sums of the columns of a block of rows, (m,), to be merged likewise.
+        The sums of the columns of a block of rows, (m,), as an accumulator.
     merge(a, b)
-        The sum over the examples of two blocks.
+        The accumulator of two blocks.
     total(sum)
-        That sum as an array.
+        An accumulator's sum as an array.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Arithmetic:
 def reproducible_arithmetic(
     xp: Namespace, *, device: object = None, compiled: bool = False, no_tiny_inputs: bool = False
 ) -> Arithmetic:
-    """The defined arithmetic: the same bits from every library and device.
+    """The arithmetic of README.md: the same bits from every library and device.
 
-    `compiled` says that a compiler will see the operations, and may want to fuse them;
-    `no_tiny_inputs`, that no input lies between 0 and 2^-60 in magnitude. Neither changes a bit.
+    `compiled` says that a compiler sees the operations and might fuse them; `no_tiny_inputs`,
+    that no input of the data lies between 0 and 2^-60 in magnitude. Neither changes a bit.
     """
     exp_tables = reproducible.exp_tables(xp=xp, device=device)
     log_tables = logarithm.log_tables(xp=xp, device=device)
@@ -103,7 +103,7 @@ def reproducible_arithmetic(
 
 
 def native_arithmetic(xp: Namespace) -> Arithmetic:
-    """The library's own exp, log1p, matmul and sum: other last bits in every library."""
+    """The library's own exp, log1p, matmul and sum: each library has its own last bits."""
 
     def weighted_sum(inputs: Array, weights: Array, *, of_data: bool = False) -> Array:
         return inputs @ weights

@@ -1,21 +1,11 @@
-r"""Sums over examples that come out the same for every cut of the data and every order.
+"""Sums over examples with the same bits for every cut of the data and every order.
 
-A *leaf* is 64 consecutive examples, at a multiple of 64 from the first. Its sum is
-ordered (`ordered_sum`). Leaf sums g are then added **exactly**, as integers, on a grid
-that never moves: bin b holds multiples of 2^(32 b). With
-
-    t(g) = the smallest t >= -28 with |g| <= 2^(32 t + 31),      T = the largest t(g),
-
-g is written with three digits, each rounded half to even, in the bins t, t - 1, t - 2,
-and the total keeps the bins T, T - 1, T - 2. Integers add in any order, and which bins
-are kept depends on T alone, so blocks, threads, workers and devices may each sum what
-they have and merge the accumulators as they arrive.
-
-What is lost: for each leaf 2^-64 of the largest leaf sum, far below one rounding of an
-ordinary sum, or 2^-961 if that is more; and 2^-954 where products count as 0. The digits
-of a bin fit in 64 bits up to 2^31 leaves, 10^11 examples. A leaf sum beyond 2^1023, or
-NaN, makes the total NaN. The idea of fixed bins: Demmel and Nguyen, "Parallel reproducible
-summation", IEEE Transactions on Computers 64 (2015).
+A *leaf* is 64 consecutive examples, at a multiple of 64 from the first. Its sum is ordered
+(`ordered_sum`). Leaf sums are then added **exactly**, as integers: the largest of them fixes a
+level T, each is written with three digits in the bins T, T - 1 and T - 2 (bin b holds multiples
+of 2^(32 b)), and the digits of a bin are added. So blocks, threads, workers and devices may each
+sum what they have, and merge the accumulators as they arrive. README.md, "Sums over examples",
+has the definition, the error bound and the rule for NaN.
 """
 
 from dataclasses import dataclass
@@ -30,7 +20,7 @@ BITS = 32
 HALF_DIGIT = 2 ** (BITS - 1)
 BOTTOM, TOP = -28, 31
 LARGEST = 2.0 ** (BITS * TOP + BITS - 1)
-BROKEN = TOP - BOTTOM + 1  # the level of what cannot be summed: the highest, so it stays
+BROKEN = TOP - BOTTOM + 1  # of NaN and overflow: the highest level, so that merging keeps it
 
 
 class Accumulator(NamedTuple):
@@ -48,11 +38,11 @@ class Accumulator(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Tables of float64.
+    """Tables of float64; level t + 28 stands for t.
 
     limit : (60,), the largest magnitude of each level: 2^(32 t + 31)
-    units : (6, 61), of each level's bins t, t - 1, t - 2: 2^(32 b), then 2^(-32 b); 0 for
-        what is broken
+    units : (6, 61), for each level's bins t, t - 1, t - 2: 2^(32 b), then 2^(-32 b); 0 at the
+        level BROKEN
     """
 
     limit: Array
@@ -60,7 +50,7 @@ class Grid:
 
 
 def grid(*, xp: Namespace, device: object = None) -> Grid:
-    """The grid's tables."""
+    """Make the grid's tables."""
     array = partial(xp.asarray, dtype=xp.float64, device=device)
     levels = range(BOTTOM, TOP + 1)
     signs = [(sign, digit) for sign in (1, -1) for digit in range(3)]
@@ -73,13 +63,13 @@ def grid(*, xp: Namespace, device: object = None) -> Grid:
 
 
 def _units(grid: Grid, level: Array, *, xp: Namespace) -> Array:
-    """The six numbers of each level: (6, ...)."""
+    """Look the six units of each level up: (...) -> (6, ...)."""
     units = xp.take(grid.units, xp.reshape(level, (-1,)), axis=1)
     return xp.reshape(units, (6, *level.shape))
 
 
 def leaves(x: Array, *, xp: Namespace) -> list[Array]:
-    """The rows of x, cut into leaves: (leaves, 64, m), and (1, the rest, m) if there is one.
+    """Cut the rows of x into leaves: (leaves, 64, m), and (1, the rest, m) if there is one.
 
     The first row starts a leaf.
     """
@@ -95,7 +85,7 @@ def leaf_sums(x: Array, *, xp: Namespace) -> Array:
 
 
 def leaf_products(inputs: Array, delta: Array, *, products: Products, xp: Namespace) -> Array:
-    """The product inputs.T @ delta of each leaf: (rows, n) and (rows, m) -> (leaves, n, m)."""
+    """inputs.T @ delta of each leaf: (rows, n) and (rows, m) -> (leaves, n, m)."""
     pairs = zip(leaves(inputs, xp=xp), leaves(delta, xp=xp), strict=True)
     sums = [ordered_sum(products(a[..., None], b[..., None, :]), xp=xp) for a, b in pairs]
     return _concat(sums, xp=xp)
@@ -106,7 +96,7 @@ def _concat(parts: list[Array], *, xp: Namespace) -> Array:
 
 
 def accumulate(sums: Array, *, xp: Namespace, grid: Grid) -> Accumulator:
-    """The exact sum over axis 0: (leaves, ...) -> (...)."""
+    """Sum exactly over axis 0: (leaves, ...) -> (...)."""
     largest = xp.max(xp.abs(sums), axis=0)
     level = xp.reshape(xp.searchsorted(grid.limit, xp.reshape(largest, (-1,))), largest.shape)
     # a comparison with NaN is false
@@ -122,7 +112,7 @@ def accumulate(sums: Array, *, xp: Namespace, grid: Grid) -> Accumulator:
 
 
 def _align(sum_: Accumulator, level: Array, *, xp: Namespace) -> tuple[Array, Array, Array]:
-    """The digits of `sum_` at a level that is no lower than its own."""
+    """Move the digits of `sum_` into the bins of a level that is no lower than its own."""
     up = level - sum_.level
     high = xp.where(up == 0, sum_.high, 0)
     middle = xp.where(up == 0, sum_.middle, xp.where(up == 1, sum_.high, 0))
@@ -131,14 +121,14 @@ def _align(sum_: Accumulator, level: Array, *, xp: Namespace) -> tuple[Array, Ar
 
 
 def merge(a: Accumulator, b: Accumulator, *, xp: Namespace) -> Accumulator:
-    """The exact sum of both: associative and commutative."""
+    """Add two accumulators: associative and commutative."""
     level = xp.maximum(a.level, b.level)
     digits = zip(_align(a, level, xp=xp), _align(b, level, xp=xp), strict=True)
     return Accumulator(level, *(x + y for x, y in digits))
 
 
 def total(sum_: Accumulator, *, xp: Namespace, grid: Grid) -> Array:
-    """The sum as float64: carried upward, then added from the small end."""
+    """Convert the sum to float64: carry upward, then add from the small end."""
     level, high, middle, low = sum_
     carry = (low + HALF_DIGIT) >> BITS
     middle, low = middle + carry, low - (carry << BITS)

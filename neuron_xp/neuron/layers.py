@@ -1,4 +1,4 @@
-"""From inputs to outputs, and from the outputs' deltas back to every layer's."""
+"""Forward from inputs to outputs, and back from the outputs' deltas to every layer's."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,10 @@ from neuron_xp.neuron.types import Array
 
 
 class Parameters(NamedTuple):
-    """What is learned.
+    """Weights and biases: what training changes.
 
     weights : one array a layer, (inputs, neurons)
-    biases : one array a layer, (neurons,); or none at all
+    biases : one array a layer, (neurons,); or an empty tuple
     """
 
     weights: tuple[Array, ...]
@@ -21,9 +21,9 @@ class Parameters(NamedTuple):
 def forward(
     inputs: Array, parameters: Parameters, *, arithmetic: Arithmetic
 ) -> tuple[list[Array], Array]:
-    """(inputs, outputs of each layer), and the last layer's weighted sums z.
+    """Compute output = sigmoid(z), z = input @ weights + bias, layer after layer.
 
-    output = sigmoid(z), z = input @ weights + bias, layer after layer.
+    Returns the inputs and the outputs of each layer, and the last layer's z.
     """
     values = [inputs]
     for layer, weights in enumerate(parameters.weights):
@@ -42,10 +42,9 @@ def think(inputs: Array, parameters: Parameters, *, arithmetic: Arithmetic) -> A
 def back_propagate(
     delta: Array, values: list[Array], parameters: Parameters, *, arithmetic: Arithmetic
 ) -> list[Array]:
-    """The delta of each layer, from that of the last: the article's sequel.
+    """The deltas of all layers, from that of the last.
 
-    A layer's error is the next one's delta, adjusted by the weights between them:
-    delta = (next delta @ next weights.T) * output * (1 - output).
+    delta = (next layer's delta @ next layer's weights.T) * output * (1 - output)
     """
     deltas = [delta]
     for layer in range(len(parameters.weights) - 1, 0, -1):

@@ -1,4 +1,4 @@
-"""How strongly each output neuron should change for each example, and what that minimises."""
+"""Learning rules: the delta of each output neuron and example, and the loss that it descends."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

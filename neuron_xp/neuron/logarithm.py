@@ -1,4 +1,4 @@
-"""log(1 + e) for 0 <= e <= 1, in the defined arithmetic: what the cross-entropy loss needs."""
+"""log(1 + e) for 0 <= e <= 1, for the cross-entropy loss: README.md, "The logarithm"."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ class LogTables:
 
 
 def log_tables(*, xp: Namespace, device: object = None) -> LogTables:
-    """The tables of `log1p`, from integers: no library's `log`."""
+    """Make the tables of `log1p` from integers: no library's `log`."""
     values = [_log(STEPS + j, STEPS) for j in range(STEPS + 1)]
     high = [value / (1 << _BITS) for value in values]
     low = [
@@ -44,9 +44,9 @@ def _log(a: int, b: int) -> int:
 
 
 def log1p(e: Array, *, xp: Namespace, tables: LogTables, fence: bool) -> Array:
-    """log(1 + e) for 0 <= e <= 1, within 1 ulp. 0 for NaN.
+    """log(1 + e) for 0 <= e <= 1, within 1 ulp; 0 for NaN.
 
-    With j = round(128 e), c = j/128 and r = (e - c) / (1 + c), it is log(1 + c) + log(1 + r).
+    log(1 + c) + log(1 + r) with j = round(128 e), c = j/128 and r = (e - c) / (1 + c).
     """
     times = partial(multiply, xp=xp, fence=fence)
     flat = xp.reshape(e, (-1,))

@@ -1,22 +1,10 @@
-r"""The defined arithmetic: every value below has one bit pattern, whoever computes it.
+"""exp, products and ordered sums with one bit pattern, whoever computes them.
 
 The Array API standard promises correctly rounded `+ - * /` on floats and nothing about
-`exp`, `sum` or `matmul`. So those three are defined here, from `+ - *`, one division,
-comparisons, `where`, `round`, `take` and integers, in an order that is part of the
-definition. Where an operation could still differ, the contract says what happens:
-
-- **Products** that may enter a sum go through `multiply`, so that a compiler cannot merge
-  the two into one fused multiply-add, which rounds once instead of twice.
-- **Sums of products** are added in the order of `ordered_sum`.
-- **Subnormals** (below 2^-1022), which some compilers and threads replace by 0, never
-  change a result. Inputs below 2^-1022 are 0; weights and deltas below `SMALLEST_FACTOR`
-  = 2^-900 are 0; products in a sum that are below `SMALLEST_PRODUCT` = 2^-960 count as 0.
-  What is left of a product is a multiple of 2^-1012, and so is every sum of such products.
-  Elsewhere (r^2 in `exp`, a small rate times a sum, a small delta) one may occur, and is
-  then added to a number at least 2^53 times as large, or flushed, or rounded to 0.
-
-Sums over examples are in `exact_sum.py`. Any other program that follows the same
-definition (a compiled kernel, say) gives the same bits, and can be tested for just that.
+`exp`, `sum` or `matmul`. So those are made here from `+ - *`, one division, comparisons,
+`where`, `round`, `take` and integers, in the order that README.md defines. Any other program
+that follows that page (a compiled kernel, say) gives the same bits, and can be tested for
+just that. Sums over examples are in `exact_sum.py`.
 """
 
 from collections.abc import Callable
@@ -30,7 +18,7 @@ from neuron_xp.neuron.types import Array, Namespace
 Products: TypeAlias = Callable[[Array, Array], Array]
 
 CONTRACT_VERSION = 1
-"""Changes when the definition does; two versions may train to different bits."""
+"""The version of README.md that this package keeps."""
 
 LANES = 32
 SEGMENT = 1024
@@ -38,7 +26,7 @@ SMALLEST_NORMAL = 2.0**-1022
 SMALLEST_FACTOR = 2.0**-900
 SMALLEST_PRODUCT = 2.0**-960
 TINY_INPUT = SMALLEST_PRODUCT / SMALLEST_FACTOR
-"""2^-60. Inputs below it, other than 0, are tiny: products with them may count as 0."""
+"""2^-60. Smaller inputs, other than 0, are tiny: their products may have to be flushed."""
 
 SMALLEST_EXPONENT = -700.0
 STEPS = 256
@@ -61,7 +49,7 @@ class ExpTables:
 
 
 def exp_tables(*, xp: Namespace, device: object = None) -> ExpTables:
-    """The tables of `exp`, from integer square roots: no library's `exp` or `pow`."""
+    """Make the tables of `exp` from integer square roots: no library's `exp` or `pow`."""
     bits = 2 * 160
     root = 2 << bits
     for _ in range(STEPS.bit_length() - 1):
@@ -78,7 +66,7 @@ def exp_tables(*, xp: Namespace, device: object = None) -> ExpTables:
 
 
 def multiply(a: Array, b: Array, *, xp: Namespace, fence: bool) -> Array:
-    """The product a * b, rounded on its own.
+    """Multiply a by b, and round before anything is added.
 
     With `fence`, for compiled arithmetic, the product passes through `copysign(|p|, p)`,
     which changes no value and stops XLA from fusing it with a later addition.
@@ -88,19 +76,14 @@ def multiply(a: Array, b: Array, *, xp: Namespace, fence: bool) -> Array:
 
 
 def flush(x: Array, smallest: float, *, xp: Namespace) -> Array:
-    """x, with 0 in place of magnitudes below `smallest`. NaN stays NaN."""
+    """Replace magnitudes below `smallest` by 0. NaN stays NaN."""
     return xp.where(xp.abs(x) < smallest, 0.0, x)
 
 
 def exp(x: Array, *, xp: Namespace, tables: ExpTables, fence: bool) -> Array:
-    r"""e^x for x <= 0, within 0.504 ulp; e^-700 below -700, and for NaN.
+    """e^x for x <= 0, within 0.504 ulp; e^-700 below -700, and for NaN.
 
-    With k = round(256 x / ln 2), r = x - k ln(2)/256, k = 256 m + j:
-
-        e^x = 2^m * 2^(j/256) * e^r,    |r| <= ln(2)/512,    0 <= j < 256
-
-    Tang, "Table-driven implementation of the exponential function in IEEE
-    floating-point arithmetic", ACM TOMS 15 (1989), with the series of e^r to degree 5.
+    2^m * 2^(j/256) * e^r with k = round(256 x / ln 2) = 256 m + j and r = x - k ln(2)/256.
     """
     times = partial(multiply, xp=xp, fence=fence)
     flat = xp.reshape(x, (-1,))  # the standard's `take` wants one-dimensional indices
@@ -120,7 +103,7 @@ def exp(x: Array, *, xp: Namespace, tables: ExpTables, fence: bool) -> Array:
 
 
 def _add_first(low: Array, high: Array, *, xp: Namespace) -> Array:
-    """Add over axis 1; the shorter `high` is added to the first terms of `low`."""
+    """Add the terms of axis 1 in pairs: the shorter `high` to the first terms of `low`."""
     width = high.shape[1]
     if width == low.shape[1]:
         return low + high
@@ -128,12 +111,9 @@ def _add_first(low: Array, high: Array, *, xp: Namespace) -> Array:
 
 
 def ordered_sum(terms: Array, *, xp: Namespace) -> Array:
-    """The sum over axis 1 in the defined order.
+    """The sum over axis 1 in the defined order: 32 strided lanes, then halving.
 
-    Lane l of 32 adds terms l, l + 32, l + 64, ... one after the other; then lanes 16 to 31
-    are added to lanes 0 to 15, and so on with 8, 4, 2, 1. The order suits array operations,
-    vector registers and a GPU's warp of 32 alike. More than 1024 terms are cut into
-    segments of 1024, whose sums are added in the same way.
+    The order suits array operations, vector registers and a GPU's warp of 32 alike.
     """
     count = terms.shape[1]
     if count > SEGMENT:
@@ -148,6 +128,7 @@ def ordered_sum(terms: Array, *, xp: Namespace) -> Array:
 
 
 def _segment_sums(terms: Array, *, xp: Namespace) -> Array:
+    """The ordered sum of each segment of axis 1: 1024 terms, or the rest."""
     rows, count, *rest = terms.shape
     whole = count // SEGMENT
     body = xp.reshape(terms[:, : whole * SEGMENT, ...], (rows * whole, SEGMENT, *rest))
@@ -159,10 +140,10 @@ def _segment_sums(terms: Array, *, xp: Namespace) -> Array:
 
 
 def products(a: Array, b: Array, *, xp: Namespace, fence: bool, no_tiny_inputs: bool) -> Array:
-    """The products a * b, with 0 in place of products below 2^-960.
+    """The products a * b, flushed below 2^-960.
 
-    `no_tiny_inputs` says that the inputs among the factors are 0 or at least 2^-60: then there
-    are no such products, and the three operations that look for them are saved.
+    `no_tiny_inputs` says that the inputs among the factors are 0 or at least 2^-60: no product
+    is that small then, and the three operations of the flush are saved.
     """
     terms = multiply(a, b, xp=xp, fence=fence)
     return terms if no_tiny_inputs else flush(terms, SMALLEST_PRODUCT, xp=xp)

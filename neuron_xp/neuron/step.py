@@ -19,12 +19,12 @@ class Scaling(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """Rows to learn from, and how to read them.
+    """Rows to learn from, and how they are weighed and scaled.
 
     inputs : (rows, features)
     targets : (rows, neurons)
     sample_weight : (rows, 1), how much each example counts; or None
-    scaling : what the inputs are standardized by; or None
+    scaling : how the inputs are to be standardized; or None
     """
 
     inputs: Array
@@ -33,13 +33,13 @@ class Examples(NamedTuple):
     scaling: Scaling | None = None
 
     def select(self, rows: Callable[[Array], Array]) -> "Examples":
-        """Some of the examples: `rows` takes them from each array."""
+        """Select examples: `rows` is applied to each array."""
         weight = None if self.sample_weight is None else rows(self.sample_weight)
         return Examples(rows(self.inputs), rows(self.targets), weight, self.scaling)
 
 
 def blocks(examples: Examples, block_rows: int) -> Iterator[Examples]:
-    """The examples in order, `block_rows` at a time."""
+    """Yield the examples in order, `block_rows` at a time."""
     rows = examples.inputs.shape[0]
     for start in range(0, rows, block_rows):
         yield examples.select(partial(_cut_rows, start=start, stop=min(start + block_rows, rows)))
@@ -55,7 +55,7 @@ def fold(
     examples: Examples,
     block_rows: int,
 ) -> Any:
-    """What `function` makes of each block of examples, merged."""
+    """Apply `function` to each block of examples, and merge the results."""
     if examples.inputs.shape[0] <= block_rows:
         return function(examples)
     return reduce(merge, map(function, blocks(examples, block_rows)))
@@ -66,7 +66,7 @@ class Method:
     """How a step is computed.
 
     block_rows : examples at a time, a multiple of 64
-    fold : how the blocks are worked off; merging is exact, so any order will do
+    fold : map and merge over the blocks; merging is exact, so any order will do
     """
 
     arithmetic: Arithmetic
@@ -78,7 +78,7 @@ class Method:
 def sum_over_blocks(
     function: Callable[[Examples], tuple[Any, ...]], examples: Examples, *, method: Method
 ) -> tuple[Array, ...]:
-    """The map and the exact sum: totals of the sums that `function` gives for each block."""
+    """Map `function` over the blocks, and total the accumulators that it returns."""
     merge = partial(merge_blocks, arithmetic=method.arithmetic)
     sums = method.fold(merge, function, examples, method.block_rows)
     return tuple(method.arithmetic.total(sum_) for sum_ in sums)
@@ -87,12 +87,12 @@ def sum_over_blocks(
 def merge_blocks(
     a: tuple[Any, ...], b: tuple[Any, ...], *, arithmetic: Arithmetic
 ) -> tuple[Any, ...]:
-    """The sums over the examples of two blocks, or of what was merged before."""
+    """Merge the accumulators of two blocks, pair by pair."""
     return tuple(arithmetic.merge(x, y) for x, y in zip(a, b, strict=True))
 
 
 def standardize(inputs: Array, scaling: Scaling | None, *, arithmetic: Arithmetic) -> Array:
-    """(inputs - mean) * inverse_scale; without scaling the inputs themselves."""
+    """Compute (inputs - mean) * inverse_scale; without scaling, return the inputs."""
     if scaling is None:
         return inputs
     centred = arithmetic.flush_products(inputs - scaling.mean)
@@ -106,7 +106,7 @@ def _weigh(x: Array, sample_weight: Array | None, *, arithmetic: Arithmetic) -> 
 
 
 def block_sums(examples: Examples, parameters: Parameters, *, method: Method) -> tuple[Any, ...]:
-    """The map: what a block adds to the sums for each layer's weights, then its biases."""
+    """Compute a block's accumulators: for each layer's weights, then for each layer's biases."""
     arithmetic = method.arithmetic
     inputs = standardize(examples.inputs, examples.scaling, arithmetic=arithmetic)
     values, _ = forward(inputs, parameters, arithmetic=arithmetic)
@@ -156,14 +156,14 @@ def step(
     *,
     method: Method,
 ) -> Parameters:
-    """One adjustment by all of the examples."""
+    """Adjust the parameters once, by all of the examples."""
     block = partial(block_sums, parameters=parameters, method=method)
     sums = sum_over_blocks(block, examples, method=method)
     return adjust(parameters, sums, learning_rate, l2, arithmetic=method.arithmetic)
 
 
 def block_losses(examples: Examples, parameters: Parameters, *, method: Method) -> tuple[Any]:
-    """The map: what a block adds to the loss of each output neuron."""
+    """Compute a block's accumulator of the loss of each output neuron."""
     arithmetic = method.arithmetic
     inputs = standardize(examples.inputs, examples.scaling, arithmetic=arithmetic)
     values, z = forward(inputs, parameters, arithmetic=arithmetic)

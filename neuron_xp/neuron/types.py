@@ -1,4 +1,4 @@
-"""Names for what the mathematics works on: an array and the namespace it belongs to.
+"""The types of the mathematics: an array, and the namespace it belongs to.
 
 The Array API standard is a protocol of some 150 functions that every library spells out
 at run time, so there is nothing a static checker could hold these to: both are `Any`.

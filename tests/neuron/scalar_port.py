@@ -167,7 +167,8 @@ def total(accumulator):
 
 
 def sum_over_examples(terms):
-    leaves = [ordered_sum(terms[i : i + LEAF]) for i in range(0, len(terms), LEAF)]
+    kept = [flush(term, SMALLEST_PRODUCT) for term in terms]
+    leaves = [ordered_sum(kept[i : i + LEAF]) for i in range(0, len(kept), LEAF)]
     return total(accumulate(leaves))
 
 

@@ -81,14 +81,14 @@ def step(
 
     def new_weight(layer, i, j):
         old = weights[layer][i][j]
-        gradient = sum_over_examples([product(v[layer][i], d[layer][j]) for v, d in examples])
+        gradient = sum_over_examples([v[layer][i] * d[layer][j] for v, d in examples])
         if l2:
             gradient = gradient - product(old, l2)
         return flush(old + gradient * rate, SMALLEST_FACTOR)
 
     def new_bias(layer, j):
-        terms = [flush(d[layer][j], SMALLEST_PRODUCT) for _, d in examples]
-        return flush(biases[layer][j] + sum_over_examples(terms) * rate, SMALLEST_FACTOR)
+        gradient = sum_over_examples([d[layer][j] for _, d in examples])
+        return flush(biases[layer][j] + gradient * rate, SMALLEST_FACTOR)
 
     return [
         [[[new_weight(layer, i, j) for j in range(len(w[0]))] for i in range(len(w))]
@@ -110,10 +110,10 @@ def scaling_of_column(x):
     rows, low, high = len(x), min(x), max(x)
     if low == high:
         return low, 1.0
-    mean = sum_over_examples([flush(v, SMALLEST_PRODUCT) for v in x]) / rows
+    mean = sum_over_examples(x) / rows
     unit = 2.0 ** (math.frexp(high - low)[1] - 1)
     near_one = [flush(v - mean, SMALLEST_PRODUCT) * (1 / unit) for v in x]
-    variance = sum_over_examples([product(v, v) for v in near_one]) / rows
+    variance = sum_over_examples([v * v for v in near_one]) / rows
     return mean, 1 / (math.sqrt(variance) * unit) if variance else 1.0
 
 
@@ -137,7 +137,7 @@ def automatic_rate(
     weight = sample_weight or [1.0] * len(inputs)
     terms = [[product(v, v) * w for v in row] for row, w in zip(inputs, weight, strict=True)]
     columns = [column(terms, j) for j in range(len(inputs[0]))] + ([weight] if bias else [])
-    norm = math.fsum(sum_over_examples([flush(v, SMALLEST_PRODUCT) for v in c]) for c in columns)
+    norm = math.fsum(map(sum_over_examples, columns))
     return 1 / (CURVATURE[rule] * norm + l2)
 
 
