@@ -203,7 +203,7 @@ def run_matrix(file: Path | None) -> int:
 
 
 @commands.command("bench")
-@bench_command.options
+@bench_command.add_options
 @JSON
 def run_bench(file: Path | None, **given: Any) -> int:
     """Measure an iteration on every usable backend, beside plain NumPy's.
@@ -211,14 +211,14 @@ def run_bench(file: Path | None, **given: Any) -> int:
     Status 0: all reproducible rows end on the same bits; 1: some differ.
     """
     _refuse_missing_folder(file)
-    task, entrants = bench_command.planned(**given)
-    rows = _watched(bench.run(task, entrants), 1 + len(entrants))
-    _table(bench_command.HEADER, [bench_command.cells(row) for row in rows])
+    workload, contenders = bench_command.plan(**given)
+    measured = _watched(bench.run(workload, contenders), 1 + len(contenders))
+    _table(bench_command.HEADER, [bench_command.format_cells(found) for found in measured])
     print(*bench_command.LEGEND, sep="\n")
-    if wrong := bench.different(rows):
+    if wrong := bench.bits_differ(measured):
         print(bench_command.DIFFERENT)
     if file is not None:
-        _write_json(file, {**_record(rows), "task": asdict(task)})
+        _write_json(file, {**_record(measured), "task": asdict(workload)})
     return 1 if wrong else 0
 
 
@@ -252,7 +252,7 @@ def _summary(results: list[matrix.Result]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _record(results: Sequence[matrix.Result | bench.Row]) -> dict[str, Any]:
+def _record(results: Sequence[matrix.Result | bench.Measurement]) -> dict[str, Any]:
     return {
         "neuron_xp": neuron_xp.__version__,
         "contract_version": CONTRACT_VERSION,

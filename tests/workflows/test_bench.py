@@ -12,7 +12,7 @@ import pytest
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.cli import bench as bench_command
-from neuron_xp.workflows import bench
+from neuron_xp.workflows import bench, clock
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.append(str(ROOT))  # ci/ is no part of the package
@@ -68,7 +68,7 @@ def test_the_json_says_what_was_done(tiny):
         "rows": 70, "features": 3, "hidden": [2], "threads": None, "seconds": 0.001,
     }  # fmt: skip
     for row in record["results"]:
-        assert row["iterations"] >= bench.LEAST_ITERATIONS
+        assert row["iterations"] >= clock.LEAST_ITERATIONS
         assert row["seconds"] > 0
         assert row["ratio"] > 0
     assert record["results"][0]["ratio"] == 1
@@ -100,7 +100,7 @@ DIFFERENT = """
 import sys
 from neuron_xp.cli import app as cli
 from neuron_xp.workflows import bench
-bench.different = lambda rows: True
+bench.bits_differ = lambda measured: True
 sys.exit(cli.main(["bench", *sys.argv[1:]]))
 """
 
@@ -112,21 +112,21 @@ def test_different_bits_are_status_1_and_a_line():
     assert run.stdout.splitlines()[-1] == bench_command.DIFFERENT
 
 
-def row(fingerprint):
+def measurement(fingerprint):
     plain = {"backend": "", "version": "", "device": "", "engine": "", "arithmetic": ""}
     numbers = dict.fromkeys(("seconds", "ratio", "gigabytes_per_second", "first_call"), 1.0)
-    return bench.Row(**plain, **numbers, iterations=3, fingerprint=fingerprint)
+    return bench.Measurement(**plain, **numbers, iterations=3, fingerprint=fingerprint)
 
 
-def test_native_rows_have_no_bits_to_differ():
-    assert not bench.different([row(None), row("a"), row("a")])
-    assert bench.different([row(None), row("a"), row("b")])
+def test_native_measurements_have_no_bits_to_differ():
+    assert not bench.bits_differ(map(measurement, [None, "a", "a"]))
+    assert bench.bits_differ(map(measurement, [None, "a", "b"]))
 
 
 @pytest.mark.parametrize("hidden", [(), (4,), (5, 3)])
 def test_the_plain_program_trains_as_train_does(hidden):
-    task = bench.Task.checked(rows=90, features=6, hidden=hidden, threads=None, seconds=1)
-    start, rate = bench.start_weights(task), 0.01
+    workload = bench.check_workload(rows=90, features=6, hidden=hidden, threads=None, seconds=1)
+    start, rate = bench.start_weights(workload), 0.01
     inputs = np.random.RandomState(3).random_sample((90, 6))
     targets = inputs[:, 1:2]
     plain = bench.plain_program(inputs, targets, start, rate, 20)
