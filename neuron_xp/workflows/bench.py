@@ -116,54 +116,39 @@ def run(workload: Workload, contenders: Iterable[Contender]) -> Iterator[Measure
     """Measure the plain program, then each contender in turns with it."""
     inputs, targets = _make_examples(workload)
     start, rate = start_weights(workload), workload.learning_rate
-    program = partial(plain_program, inputs, targets, start, rate)
-    plain = Clock(program, sets_up=False)
-    first_call, _ = time_call(partial(program, LEAST_ITERATIONS))
-    plain.lengthen_runs(workload.seconds / ROUNDS)
-    rounds = take_turns({PLAIN: plain.time_iteration}, ROUNDS)[PLAIN]
-    backend = open_backend("numpy")
-    yield Measurement(
-        backend=backend.name,
-        version=backend.version,
-        device=device_name(backend.device),
-        engine=PLAIN,
-        arithmetic="-",
-        iterations=plain.iterations,
-        seconds=median(rounds),
-        ratio=1.0,
-        gigabytes_per_second=_gigabytes(workload) / median(rounds),
-        first_call=first_call,
-        fingerprint=None,
-    )
+    plain = Clock(partial(plain_program, inputs, targets, start, rate), sets_up=False)
+    yield measure(workload, Contender(open_backend("numpy"), "-"), plain, plain)
     for contender in contenders:
-        yield measure(workload, contender, _trainer(workload, contender, inputs, targets), plain)
+        training = make_training(
+            *contender, inputs, targets,
+            hidden=workload.hidden, learning_rate=rate, threads=workload.threads,
+        )  # fmt: skip
+        yield measure(workload, contender, Clock(training, sets_up=True), plain)
 
 
-def measure(
-    workload: Workload,
-    contender: Contender,
-    training: Callable[[int], NeuralNetwork],
-    plain: Clock,
-) -> Measurement:
-    """Measure a contender's training in turns with the plain program."""
+def measure(workload: Workload, contender: Contender, clock: Clock, plain: Clock) -> Measurement:
+    """Measure a contender by its clock, in turns with the plain program, which may be itself."""
     backend, arithmetic = contender
-    first_call, network = time_call(partial(training, LEAST_ITERATIONS))
-    clock = Clock(training, sets_up=True)
+    first_call, trained = time_call(partial(clock.train, LEAST_ITERATIONS))
     clock.lengthen_runs(workload.seconds / ROUNDS)
-    found = take_turns({"own": clock.time_iteration, PLAIN: plain.time_iteration}, ROUNDS)
-    seconds = median(found["own"])
+    engine = PLAIN if clock is plain else engine_name(backend, arithmetic)
+    found = take_turns({engine: clock.time_iteration, PLAIN: plain.time_iteration}, ROUNDS)
+    seconds = median(found[engine])
+    fingerprint = None
+    if isinstance(trained, NeuralNetwork) and arithmetic == "reproducible":
+        fingerprint = trained.fingerprint()
     return Measurement(
         backend=backend.name,
         version=backend.version,
         device=device_name(backend.device),
-        engine=engine_name(backend, arithmetic),
+        engine=engine,
         arithmetic=arithmetic,
         iterations=clock.iterations,
         seconds=seconds,
-        ratio=compare(found["own"], found[PLAIN]),
+        ratio=compare(found[engine], found[PLAIN]),
         gigabytes_per_second=_gigabytes(workload) / seconds,
         first_call=first_call,
-        fingerprint=network.fingerprint() if arithmetic == "reproducible" else None,
+        fingerprint=fingerprint,
     )
 
 
@@ -228,15 +213,21 @@ def _gigabytes(workload: Workload) -> float:
     return workload.rows * workload.features * BYTES / 1e9
 
 
-def _trainer(
-    workload: Workload, contender: Contender, inputs: np.ndarray, targets: np.ndarray
+def make_training(
+    backend: Backend,
+    arithmetic: str,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    *,
+    hidden: tuple[int, ...],
+    learning_rate: float,
+    threads: int | None,
 ) -> Callable[[int], NeuralNetwork]:
-    """train(iterations) with the data where the contender wants them."""
-    backend, arithmetic = contender
+    """Make train(iterations), with the data where the backend wants them."""
     with backend.context():
         own_inputs, own_targets = backend.from_host(inputs), backend.from_host(targets)
     return lambda iterations: train(
-        own_inputs, own_targets, backend=backend, arithmetic=arithmetic, hidden=workload.hidden,
-        learning_rate=workload.learning_rate, iterations=iterations, seed=START_SEED,
-        loss_every=max(1, iterations), threads=workload.threads,
+        own_inputs, own_targets, backend=backend, arithmetic=arithmetic, hidden=hidden,
+        learning_rate=learning_rate, iterations=iterations, seed=START_SEED,
+        loss_every=max(1, iterations), threads=threads,
     )  # fmt: skip

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +19,18 @@ from neuron_xp.workflows import bench, clock
 ROOT = Path(__file__).parent.parent.parent
 sys.path.append(str(ROOT))  # ci/ is no part of the package
 
-from ci.benchmarks import clocks, options, processes, shapes, summary  # noqa: E402
+from ci.benchmarks import (  # noqa: E402
+    contest,
+    options,
+    processes,
+    results,
+    shapes,
+    text,
+    timed,
+    watches,
+)
+from ci.benchmarks.disk_worker import Reader  # noqa: E402
+from ci.benchmarks.programs import PLAIN  # noqa: E402
 
 TINY = ["--rows", "70", "--features", "3", "--hidden", "2", "--seconds", "0.001"]
 TWO = ["--backend", "numpy", "--backend", "array_api_strict"]
@@ -135,41 +148,81 @@ def test_the_plain_program_trains_as_train_does(hidden):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
+# --- the clock ---------------------------------------------------------------------------
+
+
+class Machine:
+    """A clock's time that training takes: so long for its set-up, and for each iteration."""
+
+    def __init__(self, monkeypatch, set_up, iteration):
+        self.now, self.set_up, self.iteration, self.runs = 0.0, set_up, iteration, []
+        monkeypatch.setattr(clock.time, "perf_counter", lambda: self.now)
+
+    def train(self, iterations):
+        self.runs.append(iterations)
+        self.now += self.set_up + iterations * self.iteration
+
+
+@pytest.mark.parametrize(
+    ("set_up", "seconds", "iterations"), [(0, 0.001, 3), (0, 10, 10), (0, 1000, 1000), (40, 10, 20)]
+)
+def test_runs_are_long_enough_also_beside_their_set_up(monkeypatch, set_up, seconds, iterations):
+    machine = Machine(monkeypatch, set_up, iteration=1.0)
+    found = clock.Clock(machine.train, sets_up=set_up > 0)
+    found.lengthen_runs(seconds)
+    enough = max(clock.LONG_ENOUGH * seconds, clock.OF_SET_UP * set_up)
+    assert enough <= found.iterations <= 1.3 * max(iterations, clock.LEAST_ITERATIONS)
+    assert found.time_iteration() == pytest.approx(1.0)
+    assert found.iterations + (set_up > 0) in machine.runs
+
+
+def test_what_is_lost_in_what_is_taken_off_is_measured_longer():
+    times = iter([1.0, 1.0, 1.5, 1.0])  # of 4, 1, 7 and 1 iterations
+    found = clock.Clock(lambda iterations: None, sets_up=True)
+    found._time_training = lambda iterations: next(times)
+    assert found.time_iteration() == 0.5 / 6
+
+
+def test_all_take_turns():
+    order, said = [], []
+    turns = {name: partial(order.append, name) for name in "ab"}
+    assert clock.take_turns(turns, 2, said.append) == {"a": [None] * 2, "b": [None] * 2}
+    assert (order, said) == (["a", "b", "a", "b"], [1, 2])
+
+
 # --- ci/benchmark ------------------------------------------------------------------------
 
-
-def measured(name="4 x 2", rows=4, threads=None):
-    """A made-up result of three rounds; in the second the whole machine was slow."""
-    return {
-        "shape": {"name": name, "rows": rows, "features": 2, "input_bytes": rows * 16},
-        "threads": threads,
-        "left_out": {},
-        "too_large": None,
-        "contenders": {
-            summary.PLAIN: made_up([1e-3, 4e-3, 2e-3], None, [0.5, 1.0]),
-            "neuron_xp numpy": made_up([2e-3, 8e-3, 3e-3], "abc" * 20, [0.5, 1.0 + 1e-9]),
-            "neuron_xp jax, native": made_up([1e-4, 4e-4, 3e-4], None, [0.5, 1.0]),
-        },
-    }
+SHAPE = shapes.Shape("4 x 2", 4, 2, 1.0)
+TRIALS = {  # made up: three rounds; in the second the whole machine was slow
+    PLAIN: ([1e-3, 4e-3, 2e-3], None, [0.5, 1.0]),
+    "neuron_xp numpy": ([2e-3, 8e-3, 3e-3], "abc" * 20, [0.5, 1.0 + 1e-9]),
+    "neuron_xp jax, native": ([1e-4, 4e-4, 3e-4], None, [0.5, 1.0]),
+}
 
 
-def made_up(rounds, fingerprint, weights):
-    return {"rounds": rounds, "fingerprint": fingerprint, "weights": weights,
-            "first_call": 1.25, "peak_bytes": 2_000_000, "iterations": 3}  # fmt: skip
+def summarized(shape=SHAPE, threads=None, trials=TRIALS, left_out=()):
+    return contest.summarize(
+        shape, threads, {name: trial(*of) for name, of in trials.items()}, dict(left_out)
+    )
+
+
+def trial(rounds, fingerprint, weights):
+    runs = [timed.Run(seconds, 3, 2_000_000) for seconds in rounds]
+    return contest.Trial(timed.First(1.25, 0, weights, fingerprint), runs)
 
 
 def test_medians_and_each_rounds_ratios():
-    rows = summary.summarized(measured())["contenders"]
-    ours = rows["neuron_xp numpy"]
-    assert (ours["median"], ours["ratio"]) == (3e-3, 2.0)
-    assert ours["gigabytes_per_second"] == 64 / 3e-3 / 1e9
-    assert ours["distance"] == pytest.approx(1e-9)
-    assert "weights" not in ours
-    assert rows[summary.PLAIN]["ratio"] == 1
+    found = summarized().contenders
+    ours = found["neuron_xp numpy"]
+    assert (ours.median, ours.ratio) == (3e-3, 2.0)
+    assert ours.gigabytes_per_second == 64 / 3e-3 / 1e9
+    assert ours.distance == pytest.approx(1e-9)
+    assert "weights" not in asdict(ours)
+    assert found[PLAIN].ratio == 1
 
 
 def test_the_table():
-    assert summary.report(summary.summarized(measured())).splitlines() == [
+    assert contest.report(summarized()).splitlines() == [
         "4 x 2 (6.4e-05 MB of inputs)",
         "contender              time/iteration  x plain NumPy      GB/s  memory MB  first call s",
         "plain NumPy                      2 ms              1   3.2e-05          2          1.25",
@@ -180,64 +233,55 @@ def test_the_table():
 
 
 def test_the_table_of_growth():
-    results = [summary.summarized(measured(rows=rows)) for rows in (1000, 10_000)]
-    lines = summary.growth_table(results, "rows").splitlines()
+    found = [summarized(replace(SHAPE, rows=rows)) for rows in (1000, 10_000)]
+    lines = contest.report_growth(found, "rows").splitlines()
     assert lines[0].split("  ")[0] == "rows"
     assert [line.split()[0] for line in lines[1:]] == ["1,000", "10,000"]
     assert [line.split()[-1] for line in lines] == ["ratio", "0.1", "0.1"]
 
 
 def test_faults_are_told():
-    assert summary.faults(summary.summarized(measured())) == []
-    result = measured()
-    result["left_out"]["torch"] = "ended with status -9"
-    result["contenders"]["other"] = made_up([1, 1, 1], "def" * 20, [0.5, float("nan")])
-    left_out, apart, different = summary.faults(summary.summarized(result))
+    assert contest.find_faults(summarized()) == []
+    trials = {**TRIALS, "other": ([1, 1, 1], "def" * 20, [0.5, float("nan")])}
+    found = summarized(trials=trials, left_out={"torch": "ended with status -9"})
+    left_out, apart, different = contest.find_faults(found)
     assert left_out == "4 x 2: torch is left out: ended with status -9"
     assert apart == "4 x 2: other ends nan from plain NumPy"
     assert "DIFFERENT fingerprints" in different
 
 
 def test_a_shape_without_plain_numpy_has_no_ratios():
-    result = measured()
-    del result["contenders"][summary.PLAIN]
-    result = summary.summarized(result)
-    assert summary.faults(result) == []
-    assert summary.report(result).splitlines()[2].split()[4] == "-"
+    found = summarized(trials={name: of for name, of in TRIALS.items() if name != PLAIN})
+    assert contest.find_faults(found) == []
+    assert contest.report(found).splitlines()[2].split()[4] == "-"
 
 
 def test_a_shape_too_large_for_the_machine_is_no_fault():
-    result = {**measured(), "contenders": {}, "too_large": "needs some 80 GB of memory"}
-    assert summary.faults(result) == []
-    assert summary.report(result) == "4 x 2 (6.4e-05 MB of inputs): needs some 80 GB of memory"
-    assert summary.growth_table([result], "rows").splitlines()[1].split() == ["4", "-"]
+    result = results.ShapeResult(SHAPE, too_large="needs some 80 GB of memory")
+    assert contest.find_faults(result) == []
+    assert contest.report(result) == "4 x 2 (6.4e-05 MB of inputs): needs some 80 GB of memory"
+    assert contest.report_growth([result], "rows").splitlines()[1].split() == ["4", "-"]
+
+
+def test_a_contender_that_fails_is_left_out():
+    pace = contest.Pace(2, 0.001, lambda line: None)
+    result = contest.measure(SHAPE, [PLAIN, "nobody"], pace)
+    assert list(result.contenders) == [PLAIN]
+    assert len(result.contenders[PLAIN].rounds) == 2
+    assert result.left_out == {"nobody": "KeyError: 'nobody'"}
 
 
 @pytest.mark.parametrize(
     ("seconds", "said"), [(2.5, "2.5 s"), (0.0123, "12.3 ms"), (4.4e-6, "4.4 us"), (0, "0 us")]
 )
 def test_durations(seconds, said):
-    assert summary.duration(seconds) == said
-
-
-def test_the_picture_is_written(tmp_path):
-    pytest.importorskip("matplotlib", reason="needs the extra plots")
-    from ci.benchmarks import plot
-
-    threads = [summary.summarized(measured(threads=count)) for count in (1, 2)]
-    record = {
-        "machine": {"processor": "made up", "cores": 2},
-        "shapes": [summary.summarized(measured("article", 4)), summary.summarized(measured())],
-        "growth": {"rows": threads, "threads": threads},
-    }
-    plot.draw(record, tmp_path / "picture.png")
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    assert text.format_duration(seconds) == said
 
 
 def test_options_survive_the_way_to_another_folder(tmp_path):
     words = ["--quick", "--json", str(tmp_path / "a.json"), "--rounds", "3", "test"]
-    arguments = options.parsed(words)
-    again = options.parsed(options.as_words(arguments))
+    arguments = options.parse(words)
+    again = options.parse(options.format_words(arguments))
     assert arguments.extras == ["test"]
     assert {**vars(arguments), "extras": []} == vars(again)
 
@@ -245,33 +289,32 @@ def test_options_survive_the_way_to_another_folder(tmp_path):
 @pytest.mark.parametrize("words", [["--rounds", "0"], ["--json", "no/such/folder/file"]])
 def test_options_that_make_no_sense(words, capsys):
     with pytest.raises(SystemExit):
-        options.parsed(words)
+        options.parse(words)
     assert "ci/benchmark: error: argument" in capsys.readouterr().err
 
 
 def test_the_start_is_trains():
     shape = shapes.random_shape(30, 5, hidden=(4,))
-    inputs, targets, start, rate, hidden = shapes.problem(shape)
+    inputs, targets, start, rate, hidden = shapes.make_problem(shape)
     network = neuron_xp.train(inputs, targets, hidden=hidden, learning_rate=rate, iterations=0)
     assert all((a == b).all() for a, b in zip(network.weights, start, strict=True))
 
 
-def calls(clock, iterations, at=None):
+def calls(watch, iterations, at=None):
     """What a training would call."""
     for iteration in at or range(1, iterations + 1):
-        clock(SimpleNamespace(iteration=iteration, iterations=iterations))
+        watch(SimpleNamespace(iteration=iteration, iterations=iterations))
 
 
 def test_the_first_iteration_and_the_last_stretch_are_not_measured(monkeypatch):
     times = iter([10.0, 14.0, 30.0])
-    monkeypatch.setattr(clocks.time, "perf_counter", lambda: next(times))
-    clock = clocks.Between()
-    calls(clock, 16, at=[1, 3, 9, 16])
-    assert clock.seconds() == (30.0 - 10.0) / 8
+    monkeypatch.setattr(watches.time, "perf_counter", lambda: next(times))
+    watch = watches.Between()
+    calls(watch, 16, at=[1, 3, 9, 16])
+    assert watch.seconds() == (30.0 - 10.0) / 8
 
 
-def test_each_iteration_follows_its_own_preparation(monkeypatch):
-    monkeypatch.setattr(clocks, "SECONDS_A_STRETCH", 0)
+def test_an_iteration_follows_its_own_preparation():
     done = []
 
     def begin():
@@ -279,23 +322,25 @@ def test_each_iteration_follows_its_own_preparation(monkeypatch):
         done.append("begin")
         return lambda: number
 
-    clock = clocks.OneByOne([lambda: done.append("warm"), lambda: done.append("cold")], begin)
-    calls(clock, clock.iterations)
-    assert done[:4] == ["warm", "begin", "cold", "begin"]
-    assert clock.found == [1, 3]
+    def train(iterations, on_progress, at=None):
+        calls(on_progress, iterations, at)
+
+    for name in ("warm", "cold"):
+        prepare = partial(done.append, name)
+        done.append(watches.watch_second(train, prepare, begin, pause=0))
+    assert done == ["warm", "begin", 1, "cold", "begin", 4]
     with pytest.raises(RuntimeError, match="not call back after each"):
-        calls(clocks.OneByOne([], begin), 9, at=[1, 3])
+        watches.watch_second(partial(train, at=[1, 3]), list, begin, pause=0)
 
 
 def test_rows_are_the_same_without_those_before_them():
-    whole = shapes.random_inputs(0, 100, 7)
-    assert (shapes.random_inputs(33, 20, 7) == whole[33:53]).all()
+    whole = shapes.make_inputs(0, 100, 7)
+    assert (shapes.make_inputs(33, 20, 7) == whole[33:53]).all()
 
 
 def test_a_worker_that_cannot_start_says_why():
-    process = processes.Process("disk_worker", {"nonsense": 1})
-    try:
+    with processes.Process(partial(Reader, nonsense=1)) as process:
         with pytest.raises(processes.WorkerError, match=r"TypeError: .*nonsense"):
-            process.answer()
-    finally:
-        process.end()
+            process.wait_until_ready()
+        with pytest.raises(processes.WorkerError, match="ended with status 0"):
+            process.ask(Reader.run)
