@@ -10,13 +10,14 @@ from multiprocessing import get_context
 from tempfile import TemporaryDirectory
 
 from ci.benchmarks import cluster, contest, disk, plot, results
-from ci.benchmarks.contest import BOUND, Pace, report_growth
+from ci.benchmarks.contest import BOUND, report_growth
 from ci.benchmarks.machine import count_cores, describe
 from ci.benchmarks.options import parse
 from ci.benchmarks.processes import LET_GO
 from ci.benchmarks.programs import CONTENDERS, KERNELS, PLAIN
 from ci.benchmarks.results import Growth, Machine, Method, Record
 from ci.benchmarks.shapes import FEATURES, FULL, QUICK, Sizes, random_shape
+from ci.benchmarks.timed import Pace
 
 METHOD = f"""\
 Each contender is a process of its own for each shape. They take turns, so that one works at a

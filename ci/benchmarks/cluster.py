@@ -6,17 +6,16 @@ from functools import partial
 from statistics import median
 
 from ci.benchmarks.cluster_worker import Cut, Trainer, open_trainer
-from ci.benchmarks.contest import Pace
 from ci.benchmarks.machine import count_cores
-from ci.benchmarks.memory import free_bytes
+from ci.benchmarks.memory import find_free_bytes
 from ci.benchmarks.processes import Process, WorkerError
 from ci.benchmarks.programs import KERNELS
 from ci.benchmarks.results import ClusterResult, CutResult, WorkersResult
 from ci.benchmarks.shapes import FEATURES, Shape, random_shape
 from ci.benchmarks.text import find_different, format_duration, format_number, format_table
-from ci.benchmarks.timed import TimedProgram, start_timed
+from ci.benchmarks.timed import Pace, TimedProgram, start_timed, take_turns_with
 from neuron_xp.neuron.exact_sum import LEAF
-from neuron_xp.workflows.clock import compare, take_turns
+from neuron_xp.workflows.clock import compare
 
 TINY = 1000
 PARTS_A_WORKER = 2
@@ -51,14 +50,14 @@ def measure(
     shape = random_shape(rows, FEATURES)
     result = ClusterResult(shape, count_cores(), TINY)
     needed = COPIES * shape.input_bytes
-    if needed > (free_bytes() if free is None else free):
+    if needed > (find_free_bytes() if free is None else free):
         return replace(result, too_large=f"needs some {needed / 1e9:.0f} GB of memory")
     found: dict[str, WorkersResult] = {}
     fingerprint = None
     try:
         with start_timed(KERNELS, shape, None, pace.seconds) as memory:
             memory.wait_until_ready()
-            fingerprint = memory.ask(TimedProgram.first).fingerprint
+            fingerprint = memory.ask(TimedProgram.train_first).fingerprint
             for count in workers:
                 cuts = make_cuts(shape, count, many)
                 found[str(count)] = _measure_beside(memory, count, cuts, pace)
@@ -83,26 +82,17 @@ def _measure_beside(
     memory: Process[TimedProgram], workers: int, cuts: tuple[Cut, ...], pace: Pace
 ) -> WorkersResult:
     """Measure a cluster and the rows in memory, in turns; end it before the next begins."""
-
-    def iterate_in_memory() -> list[float]:
-        return [memory.ask(TimedProgram.run).seconds]
-
     with Process(partial(open_trainer, workers, cuts)) as cluster:
         cluster.wait_until_ready()
         tasks = cluster.ask(Trainer.count_tasks)
-        fingerprint = cluster.ask(Trainer.first)
-        found = take_turns(
-            {"memory": iterate_in_memory, "cluster": lambda: cluster.ask(Trainer.run)},
-            pace.rounds,
-            lambda number: pace.say(
-                f"cluster, workers: {workers}, round {number} of {pace.rounds}"
-            ),
-        )
+        fingerprint = cluster.ask(Trainer.train_first)
+        title = f"cluster, workers: {workers},"
+        rounds = take_turns_with(memory, cluster, Trainer.run, title, pace)
     timed = []
     for place, (cut, count) in enumerate(zip(cuts, tasks, strict=True)):
-        seconds = tuple(times[place] for times in found["cluster"])
+        seconds = tuple(times[place] for times, _ in rounds)
         timed.append(CutResult(len(cut.sizes()), count, seconds, median(seconds)))
-    in_memory = tuple(times[0] for times in found["memory"])
+    in_memory = tuple(seconds for _, seconds in rounds)
     return summarize(cuts[0].shape.rows, fingerprint, timed, in_memory)
 
 

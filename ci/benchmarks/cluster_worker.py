@@ -73,7 +73,7 @@ class Trainer:
 
         return [count_tasks(len(cut.sizes()), FAN_IN) for cut in self.cuts]
 
-    def first(self) -> str:
+    def train_first(self) -> str:
         """Have the workers compile, or load what is compiled; return what training ends on."""
         cut = self.cuts[0]
         return _train(cut, cut.shape.compared).fingerprint()

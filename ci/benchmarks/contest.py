@@ -7,13 +7,13 @@ from math import isnan, nan
 from statistics import median
 from typing import NamedTuple, TypeVar
 
-from ci.benchmarks.memory import free_bytes
+from ci.benchmarks.memory import find_free_bytes
 from ci.benchmarks.processes import Process, WorkerError
 from ci.benchmarks.programs import PLAIN
 from ci.benchmarks.results import ContenderResult, ShapeResult
 from ci.benchmarks.shapes import Shape
 from ci.benchmarks.text import find_different, format_duration, format_number, format_table
-from ci.benchmarks.timed import First, Run, TimedProgram, start_timed
+from ci.benchmarks.timed import First, Pace, Run, TimedProgram, start_timed
 from neuron_xp.workflows.clock import compare, take_turns
 
 T = TypeVar("T")
@@ -23,16 +23,6 @@ COPIES_AT_ONCE = 4
 BOUND = 1e-6
 """Weights of the others may differ from plain NumPy's by so much: a loose one, for float64."""
 HEADER = ("contender", "time/iteration", "x plain NumPy", "GB/s", "memory MB", "first call s")
-
-Say = Callable[[str], None]
-
-
-class Pace(NamedTuple):
-    """How often and how long it is measured, and who is told how far it is."""
-
-    rounds: int
-    seconds: float
-    say: Say
 
 
 class Trial(NamedTuple):
@@ -48,7 +38,7 @@ def measure(
     """Measure everything about one shape: first calls, all rounds, memory, endings."""
     names = list(contenders)
     needed = shape.input_bytes * (len(names) + COPIES_AT_ONCE)
-    if needed > free_bytes():
+    if needed > find_free_bytes():
         too_large = f"needs some {needed / 1e9:.0f} GB of memory"
         return ShapeResult(shape, threads, too_large=too_large)
     with ExitStack() as stack:
@@ -67,7 +57,7 @@ def _try_all(
 
     def train_first(name: str) -> First | WorkerError:
         pace.say(f"{title}: first call of {name}")
-        return _attempt(partial(processes[name].ask, TimedProgram.first))
+        return _attempt(partial(processes[name].ask, TimedProgram.train_first))
 
     ready = {name: _attempt(process.wait_until_ready) for name, process in processes.items()}
     firsts = {name: train_first(name) for name in processes}
@@ -77,7 +67,7 @@ def _try_all(
             for name, process in processes.items()
         },
         pace.rounds,
-        lambda number: pace.say(f"{title}: round {number} of {pace.rounds}"),
+        pace.announce(f"{title}:"),
     )
     trials, left_out = {}, {}
     for name, first in firsts.items():

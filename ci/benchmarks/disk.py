@@ -11,21 +11,21 @@ from tempfile import TemporaryDirectory, gettempdir
 
 import numpy as np
 
-from ci.benchmarks.contest import Pace
 from ci.benchmarks.disk_worker import First, Pass, Reader
-from ci.benchmarks.memory import free_bytes
+from ci.benchmarks.memory import find_free_bytes
 from ci.benchmarks.processes import Process, WorkerError
 from ci.benchmarks.programs import KERNELS
 from ci.benchmarks.results import DiskResult, PassResult
 from ci.benchmarks.shapes import BYTES, FEATURES, Shape, make_inputs, make_targets, random_shape
 from ci.benchmarks.text import find_different, format_duration, format_number, format_table
-from ci.benchmarks.timed import TimedProgram, start_timed
-from neuron_xp.workflows.clock import compare, take_turns
+from ci.benchmarks.timed import Pace, TimedProgram, start_timed, take_turns_with
+from neuron_xp.workflows.clock import compare
 
 MAX_MEMORY = "256MB"
 SHARE_OF_DISK, SHARE_OF_MEMORY = 2, 4
 """The files take at most such a part of what is free: warm ones must stay in the cache while
 another process holds the same rows."""
+ROW_BYTES = (FEATURES + 1) * BYTES
 WRITTEN = 2**16  # rows at a time
 IN_MEMORY = "iteration, in memory"
 HEADER = (
@@ -50,9 +50,9 @@ memory, its median."""
 
 def measure(wanted: int, pace: Pace) -> DiskResult:
     """Measure on so many rows, or as many as there is room for."""
-    room = count_rows_with_room(wanted, shutil.disk_usage(gettempdir()).free, free_bytes())
+    room = count_rows_with_room(wanted, shutil.disk_usage(gettempdir()).free, find_free_bytes())
     shape = random_shape(room, FEATURES)
-    result = DiskResult(shape, wanted, MAX_MEMORY, shape.rows * row_bytes())
+    result = DiskResult(shape, wanted, MAX_MEMORY, shape.rows * ROW_BYTES)
     pace.say(f"from disk: writing {result.bytes / 1e9:.2g} GB")
     try:
         with (
@@ -71,23 +71,15 @@ def _measure_beside(
     memory: Process[TimedProgram],
     pace: Pace,
 ) -> DiskResult:
-    def iterate_in_memory() -> dict[str, Pass]:
-        return {IN_MEMORY: Pass(memory.ask(TimedProgram.run).seconds, from_disk=0)}
-
     reader.wait_until_ready()
     memory.wait_until_ready()
-    first = reader.ask(partial(Reader.first, iterations=result.shape.compared))
-    fingerprint = memory.ask(TimedProgram.first).fingerprint
-    found = take_turns(
-        {"reader": lambda: reader.ask(Reader.run), "memory": iterate_in_memory},
-        pace.rounds,
-        lambda number: pace.say(f"from disk: round {number} of {pace.rounds}"),
-    )
+    first = reader.ask(partial(Reader.train_first, iterations=result.shape.compared))
+    fingerprint = memory.ask(TimedProgram.train_first).fingerprint
     passes: dict[str, list[Pass]] = {}
-    for of in (*found["reader"], *found["memory"]):
-        for name, one in of.items():
+    for read, seconds in take_turns_with(memory, reader, Reader.run, "from disk:", pace):
+        for name, one in {**read, IN_MEMORY: Pass(seconds, from_disk=0)}.items():
             passes.setdefault(name, []).append(one)
-    return summarize(result, first, str(fingerprint), passes, reader.ask(Reader.peak_bytes))
+    return summarize(result, first, str(fingerprint), passes, reader.ask(Reader.find_peak))
 
 
 def summarize(
@@ -124,15 +116,10 @@ def summarize(
     )
 
 
-def row_bytes() -> int:
-    """Return the bytes of an example in the files."""
-    return (FEATURES + 1) * BYTES
-
-
 def count_rows_with_room(wanted: int, free_on_disk: float, free_in_memory: float) -> int:
     """Return the rows that are wanted, or fewer where there is little room."""
     room = min(free_on_disk / SHARE_OF_DISK, free_in_memory / SHARE_OF_MEMORY)
-    return max(1, min(wanted, int(room / row_bytes()))) if room < float("inf") else wanted
+    return max(1, min(wanted, int(room / ROW_BYTES))) if room < float("inf") else wanted
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import neuron_xp
-from ci.benchmarks.memory import peak_of_memory, resident_from_now_on
+from ci.benchmarks.memory import measure_peak, restart_peak
 from ci.benchmarks.processes import Worker
 from ci.benchmarks.watches import watch_second
 from neuron_xp.backends.engine import engine_name
@@ -50,9 +50,9 @@ class Reader(Worker):
             with file.open("rb+") as stream:
                 os.fsync(stream.fileno())
 
-    def first(self, iterations: int) -> First:
+    def train_first(self, iterations: int) -> First:
         """Compile, and compare; what training takes beside the imports begins here."""
-        before = resident_from_now_on()
+        before = restart_peak()
         network = self.train(iterations=iterations, loss_every=iterations)
         return First(network.fingerprint(), before)
 
@@ -61,17 +61,17 @@ class Reader(Worker):
         found = {}
         for state, prepare in self.preparations.items():
             prepare()
-            end = begin_pass()
+            end = start_pass()
             self.read()
             found[f"reading alone, {state}"] = end()
         train = partial(self.train, loss_every=3)
         for state, prepare in self.preparations.items():
-            found[f"iteration, {state}"] = watch_second(train, prepare, begin_pass)
+            found[f"iteration, {state}"] = watch_second(train, prepare, start_pass)
         return found
 
-    def peak_bytes(self) -> int:
+    def find_peak(self) -> int:
         """Return the bytes that were resident at most since the first training began."""
-        return peak_of_memory()
+        return measure_peak()
 
     def read(self) -> None:
         """Read every byte, and nothing else."""
@@ -88,18 +88,18 @@ class Reader(Worker):
                 os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def begin_pass() -> Callable[[], Pass]:
+def start_pass() -> Callable[[], Pass]:
     """Begin to measure a pass over the files; what is returned ends it."""
-    stored, began = bytes_from_disk(), time.perf_counter()
+    stored, began = count_bytes_from_disk(), time.perf_counter()
 
     def end() -> Pass:
-        seconds, now = time.perf_counter() - began, bytes_from_disk()
+        seconds, now = time.perf_counter() - began, count_bytes_from_disk()
         return Pass(seconds, None if now is None or stored is None else now - stored)
 
     return end
 
 
-def bytes_from_disk() -> int | None:
+def count_bytes_from_disk() -> int | None:
     """Return what this process has had read from storage, where the system tells: on Linux."""
     with suppress(OSError):
         for line in Path("/proc/self/io").read_text("ascii").splitlines():

@@ -53,7 +53,7 @@ def find_versions() -> dict[str, str]:
     return {**found, "numpy's blas": f"{blas['name']} {blas['version']}"}
 
 
-def copy_bandwidth(threads: int) -> float:
+def measure_bandwidth(threads: int) -> float:
     """Measure the bytes a second of a copy, read and written: the median of several."""
     source, target = np.ones(COPIED // 8), np.zeros(COPIED // 8)
     parts = zip(*(np.array_split(x, threads) for x in (target, source)), strict=True)
@@ -73,7 +73,7 @@ def describe() -> Machine:
         system=f"{platform.system()} {platform.machine()}",
         processor=find_processor(),
         cores=count_cores(),
-        copy_bytes_per_second=copy_bandwidth(1),
-        copy_bytes_per_second_all_cores=copy_bandwidth(count_cores()),
+        copy_bytes_per_second=measure_bandwidth(1),
+        copy_bytes_per_second_all_cores=measure_bandwidth(count_cores()),
         versions=find_versions(),
     )

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def free_bytes() -> float:
+def find_free_bytes() -> float:
     """Return what could be had now; infinity where that is not told."""
     with suppress(OSError):
         for line in Path("/proc/meminfo").read_text("utf-8").splitlines():
@@ -17,7 +17,7 @@ def free_bytes() -> float:
     return float("inf")
 
 
-def resident_from_now_on() -> int:
+def restart_peak() -> int:
     """Return the resident bytes, and begin the peak anew where the system can: on Linux.
 
     Elsewhere the peak so far, in which what imports and data took may hide what a run takes.
@@ -27,10 +27,10 @@ def resident_from_now_on() -> int:
         ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back first
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    return peak_of_memory()
+    return measure_peak()
 
 
-def peak_of_memory() -> int:
+def measure_peak() -> int:
     """Return the bytes that were resident at most."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -78,12 +78,12 @@ def _repeat(
     return Program(train, _end_plain)
 
 
-def plain_numpy(problem: Problem, threads: int | None) -> Program:
+def make_numpy(problem: Problem, threads: int | None) -> Program:
     step = _make_step(problem, problem.inputs, problem.targets, plain_sigmoid)
     return _repeat(step, problem.start)
 
 
-def plain_torch(problem: Problem, threads: int | None) -> Program:
+def make_torch(problem: Problem, threads: int | None) -> Program:
     import torch
 
     inputs, targets, *start = _convert(problem, torch.from_numpy)
@@ -91,7 +91,7 @@ def plain_torch(problem: Problem, threads: int | None) -> Program:
     return _repeat(step, start, torch.no_grad)
 
 
-def torch_modules(problem: Problem, threads: int | None) -> Program:
+def make_torch_modules(problem: Problem, threads: int | None) -> Program:
     """As PyTorch is used: modules, autograd, an optimizer. The halved squared error, summed."""
     import torch
 
@@ -114,19 +114,20 @@ def torch_modules(problem: Problem, threads: int | None) -> Program:
     return Program(train, _end_plain)
 
 
-def plain_jax(problem: Problem, threads: int | None) -> Program:
+def make_jax(problem: Problem, threads: int | None) -> Program:
     import jax
 
     jax.config.update("jax_enable_x64", True)
     inputs, targets, *start = _convert(problem, jax.numpy.asarray)
 
-    @jax.jit
     def run(count: int, weights: list[Any], inputs: Any, targets: Any) -> list[Any]:
         step = _make_step(problem, inputs, targets, jax.nn.sigmoid)
         return list(jax.lax.fori_loop(0, count, lambda _, w: step(w), weights))
 
+    compiled = jax.jit(run)
+
     def train(iterations: int) -> list[Any]:
-        return list(jax.block_until_ready(run(iterations, start, inputs, targets)))
+        return list(jax.block_until_ready(compiled(iterations, start, inputs, targets)))
 
     return Program(train, _end_plain)
 
@@ -134,7 +135,7 @@ def plain_jax(problem: Problem, threads: int | None) -> Program:
 # --- neuron_xp --------------------------------------------------------------------------
 
 
-def ours(
+def make_ours(
     problem: Problem, threads: int | None, *, backend: str, arithmetic: str, kernels: bool = True
 ) -> Program:
     place = open_backend(backend)
@@ -159,17 +160,17 @@ def ours(
 Maker = Callable[[Problem, int | None], Program]
 
 CONTENDERS: dict[str, Maker] = {
-    PLAIN: plain_numpy,
-    "torch by hand": plain_torch,
-    "torch nn + SGD": torch_modules,
-    "jax, jitted": plain_jax,
-    KERNELS: partial(ours, backend="numpy", arithmetic="reproducible"),
+    PLAIN: make_numpy,
+    "torch by hand": make_torch,
+    "torch nn + SGD": make_torch_modules,
+    "jax, jitted": make_jax,
+    KERNELS: partial(make_ours, backend="numpy", arithmetic="reproducible"),
     "neuron_xp numpy, arrays": partial(
-        ours, backend="numpy", arithmetic="reproducible", kernels=False
+        make_ours, backend="numpy", arithmetic="reproducible", kernels=False
     ),
-    "neuron_xp torch": partial(ours, backend="torch", arithmetic="reproducible"),
-    "neuron_xp jax": partial(ours, backend="jax", arithmetic="reproducible"),
-    "neuron_xp numpy, native": partial(ours, backend="numpy", arithmetic="native"),
-    "neuron_xp torch, native": partial(ours, backend="torch", arithmetic="native"),
-    "neuron_xp jax, native": partial(ours, backend="jax", arithmetic="native"),
+    "neuron_xp torch": partial(make_ours, backend="torch", arithmetic="reproducible"),
+    "neuron_xp jax": partial(make_ours, backend="jax", arithmetic="reproducible"),
+    "neuron_xp numpy, native": partial(make_ours, backend="numpy", arithmetic="native"),
+    "neuron_xp torch, native": partial(make_ours, backend="torch", arithmetic="native"),
+    "neuron_xp jax, native": partial(make_ours, backend="jax", arithmetic="native"),
 }

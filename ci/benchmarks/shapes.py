@@ -48,7 +48,7 @@ class Problem(NamedTuple):
 ARTICLE = "article"
 
 
-def article(iterations: int) -> Shape:
+def article_shape(iterations: int) -> Shape:
     """Return the shape of the article's four examples."""
     return Shape(ARTICLE, 4, 3, 1.0, compared=iterations, iterations=iterations)
 
@@ -90,7 +90,7 @@ FULL = Sizes(
     seconds=0.5, growth_rows=tuple(10**power for power in range(3, 8)), threads_rows=1_000_000,
     all_threads=True, disk_rows=10_000_000, cluster_rows=4_000_000, workers=(1, 2, 4), many=(8, 16),
     shapes=(
-        article(10_000),
+        article_shape(10_000),
         random_shape(10_000, 20),
         random_shape(1_000_000, 20),
         random_shape(500_000, 100),

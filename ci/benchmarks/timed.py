@@ -1,13 +1,29 @@
 """A worker with one contender, whose iterations are timed."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from ci.benchmarks.memory import peak_of_memory, resident_from_now_on
+from ci.benchmarks.memory import measure_peak, restart_peak
 from ci.benchmarks.processes import Process, Worker
 from ci.benchmarks.programs import CONTENDERS
 from ci.benchmarks.shapes import Shape, make_problem
-from neuron_xp.workflows.clock import Clock, time_call
+from neuron_xp.workflows.clock import Clock, take_turns, time_call
+
+T = TypeVar("T")
+W = TypeVar("W")
+
+
+class Pace(NamedTuple):
+    """How often and how long it is measured, and who is told how far it is."""
+
+    rounds: int
+    seconds: float
+    say: Callable[[str], object]
+
+    def announce(self, title: str) -> Callable[[int], object]:
+        """Make what announces a round by its number."""
+        return lambda number: self.say(f"{title} round {number} of {self.rounds}")
 
 
 class First(NamedTuple):
@@ -35,25 +51,25 @@ class TimedProgram(Worker):
         self.seconds = seconds
         self.program = CONTENDERS[contender](make_problem(shape), threads)
         self.clock = Clock(self.program.train, sets_up=self.program.sets_up)
-        self.memory_before = resident_from_now_on()
+        self.memory_before = restart_peak()
 
-    def first(self) -> First:
+    def train_first(self) -> First:
         """Train for the first time, and choose how long measured runs are."""
         seconds, result = time_call(partial(self.program.train, self.shape.compared))
         weights, fingerprint = self.program.end(result)
         del result
-        memory = peak_of_memory() - self.memory_before
+        memory = measure_peak() - self.memory_before
         if self.shape.iterations is None:
             self.clock.lengthen_runs(self.seconds)
         else:
             self.clock.iterations = self.shape.iterations
-        self.memory_before = resident_from_now_on()
+        self.memory_before = restart_peak()
         return First(seconds, memory, weights, fingerprint)
 
     def run(self) -> Run:
         """Measure once."""
         seconds = self.clock.time_iteration()
-        return Run(seconds, self.clock.iterations, peak_of_memory() - self.memory_before)
+        return Run(seconds, self.clock.iterations, measure_peak() - self.memory_before)
 
 
 def start_timed(
@@ -62,3 +78,19 @@ def start_timed(
     """Start a process with one of `CONTENDERS` on one shape."""
     limit = {} if threads is None else {"OPENBLAS_NUM_THREADS": str(threads)}
     return Process(partial(TimedProgram, contender, shape, threads, seconds), limit)
+
+
+def take_turns_with(
+    memory: Process[TimedProgram],
+    process: Process[W],
+    run: Callable[[W], T],
+    title: str,
+    pace: Pace,
+) -> list[tuple[T, float]]:
+    """Return for each round what the process's run gives, and the seconds in memory."""
+    rounds = take_turns(
+        {title: lambda: (process.ask(run), memory.ask(TimedProgram.run).seconds)},
+        pace.rounds,
+        pace.announce(title),
+    )
+    return rounds[title]

@@ -264,7 +264,7 @@ def test_a_shape_too_large_for_the_machine_is_no_fault():
 
 
 def test_a_contender_that_fails_is_left_out():
-    pace = contest.Pace(2, 0.001, lambda line: None)
+    pace = timed.Pace(2, 0.001, lambda line: None)
     result = contest.measure(SHAPE, [PLAIN, "nobody"], pace)
     assert list(result.contenders) == [PLAIN]
     assert len(result.contenders[PLAIN].rounds) == 2

@@ -13,8 +13,8 @@ sys.path.append(str(ROOT))  # ci/ is no part of the package
 
 from ci.benchmarks import cluster, disk, results, shapes  # noqa: E402
 from ci.benchmarks.cluster_worker import Cut, count_tasks  # noqa: E402
-from ci.benchmarks.contest import Pace  # noqa: E402
 from ci.benchmarks.disk_worker import First, Pass  # noqa: E402
+from ci.benchmarks.timed import Pace  # noqa: E402
 
 PACE = Pace(rounds=1, seconds=0.01, say=lambda line: None)
 
@@ -193,7 +193,7 @@ def test_files_hold_the_rows_that_are_in_memory_and_are_removed():
 
 
 def test_files_are_smaller_where_there_is_little_room():
-    row = disk.row_bytes()
+    row = disk.ROW_BYTES
     on_disk = 1000 * disk.SHARE_OF_DISK * row
     assert disk.count_rows_with_room(500, on_disk, float("inf")) == 500
     assert disk.count_rows_with_room(5000, on_disk, float("inf")) == 1000
@@ -219,6 +219,25 @@ FIGURES = ROOT / "ci" / "results" / "two-cores.json"
 def test_figures_that_were_written_are_read_and_written_alike(tmp_path):
     results.write(results.read(FIGURES), tmp_path / "again.json")
     assert (tmp_path / "again.json").read_text() == FIGURES.read_text()
+
+
+def test_faults_of_every_section_count():
+    from ci.benchmarks.__main__ import find_faults
+
+    record = results.read(FIGURES)
+    assert find_faults(record) == []
+    shape = replace(record.shapes[0], left_out={"torch": "gone"})
+    record = replace(
+        record,
+        shapes=(shape,),
+        growth=results.Growth((shape,), (shape,)),
+        disk=replace(record.disk, failed="no room"),
+        cluster=replace(record.cluster, memory="other"),
+    )
+    *torch, no_room, different = find_faults(record)
+    assert torch == ["article: torch is left out: gone"] * 3
+    assert no_room == "from disk: no room"
+    assert different.startswith("cluster: DIFFERENT fingerprints")
 
 
 @pytest.mark.parametrize("parts", [True, False])
