@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from argparse import Namespace
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -15,8 +16,8 @@ from ci.benchmarks.machine import count_cores, describe
 from ci.benchmarks.options import parse
 from ci.benchmarks.processes import LET_GO
 from ci.benchmarks.programs import CONTENDERS, KERNELS, PLAIN
-from ci.benchmarks.results import Growth, Machine, Method, Record
-from ci.benchmarks.shapes import FEATURES, FULL, QUICK, Sizes, random_shape
+from ci.benchmarks.results import Growth, Machine, Method, Record, ShapeResult
+from ci.benchmarks.shapes import FEATURES, FULL, QUICK, Shape, Sizes, random_shape
 from ci.benchmarks.timed import Pace
 
 METHOD = f"""\
@@ -64,24 +65,35 @@ def measure(sizes: Sizes, arguments: Namespace) -> Record:
         machine = apart.submit(describe).result()
     print(describe_in_words(machine), end="\n\n")
     pace = Pace(method.rounds, sizes.seconds, say)
-    found = []
     with TemporaryDirectory() as folder:
         if not arguments.quick:
             os.environ["NUMBA_CACHE_DIR"] = folder  # an empty one: the first call is a first one
-        for shape in sizes.shapes:
-            found.append(contest.measure(shape, CONTENDERS, pace))
-            print(contest.report(found[-1]), end="\n\n", flush=True)
-        two = partial(contest.measure, contenders=(PLAIN, KERNELS), pace=pace)
-        rows = tuple(two(random_shape(count, FEATURES)) for count in sizes.growth_rows)
-        million = random_shape(sizes.threads_rows, FEATURES)
-        threads = tuple(two(million, threads=count) for count in list_threads(sizes.all_threads))
+        shapes = tuple(measure_shapes(sizes.shapes, pace))
+        growth = measure_growth(sizes, pace)
+        from_disk = disk.measure(sizes.disk_rows, pace)
+        print(disk.report(from_disk), end="\n\n", flush=True)
+        clusters = cluster.measure(sizes.cluster_rows, sizes.workers, sizes.many, pace)
+        print(cluster.report(clusters), end="\n\n", flush=True)
+    return Record(method, machine, shapes, growth, from_disk, clusters)
+
+
+def measure_shapes(shapes: Iterable[Shape], pace: Pace) -> Iterator[ShapeResult]:
+    """Measure and print all contenders on one shape after the other."""
+    for shape in shapes:
+        result = contest.measure(shape, CONTENDERS, pace)
+        print(contest.report(result), end="\n\n", flush=True)
+        yield result
+
+
+def measure_growth(sizes: Sizes, pace: Pace) -> Growth:
+    """Measure and print plain NumPy and the kernels, on more rows and with more threads."""
+    two = partial(contest.measure, contenders=(PLAIN, KERNELS), pace=pace)
+    rows = tuple(two(random_shape(count, FEATURES)) for count in sizes.growth_rows)
     print(f"growth with rows, {FEATURES} features\n{report_growth(rows, 'rows')}\n")
-    print(f"growth with threads, {million.name}\n{report_growth(threads, 'threads')}\n")
-    from_disk = disk.measure(sizes.disk_rows, pace)
-    print(disk.report(from_disk), end="\n\n", flush=True)
-    clusters = cluster.measure(sizes.cluster_rows, sizes.workers, sizes.many, pace)
-    print(cluster.report(clusters), end="\n\n", flush=True)
-    return Record(method, machine, tuple(found), Growth(rows, threads), from_disk, clusters)
+    shape = random_shape(sizes.threads_rows, FEATURES)
+    threads = tuple(two(shape, threads=count) for count in list_threads(sizes.all_threads))
+    print(f"growth with threads, {shape.name}\n{report_growth(threads, 'threads')}\n")
+    return Growth(rows, threads)
 
 
 def describe_in_words(machine: Machine) -> str:
