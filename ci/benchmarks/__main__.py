@@ -1,28 +1,28 @@
 """Measure, and say what was found: python -m ci.benchmarks, as ci/benchmark runs it."""
 
-import json
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from ci.benchmarks import cluster, disk, model, plot, shapes
-from ci.benchmarks.machine import cores
-from ci.benchmarks.measure import measured
-from ci.benchmarks.options import parsed
-from ci.benchmarks.processes import LET_GO, ROOT
+from ci.benchmarks import cluster, contest, disk, plot, results
+from ci.benchmarks.contest import BOUND, report_growth
+from ci.benchmarks.machine import count_cores, describe
+from ci.benchmarks.options import parse
+from ci.benchmarks.processes import LET_GO
 from ci.benchmarks.programs import CONTENDERS, KERNELS, PLAIN
-from ci.benchmarks.summary import BOUND, faults, growth_table, report
-
-SECONDS = 0.5
-QUICK_SECONDS = 0.05
+from ci.benchmarks.results import Growth, Machine, Method, Record, ShapeResult
+from ci.benchmarks.shapes import FEATURES, FULL, QUICK, Shape, Sizes, random_shape
+from ci.benchmarks.timed import Pace
 
 METHOD = f"""\
 Each contender is a process of its own for each shape. They take turns, so that one works at a
-time: in each round each runs once, for some {SECONDS} seconds and at least 3 iterations (the
+time: in each round each runs once, for some {FULL.seconds} seconds and at least 3 iterations (the
 article's four examples: 10,000 iterations). Data, imports and the first call, with its
 compilation, are outside the clock. Times are medians of the rounds; ratios are medians of each
 round's ratio to {PLAIN}, and below 1 is faster. With --quick runs are too short for their
@@ -42,91 +42,87 @@ OpenBLAS's threads do not spin on when their work is done.
 
 
 def main() -> int:
-    arguments = parsed()
+    """Measure everything; the status is 1 if there are faults."""
+    arguments = parse()
     if arguments.plot:
         import matplotlib  # noqa: F401  if it is missing, that is known now and not at the end
-    quick = arguments.quick
-    options = {"rounds": arguments.rounds, "seconds": QUICK_SECONDS if quick else SECONDS,
-               "say": say}  # fmt: skip
+    sizes = QUICK if arguments.quick else FULL
     print(METHOD, end="\n\n")
-    machine = described_machine()
-    results = []
-    with TemporaryDirectory() as folder:
-        if not quick:
-            os.environ["NUMBA_CACHE_DIR"] = folder  # an empty one: the first call is a first one
-        for shape in shapes.QUICK_SHAPES if quick else shapes.SHAPES:
-            results.append(measured(shape, CONTENDERS, **options))
-            print(report(results[-1]), end="\n\n", flush=True)
-        growth = {
-            "rows": list(growth_with_rows(quick, options)),
-            "threads": list(growth_with_threads(quick, options)),
-        }
-    for what, of in growth.items():
-        size = f"{shapes.GROWTH_FEATURES} features" if what == "rows" else of[0]["shape"]["name"]
-        print(f"growth with {what}, {size}\n{growth_table(of, what)}\n")
-    parts = sections_in_parts(options, growth["threads"], quick)
-    record = {"method": {"text": METHOD, "rounds": arguments.rounds, "quick": quick,
-                         "seconds": options["seconds"]},
-              "machine": machine, "shapes": results, "growth": growth, **parts}  # fmt: skip
-    return finished(record, arguments)
-
-
-def described_machine() -> dict[str, Any]:
-    """In a process of its own: the large copy would count as memory of those started later."""
-    command = [sys.executable, "-m", "ci.benchmarks.machine"]
-    run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
-    machine: dict[str, Any] = json.loads(run.stdout)
-    print(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}")
-    print(f"copies {machine['copy_bytes_per_second'] / 1e9:.1f} GB/s with one thread, "
-          f"{machine['copy_bytes_per_second_all_cores'] / 1e9:.1f} GB/s with one a core "
-          "(read and written)")  # fmt: skip
-    print(", ".join(f"{name} {value}" for name, value in machine["versions"].items()), end="\n\n")
-    return machine
-
-
-def growth_with_rows(quick: bool, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for rows in shapes.QUICK_GROWTH_ROWS if quick else shapes.GROWTH_ROWS:
-        shape = shapes.random_shape(rows, shapes.GROWTH_FEATURES)
-        yield measured(shape, (PLAIN, KERNELS), **options)
-
-
-def growth_with_threads(quick: bool, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    rows = shapes.QUICK_THREADS_ROWS if quick else shapes.THREADS_ROWS
-    shape = shapes.random_shape(rows, shapes.GROWTH_FEATURES)
-    powers = {1} if quick else {2**k for k in range(cores().bit_length())}
-    for threads in sorted({*powers, cores()}):
-        yield measured(shape, (PLAIN, KERNELS), threads=threads, **options)
-
-
-def sections_in_parts(
-    options: dict[str, Any], threads: list[dict[str, Any]], quick: bool
-) -> dict[str, Any]:
-    """Of data that are not in memory: measured from disk and on clusters, and a model on paper."""
-    found = {}
-    for section in (disk, cluster):
-        name = section.__name__.rpartition(".")[2]
-        found[name] = section.measured(quick, **options)
-        print(section.report(found[name]), end="\n\n", flush=True)
-    found["model"] = model.modelled(threads, found["cluster"])
-    print(model.report(found["model"]), end="\n\n", flush=True)
-    return found
-
-
-def finished(record: dict[str, Any], arguments: Any) -> int:
-    """Files written, faults told: status 1 if there are any."""
+    record = measure(sizes, arguments)
     if arguments.json:
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        results.write(record, arguments.json)
     if arguments.plot:
         plot.draw(record, arguments.plot)
-    results = [*record["shapes"], *record["growth"]["rows"], *record["growth"]["threads"]]
-    found = [fault for result in results for fault in faults(result)]
-    found += disk.faults(record["disk"]) + cluster.faults(record["cluster"])
-    found += model.faults(record["model"], record["cluster"])
-    print(*found or ["all contenders agree"], sep="\n")
-    return 1 if found else 0
+    faults = find_faults(record)
+    print(*faults or ["all contenders agree"], sep="\n")
+    return 1 if faults else 0
+
+
+def measure(sizes: Sizes, arguments: Namespace) -> Record:
+    """Measure and print one section after the other."""
+    method = Method(METHOD, arguments.rounds, arguments.quick, sizes.seconds)
+    with ProcessPoolExecutor(1, get_context("spawn")) as apart:  # its large copy is not kept here
+        machine = apart.submit(describe).result()
+    print(describe_in_words(machine), end="\n\n")
+    pace = Pace(method.rounds, sizes.seconds, say)
+    with TemporaryDirectory() as folder:
+        if not arguments.quick:
+            os.environ["NUMBA_CACHE_DIR"] = folder  # an empty one: the first call is a first one
+        shapes = tuple(measure_shapes(sizes.shapes, pace))
+        growth = measure_growth(sizes, pace)
+        from_disk = disk.measure(sizes.disk_rows, pace)
+        print(disk.report(from_disk), end="\n\n", flush=True)
+        clusters = cluster.measure(sizes.cluster_rows, sizes.workers, sizes.many, pace)
+        print(cluster.report(clusters), end="\n\n", flush=True)
+    return Record(method, machine, shapes, growth, from_disk, clusters)
+
+
+def measure_shapes(shapes: Iterable[Shape], pace: Pace) -> Iterator[ShapeResult]:
+    """Measure and print all contenders on one shape after the other."""
+    for shape in shapes:
+        result = contest.measure(shape, CONTENDERS, pace)
+        print(contest.report(result), end="\n\n", flush=True)
+        yield result
+
+
+def measure_growth(sizes: Sizes, pace: Pace) -> Growth:
+    """Measure and print plain NumPy and the kernels, on more rows and with more threads."""
+    two = partial(contest.measure, contenders=(PLAIN, KERNELS), pace=pace)
+    rows = tuple(two(random_shape(count, FEATURES)) for count in sizes.growth_rows)
+    print(f"growth with rows, {FEATURES} features\n{report_growth(rows, 'rows')}\n")
+    shape = random_shape(sizes.threads_rows, FEATURES)
+    threads = tuple(two(shape, threads=count) for count in list_threads(sizes.all_threads))
+    print(f"growth with threads, {shape.name}\n{report_growth(threads, 'threads')}\n")
+    return Growth(rows, threads)
+
+
+def describe_in_words(machine: Machine) -> str:
+    """Write three lines about the machine."""
+    versions = ", ".join(f"{name} {value}" for name, value in machine.versions.items())
+    return (
+        f"{machine.processor}, {machine.cores} cores, {machine.system}\n"
+        f"copies {machine.copy_bytes_per_second / 1e9:.1f} GB/s with one thread, "
+        f"{machine.copy_bytes_per_second_all_cores / 1e9:.1f} GB/s with one a core "
+        f"(read and written)\n{versions}"
+    )
+
+
+def list_threads(powers: bool) -> list[int]:
+    """List one thread and one a core; with powers of two between them if these are wanted."""
+    cores = count_cores()
+    steps = [2**k for k in range(cores.bit_length())] if powers else [1]
+    return sorted({*steps, cores})
+
+
+def find_faults(record: Record) -> list[str]:
+    """Say what is not as it should be, in a line each."""
+    contests = (*record.shapes, *record.growth.rows, *record.growth.threads)
+    faults = [fault for result in contests for fault in contest.find_faults(result)]
+    return faults + disk.find_faults(record.disk) + cluster.find_faults(record.cluster)
 
 
 def say(line: str) -> None:
+    """Tell how far it is, beside what is found."""
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,28 +1,31 @@
 """Training from disk: files are written, read and learned from beside the same rows in memory."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory, gettempdir
-from typing import Any
 
 import numpy as np
 
-from ci.benchmarks.machine import free_bytes
-from ci.benchmarks.processes import Process, WorkerError, contender
+from ci.benchmarks.disk_worker import First, Pass, Reader
+from ci.benchmarks.memory import find_free_bytes
+from ci.benchmarks.processes import Process, WorkerError
 from ci.benchmarks.programs import KERNELS
-from ci.benchmarks.shapes import BYTES, Shape, random_inputs, random_shape, targets_of
-from ci.benchmarks.summary import duration, ratio, table
+from ci.benchmarks.results import DiskResult, PassResult
+from ci.benchmarks.shapes import BYTES, FEATURES, Shape, make_inputs, make_targets, random_shape
+from ci.benchmarks.text import find_different, format_duration, format_number, format_table
+from ci.benchmarks.timed import Pace, TimedProgram, start_timed, take_turns_with
+from neuron_xp.workflows.clock import compare
 
-ROWS, QUICK_ROWS = 10_000_000, 100_000
-FEATURES = 20
 MAX_MEMORY = "256MB"
 SHARE_OF_DISK, SHARE_OF_MEMORY = 2, 4
 """The files take at most such a part of what is free: warm ones must stay in the cache while
 another process holds the same rows."""
+ROW_BYTES = (FEATURES + 1) * BYTES
 WRITTEN = 2**16  # rows at a time
 IN_MEMORY = "iteration, in memory"
 HEADER = (
@@ -45,152 +48,132 @@ fetch. x reading, x memory: each round's ratio, to reading in the same state and
 memory, its median."""
 
 
-def measured(quick: bool, rounds: int, seconds: float, say: Any) -> dict[str, Any]:
-    """The JSON's "disk"; `failed` says why there are no figures, if there are none."""
-    wanted = QUICK_ROWS if quick else ROWS
-    shape = random_shape(rows_with_room(wanted, Path(gettempdir())), FEATURES)
-    result = {"shape": asdict(shape), "wanted_rows": wanted, "max_memory": MAX_MEMORY,
-              "bytes": shape.rows * row_bytes(), "failed": None}  # fmt: skip
-    say(f"from disk: writing {result['bytes'] / 1e9:.2g} GB")
+def measure(wanted: int, pace: Pace) -> DiskResult:
+    """Measure on so many rows, or as many as there is room for."""
+    room = count_rows_with_room(wanted, shutil.disk_usage(gettempdir()).free, find_free_bytes())
+    shape = random_shape(room, FEATURES)
+    result = DiskResult(shape, wanted, MAX_MEMORY, shape.rows * ROW_BYTES)
+    pace.say(f"from disk: writing {result.bytes / 1e9:.2g} GB")
     try:
-        with files(shape) as (inputs, targets), ExitStack() as stack:
-            task = {"inputs": str(inputs), "targets": str(targets), "compared": shape.compared,
-                    "learning_rate": shape.learning_rate, "max_memory": MAX_MEMORY}  # fmt: skip
-            reader = Process("disk_worker", task)
-            stack.callback(reader.end)
-            memory = contender(KERNELS, shape, None, seconds)
-            stack.callback(memory.end)
-            found = _take_turns(reader, memory, rounds, say)
-    except (WorkerError, OSError) as error:
-        return {**result, "failed": str(error)}
-    return summarized({**result, **found})
-
-
-def _take_turns(reader: Process, memory: Process, rounds: int, say: Any) -> dict[str, Any]:
-    for process in (reader, memory):
-        process.answer()
-    first = reader.ask("first")
-    prints = {"from disk": first.pop("fingerprint"),
-              "in memory": memory.ask("first")["fingerprint"]}  # fmt: skip
-    passes: dict[str, list[Any]] = {}
-    peak = 0
-    for number in range(1, rounds + 1):
-        say(f"from disk: round {number} of {rounds}")
-        found = reader.ask("run")
-        peak = max(peak, found["peak_bytes"])
-        found["passes"][IN_MEMORY] = memory.ask("run")["seconds"], 0
-        for name, passed in found["passes"].items():
-            passes.setdefault(name, []).append(passed)
-    return {
-        "fingerprints": prints,
-        "passes": {
-            name: {"rounds": [seconds for seconds, _ in of], "from_disk": [n for _, n in of]}
-            for name, of in passes.items()
-        },
-        "peak_bytes": peak,
-        **first,
-    }
-
-
-def row_bytes() -> int:
-    return (FEATURES + 1) * BYTES
-
-
-def rows_with_room(wanted: int, folder: Path) -> int:
-    room = min(shutil.disk_usage(folder).free / SHARE_OF_DISK, free_bytes() / SHARE_OF_MEMORY)
-    return max(1, min(wanted, int(room) // row_bytes()))
-
-
-@contextmanager
-def files(shape: Shape) -> Iterator[tuple[Path, Path]]:
-    """Inputs and targets of the shape, never whole in this process; removed afterwards."""
-    with TemporaryDirectory() as folder:
-        paths = Path(folder, "inputs.npy"), Path(folder, "targets.npy")
         with (
-            closing(_Npy(paths[0], shape.rows, shape.features)) as inputs,
-            closing(_Npy(paths[1], shape.rows, 1)) as targets,
+            write_files(shape) as files,
+            Process(partial(Reader, files, shape.learning_rate, MAX_MEMORY)) as reader,
+            start_timed(KERNELS, shape, None, pace.seconds) as memory,
         ):
-            for first in range(0, shape.rows, WRITTEN):
-                rows = random_inputs(first, min(WRITTEN, shape.rows - first), shape.features)
-                inputs.write(rows)
-                targets.write(targets_of(rows))
-        yield paths
+            return _measure_beside(result, reader, memory, pace)
+    except (WorkerError, OSError) as error:
+        return replace(result, failed=str(error))
 
 
-class _Npy:
-    """An NPY file that is written row by row."""
-
-    def __init__(self, path: Path, rows: int, columns: int) -> None:
-        header = {"descr": "<f8", "fortran_order": False, "shape": (rows, columns)}
-        self._stream = path.open("wb")
-        np.lib.format.write_array_header_1_0(self._stream, header)
-
-    def write(self, rows: np.ndarray) -> None:
-        self._stream.write(rows.astype("<f8", copy=False).data)
-
-    def close(self) -> None:
-        self._stream.close()
-
-
-def summarized(result: dict[str, Any]) -> dict[str, Any]:
-    """With medians and ratios of each pass over the rows."""
-    passes = result["passes"]
-    memory = passes[IN_MEMORY]["rounds"]
-    rows = {}
-    for name, found in passes.items():
-        seconds = median(found["rounds"])
-        reading = passes.get("reading alone, " + name.rpartition(", ")[2])
-        stored = None if None in found["from_disk"] else median(found["from_disk"])
-        rows[name] = {
-            **found,
-            "median": seconds,
-            "rows_per_second": result["shape"]["rows"] / seconds,
-            "gigabytes_per_second": result["bytes"] / seconds / 1e9,
-            "share_from_disk": None if stored is None else stored / result["bytes"],
-            "ratio_to_reading": reading and ratio(found["rounds"], reading["rounds"]),
-            "ratio_to_memory": ratio(found["rounds"], memory),
-        }
-    return {**result, "passes": rows}
+def _measure_beside(
+    result: DiskResult,
+    reader: Process[Reader],
+    memory: Process[TimedProgram],
+    pace: Pace,
+) -> DiskResult:
+    reader.wait_until_ready()
+    memory.wait_until_ready()
+    first = reader.ask(partial(Reader.train_first, iterations=result.shape.compared))
+    fingerprint = memory.ask(TimedProgram.train_first).fingerprint
+    passes: dict[str, list[Pass]] = {}
+    for read, seconds in take_turns_with(memory, reader, Reader.run, "from disk:", pace):
+        for name, one in {**read, IN_MEMORY: Pass(seconds, from_disk=0)}.items():
+            passes.setdefault(name, []).append(one)
+    return summarize(result, first, str(fingerprint), passes, reader.ask(Reader.find_peak))
 
 
-def report(result: dict[str, Any]) -> str:
-    shape = result["shape"]
-    title = (f"from disk: {shape['name']}, {result['bytes'] / 1e9:.3g} GB, "
-             f"max_memory={MAX_MEMORY}")  # fmt: skip
-    if result["failed"]:
-        return f"{title}: no figures, {result['failed']}"
-    if shape["rows"] < result["wanted_rows"]:
-        title += f" (there is no room for {result['wanted_rows']:,} rows)"
-    lines = [title, *table([HEADER, *(_cells(*item) for item in result["passes"].items())])]
-    if not any(name.endswith("cold") for name in result["passes"]):
-        lines.append("cold is left out: this system has no posix_fadvise to drop files by")
-    beside = result["peak_bytes"] - result["resident_before"]
-    lines.append(f"the reading process held {result['peak_bytes'] / 1e6:,.0f} MB at most, "
-                 f"{beside / 1e6:,.0f} MB more than before it trained")  # fmt: skip
-    if not faults(result):
-        lines.append(f"one fingerprint: {result['fingerprints']['from disk'][:12]}")
-    return "\n".join(lines)
+def summarize(
+    result: DiskResult,
+    first: First,
+    in_memory: str,
+    passes: Mapping[str, Sequence[Pass]],
+    peak_bytes: int,
+) -> DiskResult:
+    """Add medians and ratios of each pass over the rows."""
+    rounds = {name: tuple(one.seconds for one in of) for name, of in passes.items()}
 
+    def summarize_pass(name: str) -> PassResult:
+        mine, seconds = rounds[name], median(rounds[name])
+        reading = rounds.get("reading alone, " + name.rpartition(", ")[2])
+        told = [one.from_disk for one in passes[name] if one.from_disk is not None]
+        return PassResult(
+            rounds=mine,
+            from_disk=tuple(one.from_disk for one in passes[name]),
+            median=seconds,
+            rows_per_second=result.shape.rows / seconds,
+            gigabytes_per_second=result.bytes / seconds / 1e9,
+            share_from_disk=median(told) / result.bytes if len(told) == len(mine) else None,
+            ratio_to_reading=None if reading is None else compare(mine, reading),
+            ratio_to_memory=compare(mine, rounds[IN_MEMORY]),
+        )
 
-def _cells(name: str, row: dict[str, Any]) -> tuple[str, ...]:
-    share, to_reading = row["share_from_disk"], row["ratio_to_reading"]
-    in_memory = name == IN_MEMORY
-    return (
-        name,
-        duration(row["median"]),
-        f"{row['rows_per_second'] / 1e6:.3g}",
-        f"{row['gigabytes_per_second']:.3g}",
-        "-" if share is None or in_memory else f"{share:.0%}",
-        "-" if to_reading is None else f"{to_reading:.3g}",
-        f"{row['ratio_to_memory']:.3g}",
+    return replace(
+        result,
+        fingerprints={"from disk": first.fingerprint, "in memory": in_memory},
+        passes={name: summarize_pass(name) for name in passes},
+        peak_bytes=peak_bytes,
+        resident_before=first.resident_before,
     )
 
 
-def faults(result: dict[str, Any]) -> list[str]:
-    """What is not as it should be, in a line each."""
-    if result["failed"]:
-        return [f"from disk: {result['failed']}"]
-    if len(set(result["fingerprints"].values())) > 1:
-        each = ", ".join(f"{name} {value[:12]}" for name, value in result["fingerprints"].items())
-        return [f"from disk: DIFFERENT fingerprints: {each}"]
-    return []
+def count_rows_with_room(wanted: int, free_on_disk: float, free_in_memory: float) -> int:
+    """Return the rows that are wanted, or fewer where there is little room."""
+    room = min(free_on_disk / SHARE_OF_DISK, free_in_memory / SHARE_OF_MEMORY)
+    return max(1, min(wanted, int(room / ROW_BYTES))) if room < float("inf") else wanted
+
+
+@contextmanager
+def write_files(shape: Shape, piece: int = WRITTEN) -> Iterator[tuple[Path, Path]]:
+    """Write inputs and targets, never whole in this process; remove them afterwards."""
+    with TemporaryDirectory() as folder:
+        paths = Path(folder, "inputs.npy"), Path(folder, "targets.npy")
+        with paths[0].open("wb") as inputs, paths[1].open("wb") as targets:
+            for stream, columns in ((inputs, shape.features), (targets, 1)):
+                size = (shape.rows, columns)
+                header = {"descr": "<f8", "fortran_order": False, "shape": size}
+                np.lib.format.write_array_header_1_0(stream, header)
+            for first in range(0, shape.rows, piece):
+                rows = make_inputs(first, min(piece, shape.rows - first), shape.features)
+                inputs.write(rows.astype("<f8", copy=False).data)
+                targets.write(make_targets(rows).astype("<f8", copy=False).data)
+        yield paths
+
+
+def report(result: DiskResult) -> str:
+    """Write a title, the table, and what the reading process held."""
+    title = (f"from disk: {result.shape.name}, {result.bytes / 1e9:.3g} GB, "
+             f"max_memory={result.max_memory}")  # fmt: skip
+    if result.failed is not None:
+        return f"{title}: no figures, {result.failed}"
+    if result.shape.rows < result.wanted_rows:
+        title += f" (there is no room for {result.wanted_rows:,} rows)"
+    cells = [_format_cells(name, found) for name, found in result.passes.items()]
+    lines = [title, *format_table([HEADER, *cells])]
+    if not any(name.endswith("cold") for name in result.passes):
+        lines.append("cold is left out: this system has no posix_fadvise to drop files by")
+    beside = result.peak_bytes - result.resident_before
+    lines.append(f"the reading process held {result.peak_bytes / 1e6:,.0f} MB at most, "
+                 f"{beside / 1e6:,.0f} MB more than before it trained")  # fmt: skip
+    if not find_faults(result):
+        lines.append(f"one fingerprint: {result.fingerprints['from disk'][:12]}")
+    return "\n".join(lines)
+
+
+def _format_cells(name: str, found: PassResult) -> tuple[str, ...]:
+    share = found.share_from_disk
+    return (
+        name,
+        format_duration(found.median),
+        format_number(found.rows_per_second / 1e6),
+        format_number(found.gigabytes_per_second),
+        "-" if share is None or name == IN_MEMORY else f"{share:.0%}",
+        format_number(found.ratio_to_reading),
+        format_number(found.ratio_to_memory),
+    )
+
+
+def find_faults(result: DiskResult) -> list[str]:
+    """Say what is not as it should be, in a line each."""
+    if result.failed is not None:
+        return [f"from disk: {result.failed}"]
+    return find_different("from disk", result.fingerprints)

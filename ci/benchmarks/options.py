@@ -7,7 +7,8 @@ ROUNDS = 5
 QUICK_ROUNDS = 2
 
 
-def parsed(words: list[str] | None = None) -> argparse.Namespace:
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """Parse the command line, or these words."""
     parser = argparse.ArgumentParser(
         prog="ci/benchmark",
         description="Seconds per iteration of neuron_xp and of the same program in plain "
@@ -26,8 +27,8 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def as_words(arguments: argparse.Namespace) -> list[str]:
-    """The same options again, for another process in another folder."""
+def format_words(arguments: argparse.Namespace) -> list[str]:
+    """Write the same options again, for another process in another folder."""
     given = {name: value for name, value in vars(arguments).items() if name != "extras"}
     flags = [f"--{name}" for name, value in given.items() if value is True]
     values = [

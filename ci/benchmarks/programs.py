@@ -5,109 +5,101 @@ train for any number of iterations, from the same start each time.
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ci.benchmarks.shapes import Problem
+from neuron_xp.backends.engine import engine_name
+from neuron_xp.backends.libraries import open_backend
+from neuron_xp.model.network import NeuralNetwork
+from neuron_xp.workflows.bench import make_training, plain_sigmoid, plain_step
 
 PLAIN = "plain NumPy"
 KERNELS = "neuron_xp numpy, kernels"
 
 
 class Ending(NamedTuple):
+    """What training ended on."""
+
     weights: list[float]
     fingerprint: str | None
 
 
 class Program(NamedTuple):
-    """train(iterations) returns when the work is done; ending(its result), outside the clock.
+    """A way to train.
 
-    set_up_within
+    train(iterations)
+        Returns when the work is done.
+    end(its result)
+        Called outside the clock.
+    sets_up
         Whether train also checks and prepares the data, which is no part of an iteration.
     """
 
     train: Callable[[int], Any]
-    ending: Callable[[Any], Ending]
-    set_up_within: bool = False
+    end: Callable[[Any], Ending]
+    sets_up: bool = False
 
 
 # --- the article's program: operators that all three libraries have ---------------------
 
 
-def one_layer(weights: tuple, inputs: Any, targets: Any, rate: float, sigmoid: Any) -> tuple:
-    (w,) = weights
-    output = sigmoid(inputs @ w)
-    error = targets - output
-    return (w + rate * (inputs.T @ (error * output * (1 - output))),)
-
-
-def two_layers(weights: tuple, inputs: Any, targets: Any, rate: float, sigmoid: Any) -> tuple:
-    """The article's sequel."""
-    first, second = weights
-    middle = sigmoid(inputs @ first)
-    output = sigmoid(middle @ second)
-    error = targets - output
-    delta = error * output * (1 - output)
-    middle_delta = (delta @ second.T) * middle * (1 - middle)
-    return (
-        first + rate * (inputs.T @ middle_delta),
-        second + rate * (middle.T @ delta),
-    )
-
-
-def _step(problem: Problem, inputs: Any, targets: Any, sigmoid: Any) -> Callable[[tuple], tuple]:
-    adjusted = two_layers if problem.hidden else one_layer
+def _make_step(
+    problem: Problem, inputs: Any, targets: Any, sigmoid: Callable[[Any], Any]
+) -> Callable[[list[Any]], list[Any]]:
     rate = problem.learning_rate
-    return lambda weights: adjusted(weights, inputs, targets, rate, sigmoid)
+    return lambda weights: plain_step(weights, inputs, targets, rate, sigmoid)
 
 
-def _plain_ending(weights: Any) -> Ending:
+def _convert(problem: Problem, convert: Callable[[np.ndarray], Any]) -> list[Any]:
+    """Return inputs, targets and the start as a library's own."""
+    return [convert(array) for array in (problem.inputs, problem.targets, *problem.start)]
+
+
+def _end_plain(weights: Any) -> Ending:
     return Ending([float(x) for w in weights for x in np.asarray(w).ravel()], None)
 
 
-def _repeating(step: Any, start: tuple, context: Callable[[], Any] = nullcontext) -> Program:
-    def train(iterations: int) -> tuple:
+def _repeat(
+    step: Callable[[list[Any]], list[Any]],
+    start: list[Any],
+    context: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Program:
+    def train(iterations: int) -> list[Any]:
         weights = start
         with context():
             for _ in range(iterations):
                 weights = step(weights)
         return weights
 
-    return Program(train, _plain_ending)
+    return Program(train, _end_plain)
 
 
-def plain_numpy(problem: Problem, threads: int | None) -> Program:
-    def sigmoid(x: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-x))
-
-    step = _step(problem, problem.inputs, problem.targets, sigmoid)
-    return _repeating(step, tuple(problem.start))
+def make_numpy(problem: Problem, threads: int | None) -> Program:
+    step = _make_step(problem, problem.inputs, problem.targets, plain_sigmoid)
+    return _repeat(step, problem.start)
 
 
-def plain_torch(problem: Problem, threads: int | None) -> Program:
+def make_torch(problem: Problem, threads: int | None) -> Program:
     import torch
 
-    inputs, targets, *start = map(
-        torch.from_numpy, (problem.inputs, problem.targets, *problem.start)
-    )
-    step = _step(problem, inputs, targets, torch.sigmoid)
-    return _repeating(step, tuple(start), torch.no_grad)
+    inputs, targets, *start = _convert(problem, torch.from_numpy)
+    step = _make_step(problem, inputs, targets, torch.sigmoid)
+    return _repeat(step, start, torch.no_grad)
 
 
-def torch_modules(problem: Problem, threads: int | None) -> Program:
+def make_torch_modules(problem: Problem, threads: int | None) -> Program:
     """As PyTorch is used: modules, autograd, an optimizer. The halved squared error, summed."""
     import torch
 
-    inputs, targets, *start = map(
-        torch.from_numpy, (problem.inputs, problem.targets, *problem.start)
-    )
+    inputs, targets, *start = _convert(problem, torch.from_numpy)
     linear = [torch.nn.Linear(*w.shape, bias=False, dtype=torch.float64) for w in start]
     model = torch.nn.Sequential(*(m for layer in linear for m in (layer, torch.nn.Sigmoid())))
 
-    def train(iterations: int) -> list:
+    def train(iterations: int) -> list[Any]:
         with torch.no_grad():
             for layer, w in zip(linear, start, strict=True):
                 layer.weight.copy_(w.T)
@@ -119,76 +111,66 @@ def torch_modules(problem: Problem, threads: int | None) -> Program:
             optimizer.step()
         return [layer.weight.detach().T.clone() for layer in linear]
 
-    return Program(train, _plain_ending)
+    return Program(train, _end_plain)
 
 
-def plain_jax(problem: Problem, threads: int | None) -> Program:
+def make_jax(problem: Problem, threads: int | None) -> Program:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    inputs, targets, *start = map(
-        jax.numpy.asarray, (problem.inputs, problem.targets, *problem.start)
-    )
+    inputs, targets, *start = _convert(problem, jax.numpy.asarray)
 
-    @jax.jit
-    def run(count: Any, weights: tuple, inputs: Any, targets: Any) -> tuple:
-        step = _step(problem, inputs, targets, jax.nn.sigmoid)
-        return jax.lax.fori_loop(0, count, lambda _, w: step(w), weights)
+    def run(count: int, weights: list[Any], inputs: Any, targets: Any) -> list[Any]:
+        step = _make_step(problem, inputs, targets, jax.nn.sigmoid)
+        return list(jax.lax.fori_loop(0, count, lambda _, w: step(w), weights))
 
-    def train(iterations: int) -> Any:
-        return jax.block_until_ready(run(iterations, tuple(start), inputs, targets))
+    compiled = jax.jit(run)
 
-    return Program(train, _plain_ending)
+    def train(iterations: int) -> list[Any]:
+        return list(jax.block_until_ready(compiled(iterations, start, inputs, targets)))
+
+    return Program(train, _end_plain)
 
 
 # --- neuron_xp --------------------------------------------------------------------------
 
 
-def ours(
+def make_ours(
     problem: Problem, threads: int | None, *, backend: str, arithmetic: str, kernels: bool = True
 ) -> Program:
-    import neuron_xp
-    from neuron_xp.backends.engine import engine_name
-    from neuron_xp.backends.libraries import open_backend
-
     place = open_backend(backend)
     name_says_kernels = backend == "numpy" and arithmetic == "reproducible" and kernels
     if not kernels:
         place = place.without_kernels()
-    with place.context():
-        inputs, targets = map(place.from_host, (problem.inputs, problem.targets))
+    train = make_training(
+        place, arithmetic, problem.inputs, problem.targets,
+        hidden=problem.hidden, learning_rate=problem.learning_rate, threads=threads,
+    )  # fmt: skip
 
-    def train(iterations: int) -> neuron_xp.NeuralNetwork:
-        return neuron_xp.train(
-            inputs, targets, backend=place, arithmetic=arithmetic, hidden=problem.hidden,
-            learning_rate=problem.learning_rate, iterations=iterations,
-            loss_every=max(1, iterations), threads=threads,
-        )  # fmt: skip
-
-    def ending(network: neuron_xp.NeuralNetwork) -> Ending:
+    def end(network: NeuralNetwork) -> Ending:
         if name_says_kernels and engine_name(place, arithmetic) != "kernels":
             raise RuntimeError("the kernels are not used; is numba installed?")
         with place.context():
-            weights = _plain_ending(map(place.to_host, network.weights)).weights
+            weights = _end_plain(map(place.to_host, network.weights)).weights
         return Ending(weights, network.fingerprint() if arithmetic == "reproducible" else None)
 
-    return Program(train, ending, set_up_within=True)
+    return Program(train, end, sets_up=True)
 
 
 Maker = Callable[[Problem, int | None], Program]
 
 CONTENDERS: dict[str, Maker] = {
-    PLAIN: plain_numpy,
-    "torch by hand": plain_torch,
-    "torch nn + SGD": torch_modules,
-    "jax, jitted": plain_jax,
-    KERNELS: partial(ours, backend="numpy", arithmetic="reproducible"),
+    PLAIN: make_numpy,
+    "torch by hand": make_torch,
+    "torch nn + SGD": make_torch_modules,
+    "jax, jitted": make_jax,
+    KERNELS: partial(make_ours, backend="numpy", arithmetic="reproducible"),
     "neuron_xp numpy, arrays": partial(
-        ours, backend="numpy", arithmetic="reproducible", kernels=False
+        make_ours, backend="numpy", arithmetic="reproducible", kernels=False
     ),
-    "neuron_xp torch": partial(ours, backend="torch", arithmetic="reproducible"),
-    "neuron_xp jax": partial(ours, backend="jax", arithmetic="reproducible"),
-    "neuron_xp numpy, native": partial(ours, backend="numpy", arithmetic="native"),
-    "neuron_xp torch, native": partial(ours, backend="torch", arithmetic="native"),
-    "neuron_xp jax, native": partial(ours, backend="jax", arithmetic="native"),
+    "neuron_xp torch": partial(make_ours, backend="torch", arithmetic="reproducible"),
+    "neuron_xp jax": partial(make_ours, backend="jax", arithmetic="reproducible"),
+    "neuron_xp numpy, native": partial(make_ours, backend="numpy", arithmetic="native"),
+    "neuron_xp torch, native": partial(make_ours, backend="torch", arithmetic="native"),
+    "neuron_xp jax, native": partial(make_ours, backend="jax", arithmetic="native"),
 }

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neuron_xp.random_start import random_start
+
 START_SEED = 1  # neuron_xp's default, and the article's
 DATA_SEED = 7
 BYTES = 8  # of a float64
@@ -13,7 +15,7 @@ BYTES = 8  # of a float64
 
 @dataclass(frozen=True)
 class Shape:
-    """rows x features, and how training goes there.
+    """The shape of a training set, and how training goes there.
 
     compared : iterations of the run whose weights are compared
     iterations : of a measured run; None: as many as take long enough
@@ -29,10 +31,13 @@ class Shape:
 
     @property
     def input_bytes(self) -> int:
+        """Bytes of the inputs."""
         return self.rows * self.features * BYTES
 
 
 class Problem(NamedTuple):
+    """What every contender is given."""
+
     inputs: np.ndarray
     targets: np.ndarray
     start: list[np.ndarray]
@@ -43,56 +48,83 @@ class Problem(NamedTuple):
 ARTICLE = "article"
 
 
-def article(iterations: int) -> Shape:
+def article_shape(iterations: int) -> Shape:
+    """Return the shape of the article's four examples."""
     return Shape(ARTICLE, 4, 3, 1.0, compared=iterations, iterations=iterations)
 
 
 def random_shape(rows: int, features: int, hidden: tuple[int, ...] = ()) -> Shape:
-    """A rate of 1/rows: no run saturates, so that rounding does not grow."""
+    """Return a shape with a rate of 1/rows: no run saturates, so that rounding does not grow."""
     name = f"{rows:,} x {features}"
     if hidden:
         name += f", {hidden[0]} hidden"
     return Shape(name, rows, features, 1 / rows, hidden)
 
 
-SHAPES = (
-    article(10_000),
-    random_shape(10_000, 20),
-    random_shape(1_000_000, 20),
-    random_shape(500_000, 100),
-    random_shape(50_000, 1000),
-    random_shape(100_000, 30, hidden=(16,)),
-)
-QUICK_SHAPES = (random_shape(1000, 10, hidden=(4,)),)
-
-GROWTH_FEATURES = 20
-GROWTH_ROWS = tuple(10**power for power in range(3, 8))
-QUICK_GROWTH_ROWS = (1000, 10_000)
-THREADS_ROWS = 1_000_000
-QUICK_THREADS_ROWS = 10_000
+FEATURES = 20
+"""Of the data whose growth is measured, and that are not in memory."""
 
 
-def problem(shape: Shape) -> Problem:
-    make = _article_data if shape.name == ARTICLE else _random_data
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured.
+
+    seconds : of a measured run
+    growth_rows, threads_rows : of the growth with rows and with threads
+    all_threads : whether powers of two are measured, between one thread and one a core
+    workers, many : of the clusters; see `cluster.measure`
+    """
+
+    seconds: float
+    shapes: tuple[Shape, ...]
+    growth_rows: tuple[int, ...]
+    threads_rows: int
+    all_threads: bool
+    disk_rows: int
+    cluster_rows: int
+    workers: tuple[int, ...]
+    many: tuple[int, ...]
+
+
+FULL = Sizes(
+    seconds=0.5, growth_rows=tuple(10**power for power in range(3, 8)), threads_rows=1_000_000,
+    all_threads=True, disk_rows=10_000_000, cluster_rows=4_000_000, workers=(1, 2, 4), many=(8, 16),
+    shapes=(
+        article_shape(10_000),
+        random_shape(10_000, 20),
+        random_shape(1_000_000, 20),
+        random_shape(500_000, 100),
+        random_shape(50_000, 1000),
+        random_shape(100_000, 30, hidden=(16,)),
+    ),
+)  # fmt: skip
+QUICK = Sizes(
+    seconds=0.05, growth_rows=(1000, 10_000), threads_rows=10_000, all_threads=False,
+    disk_rows=100_000, cluster_rows=100_000, workers=(1,), many=(16,),
+    shapes=(random_shape(1000, 10, hidden=(4,)),),
+)  # fmt: skip
+
+
+def make_problem(shape: Shape) -> Problem:
+    """Make the data, and the weights that training starts from."""
+    make = _make_article if shape.name == ARTICLE else _make_random
     inputs, targets = make(shape)
-    draw = np.random.RandomState(START_SEED).random_sample
-    sizes = (shape.features, *shape.hidden, 1)
-    start = [2 * draw(layer) - 1 for layer in pairwise(sizes)]
+    start = random_start(pairwise((shape.features, *shape.hidden, 1)), seed=START_SEED)
     return Problem(inputs, targets, start, shape.learning_rate, shape.hidden)
 
 
-def _article_data(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+def _make_article(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     inputs = np.array([[0, 0, 1], [1, 1, 1], [1, 0, 1], [0, 1, 1]], dtype="float64")
     return inputs, np.array([[0, 1, 1, 0]], dtype="float64").T.copy()
 
 
-def _random_data(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    inputs = random_inputs(0, shape.rows, shape.features)
-    return inputs, targets_of(inputs)
+def _make_random(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    inputs = make_inputs(0, shape.rows, shape.features)
+    return inputs, make_targets(inputs)
 
 
-def random_inputs(first: int, rows: int, features: int) -> np.ndarray:
-    """Some rows of the random data, in [-1, 1): made in place, and without those before them."""
+def make_inputs(first: int, rows: int, features: int) -> np.ndarray:
+    """Make some rows of the random data, in [-1, 1), without those before them."""
     inputs = np.empty((rows, features))
     bits = np.random.PCG64(DATA_SEED)
     bits.advance(first * features)  # each number takes one step
@@ -102,6 +134,6 @@ def random_inputs(first: int, rows: int, features: int) -> np.ndarray:
     return inputs
 
 
-def targets_of(inputs: np.ndarray) -> np.ndarray:
-    """0 or 1, told by the first input."""
+def make_targets(inputs: np.ndarray) -> np.ndarray:
+    """Make targets of 0 or 1, told by the first input."""
     return (inputs[:, :1] > 0).astype("float64")

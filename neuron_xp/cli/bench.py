@@ -1,4 +1,4 @@
-"""What `neuron-xp bench` is told, and how a row of its table reads."""
+"""The options of `neuron-xp bench`, and the lines of its table."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -18,9 +18,15 @@ from neuron_xp.cli.output import (
     write_json,
 )
 from neuron_xp.workflows import bench
-from neuron_xp.workflows.bench import Contender, Row, Task, contenders
+from neuron_xp.workflows.bench import (
+    Contender,
+    Measurement,
+    Workload,
+    check_workload,
+    list_contenders,
+)
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 HEADER = (
     "backend", "version", "device", "engine", "arithmetic",
@@ -46,46 +52,61 @@ OPTIONS = [
 ]  # fmt: skip
 
 
-def options(function: F) -> F:
-    """The command with its options."""
+def add_options(function: F) -> F:
+    """Give the command its options."""
     for option in reversed(OPTIONS):
         function = option(function)
     return function
 
 
-def planned(*, hidden: str, names: Sequence[str], **numbers: Any) -> tuple[Task, list[Contender]]:
-    """What is trained, and by whom."""
-    task = Task.checked(hidden=_sizes(hidden), **numbers)
+def plan(
+    *,
+    hidden: str,
+    names: Sequence[str],
+    rows: int,
+    features: int,
+    threads: int | None,
+    seconds: float,
+) -> tuple[Workload, list[Contender]]:
+    """Check what is trained, and list who trains it."""
+    workload = check_workload(
+        rows=rows,
+        features=features,
+        hidden=_layer_sizes(hidden),
+        threads=threads,
+        seconds=seconds,
+    )
     if names:
-        return task, contenders(map(open_backend, dict.fromkeys(names)))
-    return task, contenders(open_backend(s.name, s.device) for s in statuses() if s.usable)
+        return workload, list_contenders(map(open_backend, dict.fromkeys(names)))
+    usable = (status for status in statuses() if status.usable)
+    return workload, list_contenders(open_backend(s.name, s.device) for s in usable)
 
 
-def _sizes(hidden: str) -> list[int]:
+def _layer_sizes(hidden: str) -> list[int]:
     try:
         return [int(word) for word in hidden.split(",")] if hidden else []
     except ValueError:
         raise ValueError(f"hidden must be sizes of layers, such as 16,8; got {hidden!r}") from None
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """A row of the table, below HEADER."""
+def format_cells(found: Measurement) -> tuple[str, ...]:
+    """Format a line of the table, below HEADER."""
     return (
-        row.backend,
-        row.version,
-        row.device,
-        row.engine,
-        row.arithmetic,
-        f"{row.seconds * 1e3:.3g}",
-        f"{row.ratio:.3g}",
-        f"{row.gigabytes_per_second:.3g}",
-        f"{row.first_call:.2f}",
-        row.fingerprint[:12] if row.fingerprint else "-",
+        found.backend,
+        found.version,
+        found.device,
+        found.engine,
+        found.arithmetic,
+        f"{found.seconds * 1e3:.3g}",
+        f"{found.ratio:.3g}",
+        f"{found.gigabytes_per_second:.3g}",
+        f"{found.first_call:.2f}",
+        "-" if found.fingerprint is None else found.fingerprint[:12],
     )
 
 
 @click.command("bench")
-@options
+@add_options
 @JSON
 def run_bench(file: Path | None, **given: Any) -> Outcome:
     """Measure an iteration on every usable backend, beside plain NumPy's.
@@ -93,9 +114,9 @@ def run_bench(file: Path | None, **given: Any) -> Outcome:
     Status 0: all reproducible rows end on the same bits; 1: some differ.
     """
     check_folder(file)
-    task, entrants = planned(**given)
-    rows = list_with_bar(bench.run(task, entrants), 1 + len(entrants))
-    write_json(file, rows, task=asdict(task))
-    wrong = bench.different(rows)
-    lines = [format_table(HEADER, [cells(row) for row in rows]), *LEGEND]
+    workload, contenders = plan(**given)
+    measured = list_with_bar(bench.run(workload, contenders), 1 + len(contenders))
+    write_json(file, measured, task=asdict(workload))
+    wrong = bench.bits_differ(measured)
+    lines = [format_table(HEADER, [format_cells(found) for found in measured]), *LEGEND]
     return Outcome("\n".join([*lines, DIFFERENT] if wrong else lines), status=1 if wrong else 0)

@@ -1,7 +1,5 @@
 """How long an iteration takes here, on every backend, beside the same program in plain NumPy."""
 
-import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,16 +13,13 @@ from neuron_xp import checks
 from neuron_xp.backends.backend import Backend, device_name
 from neuron_xp.backends.engine import engine_name
 from neuron_xp.backends.libraries import open_backend
+from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import ARITHMETICS
 from neuron_xp.random_start import generator, random_start
 from neuron_xp.training.train import train
+from neuron_xp.workflows.clock import LEAST_ITERATIONS, Clock, compare, take_turns, time_call
 
-REPEATS = 3
-LEAST_ITERATIONS = 3
-LONGER_AT_MOST = 8  # a short run may be off by much: the next is longer by no more than this
-OF_SET_UP = 0.5
-"""What is measured takes at least so much of what is taken off: else its noise would be seen."""
-
+ROUNDS = 3
 DATA_SEED = 7
 START_SEED = 1  # train's default
 BYTES = 8  # of a float64
@@ -34,8 +29,8 @@ PLAIN = "plain program"
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is trained: random numbers of this shape, for about so many seconds a row."""
+class Workload:
+    """What is trained: random numbers of this shape, for about so many seconds each way."""
 
     rows: int
     features: int
@@ -43,31 +38,22 @@ class Task:
     threads: int | None
     seconds: float
 
-    @classmethod
-    def checked(
-        cls, *, rows: Any, features: Any, hidden: Sequence[Any], threads: Any, seconds: Any
-    ) -> "Task":
-        """The task, or a ValueError or TypeError for what it may not be."""
-        size = partial(checks.whole_number, "a layer size in hidden", least=1, most=MOST_NEURONS)
-        return cls(
-            rows=checks.whole_number("rows", rows, least=1, most=MOST_ROWS),
-            features=checks.whole_number("features", features, least=1, most=MOST_FEATURES),
-            hidden=tuple(map(size, hidden)),
-            threads=None
-            if threads is None
-            else checks.whole_number("threads", threads, least=1, most=MOST_THREADS),
-            seconds=checks.number("seconds", seconds),
-        )
-
     @property
     def learning_rate(self) -> float:
         """So small that nothing saturates or diverges."""
         return 1 / self.rows
 
 
+class Contender(NamedTuple):
+    """A backend and how it computes."""
+
+    backend: Backend
+    arithmetic: str
+
+
 @dataclass(frozen=True)
-class Row:
-    """One way to train.
+class Measurement:
+    """One way to train, measured.
 
     engine
         "kernels", "compiled" (by the library), "arrays" (operation by operation), or the
@@ -99,22 +85,24 @@ class Row:
     fingerprint: str | None
 
 
-class Contender(NamedTuple):
-    """A backend and how it computes."""
+def check_workload(
+    *, rows: object, features: object, hidden: Sequence[object], threads: object, seconds: object
+) -> Workload:
+    """Return the workload, or raise a ValueError or TypeError for what it may not be."""
+    size = partial(checks.whole_number, "a layer size in hidden", least=1, most=MOST_NEURONS)
+    if threads is not None:
+        threads = checks.whole_number("threads", threads, least=1, most=MOST_THREADS)
+    return Workload(
+        rows=checks.whole_number("rows", rows, least=1, most=MOST_ROWS),
+        features=checks.whole_number("features", features, least=1, most=MOST_FEATURES),
+        hidden=tuple(map(size, hidden)),
+        threads=threads,
+        seconds=checks.number("seconds", seconds),
+    )
 
-    backend: Backend
-    arithmetic: str
 
-
-class Data(NamedTuple):
-    """Inputs and targets, on the host."""
-
-    inputs: np.ndarray
-    targets: np.ndarray
-
-
-def contenders(backends: Iterable[Backend]) -> list[Contender]:
-    """Both arithmetics on each of them; where there are kernels, also without these."""
+def list_contenders(backends: Iterable[Backend]) -> list[Contender]:
+    """List both arithmetics on each backend; where there are kernels, also without these."""
     found = []
     for backend in backends:
         for arithmetic in ARITHMETICS:
@@ -124,145 +112,122 @@ def contenders(backends: Iterable[Backend]) -> list[Contender]:
     return found
 
 
-def run(task: Task, entrants: Iterable[Contender]) -> Iterator[Row]:
-    """The plain program's row, then one for each contender."""
-    data = _data(task)
-    training = _plain_training(task, data)
-    first_call = _seconds(training, LEAST_ITERATIONS)
-    count = _long_enough(partial(_seconds, training), task.seconds / REPEATS)
-    plain = partial(_an_iteration, partial(_seconds, training), count)
-    rounds = [plain() for _ in range(REPEATS)]
-    yield _row(
-        task,
-        open_backend("numpy"),
-        rounds=rounds,
-        plain=rounds,
-        engine=PLAIN,
-        arithmetic="-",
-        iterations=count,
+def run(workload: Workload, contenders: Iterable[Contender]) -> Iterator[Measurement]:
+    """Measure the plain program, then each contender in turns with it."""
+    inputs, targets = _make_examples(workload)
+    start, rate = start_weights(workload), workload.learning_rate
+    plain = Clock(partial(plain_program, inputs, targets, start, rate), sets_up=False)
+    yield measure(workload, Contender(open_backend("numpy"), "-"), plain, plain)
+    for contender in contenders:
+        training = make_training(
+            *contender, inputs, targets,
+            hidden=workload.hidden, learning_rate=rate, threads=workload.threads,
+        )  # fmt: skip
+        yield measure(workload, contender, Clock(training, sets_up=True), plain)
+
+
+def measure(workload: Workload, contender: Contender, clock: Clock, plain: Clock) -> Measurement:
+    """Measure a contender by its clock, in turns with the plain program, which may be itself."""
+    backend, arithmetic = contender
+    first_call, trained = time_call(partial(clock.train, LEAST_ITERATIONS))
+    clock.lengthen_runs(workload.seconds / ROUNDS)
+    engine = PLAIN if clock is plain else engine_name(backend, arithmetic)
+    found = take_turns({engine: clock.time_iteration, PLAIN: plain.time_iteration}, ROUNDS)
+    seconds = median(found[engine])
+    fingerprint = None
+    if isinstance(trained, NeuralNetwork) and arithmetic == "reproducible":
+        fingerprint = trained.fingerprint()
+    return Measurement(
+        backend=backend.name,
+        version=backend.version,
+        device=device_name(backend.device),
+        engine=engine,
+        arithmetic=arithmetic,
+        iterations=clock.iterations,
+        seconds=seconds,
+        ratio=compare(found[engine], found[PLAIN]),
+        gigabytes_per_second=_gigabytes(workload) / seconds,
         first_call=first_call,
-        fingerprint=None,
+        fingerprint=fingerprint,
     )
-    for contender in entrants:
-        yield _measured(task, contender, data, plain)
 
 
-def different(rows: Iterable[Row]) -> bool:
-    """Whether reproducible rows ended on different bits."""
-    return len({row.fingerprint for row in rows if row.fingerprint is not None}) > 1
+def bits_differ(measurements: Iterable[Measurement]) -> bool:
+    """Whether reproducible contenders ended on different bits."""
+    return len({m.fingerprint for m in measurements if m.fingerprint is not None}) > 1
 
 
 def plain_program(
     inputs: np.ndarray, targets: np.ndarray, start: list[np.ndarray], rate: float, iterations: int
 ) -> list[np.ndarray]:
-    """The article's program, or with more layers its sequel's, as one writes it in NumPy."""
-    weights = list(start)
+    """Train by the article's program, or with more layers its sequel's, written in NumPy."""
+    weights = start
     for _ in range(iterations):
-        layers = [inputs]
-        for weight in weights:
-            layers.append(1 / (1 + np.exp(-(layers[-1] @ weight))))
-        error = targets - layers[-1]
-        for place in reversed(range(len(weights))):
-            delta = error * layers[place + 1] * (1 - layers[place + 1])
-            if place:
-                error = delta @ weights[place].T
-            weights[place] = weights[place] + rate * (layers[place].T @ delta)
+        weights = plain_step(weights, inputs, targets, rate, plain_sigmoid)
     return weights
 
 
-def _data(task: Task) -> Data:
-    """Inputs in [-1, 1), targets 0 or 1, told by the first input."""
-    try:
-        inputs = generator(DATA_SEED).random_sample((task.rows, task.features))
-        inputs *= 2
-        inputs -= 1
-    except MemoryError:
-        size = task.rows * task.features * BYTES / 1e9
-        raise ValueError(f"{size:,.0f} GB of inputs do not fit into memory") from None
-    return Data(inputs, (inputs[:, :1] > 0).astype("float64"))
+def plain_sigmoid(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)), as the article writes it."""
+    y: np.ndarray = 1 / (1 + np.exp(-x))
+    return y
 
 
-def start_weights(task: Task) -> list[np.ndarray]:
+def plain_step(
+    weights: Sequence[Any], inputs: Any, targets: Any, rate: float, sigmoid: Callable[[Any], Any]
+) -> list[Any]:
+    """Adjust the weights once, by operators that NumPy, PyTorch and JAX have."""
+    layers = [inputs]
+    for weight in weights:
+        layers.append(sigmoid(layers[-1] @ weight))
+    adjusted = list(weights)
+    error = targets - layers[-1]
+    for place in reversed(range(len(weights))):
+        delta = error * layers[place + 1] * (1 - layers[place + 1])
+        if place:
+            error = delta @ weights[place].T
+        adjusted[place] = weights[place] + rate * (layers[place].T @ delta)
+    return adjusted
+
+
+def start_weights(workload: Workload) -> list[np.ndarray]:
     """Those that training starts from."""
-    sizes = (task.features, *task.hidden, 1)
+    sizes = (workload.features, *workload.hidden, 1)
     return random_start(pairwise(sizes), seed=START_SEED)
 
 
-def _plain_training(task: Task, data: Data) -> Callable[[int], Any]:
-    return partial(plain_program, *data, start_weights(task), task.learning_rate)
+def _make_examples(workload: Workload) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs in [-1, 1), targets 0 or 1, told by the first input."""
+    try:
+        inputs = generator(DATA_SEED).random_sample((workload.rows, workload.features))
+        inputs *= 2
+        inputs -= 1
+    except MemoryError:
+        raise ValueError(
+            f"{_gigabytes(workload):,.0f} GB of inputs do not fit into memory"
+        ) from None
+    return inputs, (inputs[:, :1] > 0).astype("float64")
 
 
-def _training(task: Task, contender: Contender, data: Data) -> Callable[[int], Any]:
-    """train(iterations) with the data where the contender wants them."""
-    backend = contender.backend
+def _gigabytes(workload: Workload) -> float:
+    return workload.rows * workload.features * BYTES / 1e9
+
+
+def make_training(
+    backend: Backend,
+    arithmetic: str,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    *,
+    hidden: tuple[int, ...],
+    learning_rate: float,
+    threads: int | None,
+) -> Callable[[int], NeuralNetwork]:
+    """Make train(iterations), with the data where the backend wants them."""
     with backend.context():
-        inputs, targets = map(backend.from_host, data)
+        own_inputs, own_targets = backend.from_host(inputs), backend.from_host(targets)
     return lambda iterations: train(
-        inputs, targets, backend=backend, arithmetic=contender.arithmetic, hidden=task.hidden,
-        learning_rate=task.learning_rate, iterations=iterations, seed=START_SEED,
-        loss_every=max(1, iterations), threads=task.threads,
+        own_inputs, own_targets, backend=backend, arithmetic=arithmetic, hidden=hidden,
+        learning_rate=learning_rate, iterations=iterations, seed=START_SEED,
+        loss_every=max(1, iterations), threads=threads,
     )  # fmt: skip
-
-
-def _measured(task: Task, contender: Contender, data: Data, plain: Callable[[], float]) -> Row:
-    training = _training(task, contender, data)
-    started = time.perf_counter()
-    network = training(LEAST_ITERATIONS)
-    first_call = time.perf_counter() - started
-
-    def alone(iterations: int) -> float:
-        """Seconds without set-up and records of the loss, which a run of one also has."""
-        return _seconds(training, 1 + iterations) - _seconds(training, 1)
-
-    set_up = _seconds(training, 1)
-    count = _long_enough(alone, max(task.seconds / REPEATS, OF_SET_UP * set_up))
-    pairs = [(_an_iteration(alone, count), plain()) for _ in range(REPEATS)]
-    reproducible = contender.arithmetic == "reproducible"
-    return _row(
-        task,
-        contender.backend,
-        rounds=[mine for mine, _ in pairs],
-        plain=[its for _, its in pairs],
-        engine=engine_name(contender.backend, contender.arithmetic),
-        arithmetic=contender.arithmetic,
-        iterations=count,
-        first_call=first_call,
-        fingerprint=network.fingerprint() if reproducible else None,
-    )
-
-
-def _row(
-    task: Task, backend: Backend, *, rounds: Sequence[float], plain: Sequence[float], **known: Any
-) -> Row:
-    seconds = median(rounds)
-    return Row(
-        backend=backend.name,
-        version=backend.version,
-        device=device_name(backend.device),
-        seconds=seconds,
-        ratio=median(mine / its for mine, its in zip(rounds, plain, strict=True)),
-        gigabytes_per_second=task.rows * task.features * BYTES / seconds / 1e9,
-        **known,
-    )
-
-
-def _an_iteration(seconds_for: Callable[[int], float], count: int) -> float:
-    """Seconds of one, from at least `count` together."""
-    while (total := seconds_for(count)) <= 0:  # lost in what is taken off
-        count *= 2
-    return total / count
-
-
-def _seconds(training: Callable[[int], Any], iterations: int) -> float:
-    started = time.perf_counter()
-    training(iterations)
-    return time.perf_counter() - started
-
-
-def _long_enough(seconds_for: Callable[[int], float], seconds: float) -> int:
-    """How many iterations take at least so long; not fewer than LEAST_ITERATIONS."""
-    count = LEAST_ITERATIONS
-    while (found := seconds_for(count)) < seconds:
-        wanted = math.ceil(count * seconds / found) if found > 0 else math.inf
-        count = max(count + 1, int(min(wanted, count * LONGER_AT_MOST)))
-    return count

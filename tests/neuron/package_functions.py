@@ -20,9 +20,9 @@ from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.learning_rules import RULES
 from neuron_xp.neuron.step import Examples, Method, Scaling
 from neuron_xp.random_start import generator, random_start
-from neuron_xp.training.batches import batch
-from neuron_xp.training.fit import mean_loss
+from neuron_xp.training.batches import take_batch
 from neuron_xp.training.in_memory import InMemory
+from neuron_xp.training.preparation import mean_loss
 from neuron_xp.training.preparation import safe_learning_rate
 
 NUMPY = open_backend("numpy").without_kernels()
@@ -132,7 +132,7 @@ def scaling(inputs):
 
 def rows_of_batch(iteration, count, **settings):
     column = np.arange(count)[:, None]
-    found = batch(Examples(column, column), iteration, Settings(**settings), NUMPY)
+    found = take_batch(Examples(column, column), iteration, Settings(**settings), NUMPY)
     return found.inputs[:, 0].tolist()
 
 

@@ -3,8 +3,9 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,12 +13,22 @@ import pytest
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.cli import bench as bench_command
-from neuron_xp.workflows import bench
+from neuron_xp.workflows import bench, clock
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.append(str(ROOT))  # ci/ is no part of the package
 
-from ci.benchmarks import clocks, options, processes, shapes, summary  # noqa: E402
+from ci.benchmarks import (  # noqa: E402
+    contest,
+    options,
+    processes,
+    results,
+    shapes,
+    text,
+    timed,
+)
+from ci.benchmarks.disk_worker import Reader  # noqa: E402
+from ci.benchmarks.programs import PLAIN  # noqa: E402
 
 TINY = ["--rows", "70", "--features", "3", "--hidden", "2", "--seconds", "0.001"]
 TWO = ["--backend", "numpy", "--backend", "array_api_strict"]
@@ -68,7 +79,7 @@ def test_the_json_says_what_was_done(tiny):
         "rows": 70, "features": 3, "hidden": [2], "threads": None, "seconds": 0.001,
     }  # fmt: skip
     for row in record["results"]:
-        assert row["iterations"] >= bench.LEAST_ITERATIONS
+        assert row["iterations"] >= clock.LEAST_ITERATIONS
         assert row["seconds"] > 0
         assert row["ratio"] > 0
     assert record["results"][0]["ratio"] == 1
@@ -100,7 +111,7 @@ DIFFERENT = """
 import sys
 from neuron_xp.cli import app as cli
 from neuron_xp.workflows import bench
-bench.different = lambda rows: True
+bench.bits_differ = lambda measured: True
 sys.exit(cli.main(["bench", *sys.argv[1:]]))
 """
 
@@ -112,21 +123,21 @@ def test_different_bits_are_status_1_and_a_line():
     assert run.stdout.splitlines()[-1] == bench_command.DIFFERENT
 
 
-def row(fingerprint):
+def measurement(fingerprint):
     plain = {"backend": "", "version": "", "device": "", "engine": "", "arithmetic": ""}
     numbers = dict.fromkeys(("seconds", "ratio", "gigabytes_per_second", "first_call"), 1.0)
-    return bench.Row(**plain, **numbers, iterations=3, fingerprint=fingerprint)
+    return bench.Measurement(**plain, **numbers, iterations=3, fingerprint=fingerprint)
 
 
-def test_native_rows_have_no_bits_to_differ():
-    assert not bench.different([row(None), row("a"), row("a")])
-    assert bench.different([row(None), row("a"), row("b")])
+def test_native_measurements_have_no_bits_to_differ():
+    assert not bench.bits_differ(map(measurement, [None, "a", "a"]))
+    assert bench.bits_differ(map(measurement, [None, "a", "b"]))
 
 
 @pytest.mark.parametrize("hidden", [(), (4,), (5, 3)])
 def test_the_plain_program_trains_as_train_does(hidden):
-    task = bench.Task.checked(rows=90, features=6, hidden=hidden, threads=None, seconds=1)
-    start, rate = bench.start_weights(task), 0.01
+    workload = bench.check_workload(rows=90, features=6, hidden=hidden, threads=None, seconds=1)
+    start, rate = bench.start_weights(workload), 0.01
     inputs = np.random.RandomState(3).random_sample((90, 6))
     targets = inputs[:, 1:2]
     plain = bench.plain_program(inputs, targets, start, rate, 20)
@@ -137,39 +148,37 @@ def test_the_plain_program_trains_as_train_does(hidden):
 
 # --- ci/benchmark ------------------------------------------------------------------------
 
-
-def measured(name="4 x 2", rows=4, threads=None):
-    """A made-up result of three rounds; in the second the whole machine was slow."""
-    return {
-        "shape": {"name": name, "rows": rows, "features": 2, "input_bytes": rows * 16},
-        "threads": threads,
-        "left_out": {},
-        "too_large": None,
-        "contenders": {
-            summary.PLAIN: made_up([1e-3, 4e-3, 2e-3], None, [0.5, 1.0]),
-            "neuron_xp numpy": made_up([2e-3, 8e-3, 3e-3], "abc" * 20, [0.5, 1.0 + 1e-9]),
-            "neuron_xp jax, native": made_up([1e-4, 4e-4, 3e-4], None, [0.5, 1.0]),
-        },
-    }
+SHAPE = shapes.Shape("4 x 2", 4, 2, 1.0)
+TRIALS = {  # made up: three rounds; in the second the whole machine was slow
+    PLAIN: ([1e-3, 4e-3, 2e-3], None, [0.5, 1.0]),
+    "neuron_xp numpy": ([2e-3, 8e-3, 3e-3], "abc" * 20, [0.5, 1.0 + 1e-9]),
+    "neuron_xp jax, native": ([1e-4, 4e-4, 3e-4], None, [0.5, 1.0]),
+}
 
 
-def made_up(rounds, fingerprint, weights):
-    return {"rounds": rounds, "fingerprint": fingerprint, "weights": weights,
-            "first_call": 1.25, "peak_bytes": 2_000_000, "iterations": 3}  # fmt: skip
+def summarized(shape=SHAPE, threads=None, trials=TRIALS, left_out=()):
+    return contest.summarize(
+        shape, threads, {name: trial(*of) for name, of in trials.items()}, dict(left_out)
+    )
+
+
+def trial(rounds, fingerprint, weights):
+    runs = [timed.Run(seconds, 3, 2_000_000) for seconds in rounds]
+    return contest.Trial(timed.First(1.25, 0, weights, fingerprint), runs)
 
 
 def test_medians_and_each_rounds_ratios():
-    rows = summary.summarized(measured())["contenders"]
-    ours = rows["neuron_xp numpy"]
-    assert (ours["median"], ours["ratio"]) == (3e-3, 2.0)
-    assert ours["gigabytes_per_second"] == 64 / 3e-3 / 1e9
-    assert ours["distance"] == pytest.approx(1e-9)
-    assert "weights" not in ours
-    assert rows[summary.PLAIN]["ratio"] == 1
+    found = summarized().contenders
+    ours = found["neuron_xp numpy"]
+    assert (ours.median, ours.ratio) == (3e-3, 2.0)
+    assert ours.gigabytes_per_second == 64 / 3e-3 / 1e9
+    assert ours.distance == pytest.approx(1e-9)
+    assert "weights" not in asdict(ours)
+    assert found[PLAIN].ratio == 1
 
 
 def test_the_table():
-    assert summary.report(summary.summarized(measured())).splitlines() == [
+    assert contest.report(summarized()).splitlines() == [
         "4 x 2 (6.4e-05 MB of inputs)",
         "contender              time/iteration  x plain NumPy      GB/s  memory MB  first call s",
         "plain NumPy                      2 ms              1   3.2e-05          2          1.25",
@@ -180,64 +189,55 @@ def test_the_table():
 
 
 def test_the_table_of_growth():
-    results = [summary.summarized(measured(rows=rows)) for rows in (1000, 10_000)]
-    lines = summary.growth_table(results, "rows").splitlines()
+    found = [summarized(replace(SHAPE, rows=rows)) for rows in (1000, 10_000)]
+    lines = contest.report_growth(found, "rows").splitlines()
     assert lines[0].split("  ")[0] == "rows"
     assert [line.split()[0] for line in lines[1:]] == ["1,000", "10,000"]
     assert [line.split()[-1] for line in lines] == ["ratio", "0.1", "0.1"]
 
 
 def test_faults_are_told():
-    assert summary.faults(summary.summarized(measured())) == []
-    result = measured()
-    result["left_out"]["torch"] = "ended with status -9"
-    result["contenders"]["other"] = made_up([1, 1, 1], "def" * 20, [0.5, float("nan")])
-    left_out, apart, different = summary.faults(summary.summarized(result))
+    assert contest.find_faults(summarized()) == []
+    trials = {**TRIALS, "other": ([1, 1, 1], "def" * 20, [0.5, float("nan")])}
+    found = summarized(trials=trials, left_out={"torch": "ended with status -9"})
+    left_out, apart, different = contest.find_faults(found)
     assert left_out == "4 x 2: torch is left out: ended with status -9"
     assert apart == "4 x 2: other ends nan from plain NumPy"
     assert "DIFFERENT fingerprints" in different
 
 
 def test_a_shape_without_plain_numpy_has_no_ratios():
-    result = measured()
-    del result["contenders"][summary.PLAIN]
-    result = summary.summarized(result)
-    assert summary.faults(result) == []
-    assert summary.report(result).splitlines()[2].split()[4] == "-"
+    found = summarized(trials={name: of for name, of in TRIALS.items() if name != PLAIN})
+    assert contest.find_faults(found) == []
+    assert contest.report(found).splitlines()[2].split()[4] == "-"
 
 
 def test_a_shape_too_large_for_the_machine_is_no_fault():
-    result = {**measured(), "contenders": {}, "too_large": "needs some 80 GB of memory"}
-    assert summary.faults(result) == []
-    assert summary.report(result) == "4 x 2 (6.4e-05 MB of inputs): needs some 80 GB of memory"
-    assert summary.growth_table([result], "rows").splitlines()[1].split() == ["4", "-"]
+    result = results.ShapeResult(SHAPE, too_large="needs some 80 GB of memory")
+    assert contest.find_faults(result) == []
+    assert contest.report(result) == "4 x 2 (6.4e-05 MB of inputs): needs some 80 GB of memory"
+    assert contest.report_growth([result], "rows").splitlines()[1].split() == ["4", "-"]
+
+
+def test_a_contender_that_fails_is_left_out():
+    pace = timed.Pace(2, 0.001, lambda line: None)
+    result = contest.measure(SHAPE, [PLAIN, "nobody"], pace)
+    assert list(result.contenders) == [PLAIN]
+    assert len(result.contenders[PLAIN].rounds) == 2
+    assert result.left_out == {"nobody": "KeyError: 'nobody'"}
 
 
 @pytest.mark.parametrize(
     ("seconds", "said"), [(2.5, "2.5 s"), (0.0123, "12.3 ms"), (4.4e-6, "4.4 us"), (0, "0 us")]
 )
 def test_durations(seconds, said):
-    assert summary.duration(seconds) == said
-
-
-def test_the_picture_is_written(tmp_path):
-    pytest.importorskip("matplotlib", reason="needs the extra plots")
-    from ci.benchmarks import plot
-
-    threads = [summary.summarized(measured(threads=count)) for count in (1, 2)]
-    record = {
-        "machine": {"processor": "made up", "cores": 2},
-        "shapes": [summary.summarized(measured("article", 4)), summary.summarized(measured())],
-        "growth": {"rows": threads, "threads": threads},
-    }
-    plot.draw(record, tmp_path / "picture.png")
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    assert text.format_duration(seconds) == said
 
 
 def test_options_survive_the_way_to_another_folder(tmp_path):
     words = ["--quick", "--json", str(tmp_path / "a.json"), "--rounds", "3", "test"]
-    arguments = options.parsed(words)
-    again = options.parsed(options.as_words(arguments))
+    arguments = options.parse(words)
+    again = options.parse(options.format_words(arguments))
     assert arguments.extras == ["test"]
     assert {**vars(arguments), "extras": []} == vars(again)
 
@@ -245,57 +245,25 @@ def test_options_survive_the_way_to_another_folder(tmp_path):
 @pytest.mark.parametrize("words", [["--rounds", "0"], ["--json", "no/such/folder/file"]])
 def test_options_that_make_no_sense(words, capsys):
     with pytest.raises(SystemExit):
-        options.parsed(words)
+        options.parse(words)
     assert "ci/benchmark: error: argument" in capsys.readouterr().err
 
 
 def test_the_start_is_trains():
     shape = shapes.random_shape(30, 5, hidden=(4,))
-    inputs, targets, start, rate, hidden = shapes.problem(shape)
+    inputs, targets, start, rate, hidden = shapes.make_problem(shape)
     network = neuron_xp.train(inputs, targets, hidden=hidden, learning_rate=rate, iterations=0)
     assert all((a == b).all() for a, b in zip(network.weights, start, strict=True))
 
 
-def calls(clock, iterations, at=None):
-    """What a training would call."""
-    for iteration in at or range(1, iterations + 1):
-        clock(SimpleNamespace(iteration=iteration, iterations=iterations))
-
-
-def test_the_first_iteration_and_the_last_stretch_are_not_measured(monkeypatch):
-    times = iter([10.0, 14.0, 30.0])
-    monkeypatch.setattr(clocks.time, "perf_counter", lambda: next(times))
-    clock = clocks.Between()
-    calls(clock, 16, at=[1, 3, 9, 16])
-    assert clock.seconds() == (30.0 - 10.0) / 8
-
-
-def test_each_iteration_follows_its_own_preparation(monkeypatch):
-    monkeypatch.setattr(clocks, "SECONDS_A_STRETCH", 0)
-    done = []
-
-    def begin():
-        number = len(done)
-        done.append("begin")
-        return lambda: number
-
-    clock = clocks.OneByOne([lambda: done.append("warm"), lambda: done.append("cold")], begin)
-    calls(clock, clock.iterations)
-    assert done[:4] == ["warm", "begin", "cold", "begin"]
-    assert clock.found == [1, 3]
-    with pytest.raises(RuntimeError, match="not call back after each"):
-        calls(clocks.OneByOne([], begin), 9, at=[1, 3])
-
-
 def test_rows_are_the_same_without_those_before_them():
-    whole = shapes.random_inputs(0, 100, 7)
-    assert (shapes.random_inputs(33, 20, 7) == whole[33:53]).all()
+    whole = shapes.make_inputs(0, 100, 7)
+    assert (shapes.make_inputs(33, 20, 7) == whole[33:53]).all()
 
 
 def test_a_worker_that_cannot_start_says_why():
-    process = processes.Process("disk_worker", {"nonsense": 1})
-    try:
+    with processes.Process(partial(Reader, nonsense=1)) as process:
         with pytest.raises(processes.WorkerError, match=r"TypeError: .*nonsense"):
-            process.answer()
-    finally:
-        process.end()
+            process.wait_until_ready()
+        with pytest.raises(processes.WorkerError, match="ended with status 0"):
+            process.ask(Reader.run)

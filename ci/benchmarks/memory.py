@@ -1,0 +1,36 @@
+"""Memory: what is free on this machine, and what this process holds."""
+
+import ctypes
+import gc
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+
+def find_free_bytes() -> float:
+    """Return what could be had now; infinity where that is not told."""
+    with suppress(OSError):
+        for line in Path("/proc/meminfo").read_text("utf-8").splitlines():
+            if line.startswith("MemAvailable"):
+                return int(line.split()[1]) * 1024
+    return float("inf")
+
+
+def restart_peak() -> int:
+    """Return the resident bytes, and begin the peak anew where the system can: on Linux.
+
+    Elsewhere the peak so far, in which what imports and data took may hide what a run takes.
+    """
+    gc.collect()
+    with suppress(OSError, AttributeError):  # another system, or another C library
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back first
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return measure_peak()
+
+
+def measure_peak() -> int:
+    """Return the bytes that were resident at most."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
