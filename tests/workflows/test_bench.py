@@ -221,7 +221,7 @@ def test_durations(seconds, said):
 
 
 def test_the_picture_is_written(tmp_path):
-    pytest.importorskip("matplotlib", reason="needs the extra plots")
+    pytest.importorskip("matplotlib", reason="needs matplotlib")
     from ci.benchmarks import plot
 
     threads = [summary.summarized(measured(threads=count)) for count in (1, 2)]

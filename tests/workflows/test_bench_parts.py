@@ -260,7 +260,7 @@ def test_real_files_beside_memory(monkeypatch):
 
 
 def test_the_picture_has_a_row_for_them(tmp_path):
-    pytest.importorskip("matplotlib", reason="needs the extra plots")
+    pytest.importorskip("matplotlib", reason="needs matplotlib")
     from matplotlib.figure import Figure
 
     from ci.benchmarks import plot_parts
