@@ -108,8 +108,9 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    values = getattr(item, "callspec", None) and item.callspec.params.values()
-    names = {value.name for value in values or () if isinstance(value, Place)}
+    callspec = getattr(item, "callspec", None)  # of a test with parameters
+    values = [] if callspec is None else callspec.params.values()
+    names = {value.name for value in values if isinstance(value, Place)}
     if any(names.intersection(mark.args) for mark in item.iter_markers("slow_on")):
         item.add_marker("slow")
 

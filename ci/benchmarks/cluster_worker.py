@@ -69,10 +69,9 @@ class Trainer:
 
     def count_tasks(self) -> list[int]:
         """Count the tasks of an iteration on each cut."""
-        from neuron_xp.cluster.scheduler import DEFAULTS
+        from neuron_xp.cluster.scheduler import FAN_IN
 
-        fan_in = DEFAULTS["neuron-xp"]["fan-in"]
-        return [count_tasks(len(cut.sizes()), fan_in) for cut in self.cuts]
+        return [count_tasks(len(cut.sizes()), FAN_IN) for cut in self.cuts]
 
     def train_first(self) -> str:
         """Have the workers compile, or load what is compiled; return what training ends on."""

@@ -18,8 +18,9 @@ import dask
 from neuron_xp.errors import ClusterLostError, one_line
 from neuron_xp.threads import available_threads
 
-DEFAULTS = {"neuron-xp": {"patience": 30.0, "fan-in": 16}}
-dask.config.update_defaults(DEFAULTS)
+PATIENCE = 30.0
+FAN_IN = 16
+dask.config.update_defaults({"neuron-xp": {"patience": PATIENCE, "fan-in": FAN_IN}})
 
 
 def merge_all(values: list[Any], *, merge: Callable[[Any, Any], Any]) -> Any:
