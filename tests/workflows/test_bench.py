@@ -231,25 +231,7 @@ def test_a_contender_that_fails_is_left_out():
     ("seconds", "said"), [(2.5, "2.5 s"), (0.0123, "12.3 ms"), (4.4e-6, "4.4 us"), (0, "0 us")]
 )
 def test_durations(seconds, said):
-<<<<<<< HEAD
     assert text.format_duration(seconds) == said
-=======
-    assert summary.duration(seconds) == said
-
-
-def test_the_picture_is_written(tmp_path):
-    pytest.importorskip("matplotlib", reason="needs matplotlib")
-    from ci.benchmarks import plot
-
-    threads = [summary.summarized(measured(threads=count)) for count in (1, 2)]
-    record = {
-        "machine": {"processor": "made up", "cores": 2},
-        "shapes": [summary.summarized(measured("article", 4)), summary.summarized(measured())],
-        "growth": {"rows": threads, "threads": threads},
-    }
-    plot.draw(record, tmp_path / "picture.png")
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
->>>>>>> 3a850366f0cd505d35e587e378313171b9f701b7
 
 
 def test_options_survive_the_way_to_another_folder(tmp_path):

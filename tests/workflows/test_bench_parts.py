@@ -219,7 +219,6 @@ def test_real_files_beside_memory():
 FIGURES = ROOT / "ci" / "results" / "two-cores.json"
 
 
-<<<<<<< HEAD
 def test_figures_that_were_written_are_read_and_written_alike(tmp_path):
     results.write(results.read(FIGURES), tmp_path / "again.json")
     assert (tmp_path / "again.json").read_text() == FIGURES.read_text()
@@ -246,13 +245,8 @@ def test_faults_of_every_section_count():
 
 @pytest.mark.parametrize("parts", [True, False])
 def test_the_picture_is_drawn_from_the_figures(tmp_path, parts):
-    pytest.importorskip("matplotlib", reason="needs the extra plots")
-    from ci.benchmarks import plot
-=======
-def test_the_picture_has_a_row_for_them(tmp_path):
     pytest.importorskip("matplotlib", reason="needs matplotlib")
-    from matplotlib.figure import Figure
->>>>>>> 3a850366f0cd505d35e587e378313171b9f701b7
+    from ci.benchmarks import plot
 
     record = results.read(FIGURES)
     if not parts:
