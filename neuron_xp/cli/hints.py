@@ -22,25 +22,31 @@ VALUE = rf"True|False|None|{PLACEHOLDER}|{NUMBER}|{TEXT}|\[(?:{TEXT}|[^\]'\"])*\
 
 # Names of files and columns stay as they are: at the start of a message, in quotes, in a list.
 NAMES = rf"^\S+|(?<!\w)(?:{TEXT})(?!\w)|\bchoose from .*"
-HINT = re.compile(rf"{NAMES}|\bgive (?P<name>\w+)=(?P<value>{VALUE})(?![.]?\w)")
+# A message about a setting begins with its name.
+SUBJECT = r"^(?P<subject>[a-z0-9_]+)(?= must be )"
+HINT = re.compile(rf"{SUBJECT}|{NAMES}|\bgive (?P<name>\w+)=(?P<value>{VALUE})(?![.]?\w)")
 
 
 def in_flags(message: str) -> str:
-    """Say a message's hints in flags.
+    """Say a message's hints, and the setting that it is about, in flags.
 
     >>> in_flags("data.csv: missing cell ''; give drop_missing=True to leave such rows out")
     "data.csv: missing cell ''; type --drop-missing to leave such rows out"
     >>> in_flags("if the column holds categories give categories=['the colour']")
     "if the column holds categories type --categories 'the colour'"
+    >>> in_flags("batch_size must be a whole number from 1; got 0")
+    '--batch-size must be a whole number from 1; got 0'
     """
     return HINT.sub(_say, message)
 
 
 def _say(found: re.Match[str]) -> str:
-    option = OPTIONS.get(found["name"])
+    option = OPTIONS.get(found["name"] or found["subject"])
     if option is None:
         return found[0]
     flag = option.opts[-1]
+    if found["subject"]:
+        return flag
     if re.fullmatch(PLACEHOLDER, found["value"]):
         return f"type {flag} {found['value']}"
     value = ast.literal_eval(found["value"])

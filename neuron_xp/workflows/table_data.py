@@ -171,8 +171,8 @@ def _mark_held_out(rows: int, use: TableUse, max_memory: int) -> np.ndarray:
     if SPLIT_BYTES * rows > max_memory // 4:
         raise ValueError(
             f"to hold rows out of {rows:,} takes {SPLIT_BYTES * rows:,} bytes, which is more than "
-            "a quarter of --max-memory; keep those rows in a file of their own, and type: "
-            "neuron-xp evaluate MODEL FILE"
+            "a quarter of max_memory; keep those rows in a file of their own, to evaluate the "
+            "model on"
         )
     marks = mark_held_out(rows, use)
     _check_rows_left(rows - int(marks.sum()), rows, use)

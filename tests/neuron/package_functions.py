@@ -22,8 +22,7 @@ from neuron_xp.neuron.step import Examples, Method, Scaling
 from neuron_xp.random_start import generator, random_start
 from neuron_xp.training.batches import take_batch
 from neuron_xp.training.in_memory import InMemory
-from neuron_xp.training.preparation import mean_loss
-from neuron_xp.training.preparation import safe_learning_rate
+from neuron_xp.training.preparation import mean_loss, safe_learning_rate
 
 NUMPY = open_backend("numpy").without_kernels()
 ARITHMETIC = trusted_arithmetic(NUMPY, "reproducible", no_tiny_inputs=False)
