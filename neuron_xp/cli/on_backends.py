@@ -88,7 +88,7 @@ def run_matrix(file: Path | None) -> Outcome:
     Status 0: all reproducible fingerprints are the published ones; 1: some differ.
     """
     check_folder(file)
-    usable = matrix.usable_backends()
+    usable = matrix.find_usable_backends()
     count = len(usable) * len(ARITHMETICS) * len(CASES)
     results = list_with_bar(matrix.run_matrix(usable), count)
     write_json(file, results)

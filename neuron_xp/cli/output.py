@@ -1,4 +1,4 @@
-"""What commands have to say: outcomes, tables, progress."""
+"""Output of the commands: outcomes, tables, progress."""
 
 import json
 import platform
@@ -24,7 +24,7 @@ Tell = Callable[[neuron_xp.Progress], object]
 
 
 class Outcome(NamedTuple):
-    """What a command gives back.
+    """The result of a command.
 
     text : for stdout; for stderr where there are data
     status : the exit status

@@ -1,4 +1,4 @@
-"""What a reader is asked for and what it gives, and the words for what is wrong with a cell.
+"""Columns that a reader is asked for, cells that it gives, and the words for a wrong one.
 
 Every message is one line that begins with the file's name. Lines are counted from 1, as in an
 editor; rows and columns of arrays from 0, as in an index. A hint is `give NAME=VALUE`, in Python;
@@ -26,7 +26,7 @@ class TableError(ValueError):
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read a table.
+    """The way to read a table.
 
     target : its name, or its number counted from 0
     features : their names, or None for all other columns

@@ -1,4 +1,4 @@
-"""Which columns of a table are read, found by name, and what they are called."""
+"""Columns of a table: which are read, found by name, and what they are called."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from neuron_xp.tables.readers.arrays import TARGETS
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a table mean.
+    """The meaning of a table's columns.
 
     features : their names, in the order of the inputs
     target : its name

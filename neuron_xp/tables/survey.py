@@ -1,4 +1,4 @@
-"""One look at a table, file by file: all that must be known before it can be trained on.
+"""The survey of a table, file by file: all that must be known before it can be trained on.
 
 The survey of each file is small, can be sent to another process and merged with that of the
 file after it; what the columns mean follows from the survey of all.
@@ -25,7 +25,7 @@ from neuron_xp.tables.targets import (
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What some rows of a table hold.
+    """A summary of some rows of a table.
 
     source, parts : the name of the first file, and how many there are
     names : of all columns

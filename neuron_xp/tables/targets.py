@@ -1,4 +1,4 @@
-"""What the targets of a training are, classes or numbers: from what can be merged."""
+"""Targets of a training: whether they are classes or numbers, from what can be merged."""
 
 from collections.abc import Set
 from dataclasses import dataclass

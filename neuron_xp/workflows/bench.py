@@ -1,4 +1,4 @@
-"""How long an iteration takes here, on every backend, beside the same program in plain NumPy."""
+"""The time of an iteration here, on every backend, beside the same program in plain NumPy."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ PLAIN = "plain program"
 
 @dataclass(frozen=True)
 class Workload:
-    """What is trained: random numbers of this shape, for about so many seconds each way."""
+    """Training data of a benchmark: random numbers of this shape, for about so many seconds each way."""
 
     rows: int
     features: int
@@ -40,7 +40,7 @@ class Workload:
 
     @property
     def learning_rate(self) -> float:
-        """So small that nothing saturates or diverges."""
+        """A rate so small that nothing saturates or diverges."""
         return 1 / self.rows
 
 
@@ -53,7 +53,7 @@ class Contender(NamedTuple):
 
 @dataclass(frozen=True)
 class Measurement:
-    """One way to train, measured.
+    """The times of one way to train.
 
     engine
         "kernels", "compiled" (by the library), "arrays" (operation by operation), or the
@@ -153,7 +153,7 @@ def measure(workload: Workload, contender: Contender, clock: Clock, plain: Clock
 
 
 def bits_differ(measurements: Iterable[Measurement]) -> bool:
-    """Whether reproducible contenders ended on different bits."""
+    """Tell whether reproducible contenders ended on different bits."""
     return len({m.fingerprint for m in measurements if m.fingerprint is not None}) > 1
 
 
@@ -191,7 +191,7 @@ def plain_step(
 
 
 def start_weights(workload: Workload) -> list[np.ndarray]:
-    """Those that training starts from."""
+    """Return the weights that training starts from."""
     sizes = (workload.features, *workload.hidden, 1)
     return random_start(pairwise(sizes), seed=START_SEED)
 

@@ -16,7 +16,7 @@ from neuron_xp.article import ARTICLE_INPUTS, ARTICLE_TARGETS, SEQUEL_INPUTS, SE
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.training.train import train
 
-TrainingSet = tuple[np.ndarray, np.ndarray]
+InputsAndTargets = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Case:
     """A training set and the settings to train it with."""
 
     name: str
-    make: Callable[[], TrainingSet]
+    make: Callable[[], InputsAndTargets]
     iterations: int
     learning_rate: float | str = 1.0
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -37,28 +37,28 @@ class Case:
         return train(inputs, targets, iterations=count, **chosen)
 
 
-def _article() -> TrainingSet:
+def _article() -> InputsAndTargets:
     return np.asarray(ARTICLE_INPUTS, dtype="float64"), np.asarray(ARTICLE_TARGETS, "float64")
 
 
-def _sequel() -> TrainingSet:
+def _sequel() -> InputsAndTargets:
     return np.asarray(SEQUEL_INPUTS, dtype="float64"), np.asarray(SEQUEL_TARGETS, "float64")
 
 
-def _random(rows: int, features: int, neurons: int = 1) -> TrainingSet:
+def _random(rows: int, features: int, neurons: int = 1) -> InputsAndTargets:
     """Inputs in [-1, 1), targets 0 or 1."""
     generator = np.random.RandomState(7)
     inputs = 2 * generator.random_sample((rows, features)) - 1
     return inputs, generator.randint(0, 2, (rows, neurons)).astype("float64")
 
 
-def _columns() -> TrainingSet:
+def _columns() -> InputsAndTargets:
     """Columns of quite different size and place, one of them constant."""
     inputs, targets = _random(300, 5)
     return inputs * 2.0 ** np.asarray([0, 40, -700, 3, 0]) * [1, 1, 1, 1, 0] + 5, targets
 
 
-def _scaled(rows: int, features: int, lowest: int, highest: int) -> TrainingSet:
+def _scaled(rows: int, features: int, lowest: int, highest: int) -> InputsAndTargets:
     """Random inputs, each times its own power of two; targets in [0, 1)."""
     generator = np.random.RandomState(11)
     inputs = 2 * generator.random_sample((rows, features)) - 1
@@ -66,21 +66,21 @@ def _scaled(rows: int, features: int, lowest: int, highest: int) -> TrainingSet:
     return np.ldexp(inputs, powers), generator.random_sample((rows, 1))
 
 
-def _huge() -> TrainingSet:
+def _huge() -> InputsAndTargets:
     """Ordinary inputs beside a column of 0 and 2^900, which saturates the neuron."""
     inputs, targets = _random(300, 4)
     inputs[:, 3] = 2.0**900 * (inputs[:, 3] > 0.9)
     return inputs, targets
 
 
-def _counts() -> TrainingSet:
+def _counts() -> InputsAndTargets:
     """Whole numbers, as a spreadsheet has them."""
     generator = np.random.RandomState(13)
     inputs = generator.randint(-3, 4, (777, 9)).astype("float64")
     return inputs, generator.randint(0, 2, (777, 1)).astype("float64")
 
 
-def _times(factor: float, data: TrainingSet) -> TrainingSet:
+def _times(factor: float, data: InputsAndTargets) -> InputsAndTargets:
     return factor * data[0], data[1]
 
 

@@ -1,4 +1,4 @@
-"""One training on every backend: are the bits the same, and how long does it take?"""
+"""The matrix: each case on every backend, its bits and its time."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from neuron_xp.workflows.cases import CASES, Case
 
 @dataclass(frozen=True)
 class Result:
-    """One case, trained on one backend in one arithmetic.
+    """The result of one case on one backend in one arithmetic.
 
     engine
         "kernels", "compiled" or "arrays": what ran the iterations.
@@ -40,14 +40,14 @@ class Result:
     seconds: float
 
 
-def usable_backends() -> list[Backend]:
-    """Every library that is usable here, on each of its devices, with and without kernels."""
+def find_usable_backends() -> list[Backend]:
+    """Return every library usable here, on each of its devices, with and without kernels."""
     backends = [open_backend(s.name, s.device) for s in statuses() if s.usable]
     return [kind for b in backends for kind in dict.fromkeys((b, b.without_kernels()))]
 
 
 def _iterations(case: Case, arithmetic: str) -> int:
-    """In native arithmetic one iteration, but for the article.
+    """Return the case's iterations; in native arithmetic one, but for the article.
 
     At saturating rates training is chaotic: a difference in the last bit grows until
     nothing is left in common, and only the first step can be compared.

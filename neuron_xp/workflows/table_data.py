@@ -34,7 +34,7 @@ SPLIT_BYTES = 9
 
 @dataclass(frozen=True, eq=False)
 class TableRows:
-    """Some rows of a table: arrays (of Dask, on a cluster), or the .npy files that hold them.
+    """Rows of a table: arrays (of Dask, on a cluster), or the .npy files that hold them.
 
     inputs : (count, columns)
     targets : (count, neurons)
@@ -213,7 +213,7 @@ def _write_copies(
 
 
 class _WorkingCopy:
-    """Two files that grow, of inputs and of targets."""
+    """A pair of files that grow, of inputs and of targets."""
 
     def __init__(self, folder: Path, name: str, columns: Columns, stack: ExitStack) -> None:
         self.inputs = stack.enter_context(

@@ -22,7 +22,7 @@ from neuron_xp.workflows.table_data import TableRows, open_table_data
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """How a network does on a table.
+    """The score of a network on a table.
 
     rows : how many were looked at
     accuracy : the share of rows whose class is right; None when targets are no classes

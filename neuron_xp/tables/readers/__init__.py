@@ -1,1 +1,1 @@
-"""One file for each format: a context manager that opens a file as a `OpenTable`."""
+"""Readers, one file for each format: a context manager that opens a file as an `OpenTable`."""
