@@ -30,7 +30,7 @@ PLAIN = "plain program"
 
 @dataclass(frozen=True)
 class Workload:
-    """Training data of a benchmark: random numbers of this shape, for about so many seconds each way."""
+    """Random training data of a benchmark, and about how many seconds each way to train has."""
 
     rows: int
     features: int

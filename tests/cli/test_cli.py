@@ -107,7 +107,8 @@ import sys
 from neuron_xp.backends import libraries as backends
 from neuron_xp.cli import app as cli, on_backends
 from neuron_xp.workflows import cases, matrix
-matrix.find_usable_backends = lambda: [backends.open_backend(n) for n in ("numpy", "array_api_strict")]
+NAMES = "numpy", "array_api_strict"
+matrix.find_usable_backends = lambda: [backends.open_backend(name) for name in NAMES]
 if "different" in sys.argv:
     on_backends.published = lambda: dict.fromkeys(cases.published(), "0" * 64)
 sys.exit(cli.main(["matrix", "--json", sys.argv[1]]))
