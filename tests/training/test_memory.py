@@ -16,7 +16,7 @@ PEAK = """
 import resource, sys
 import numpy as np
 import neuron_xp
-from neuron_xp.backends import open_backend
+from neuron_xp.backends.libraries import open_backend
 
 backend = open_backend(sys.argv[1])
 if sys.argv[2] == "arrays":

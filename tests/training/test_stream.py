@@ -157,7 +157,7 @@ TRAIN_WITHIN = """
 import resource, sys
 from pathlib import Path
 import neuron_xp
-from neuron_xp.backends import open_backend
+from neuron_xp.backends.libraries import open_backend
 
 inputs, targets, name, kernels, limit = sys.argv[1:]
 backend = open_backend(name)
