@@ -17,8 +17,8 @@ from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.learning_rules import RULES
 from neuron_xp.neuron.step import Examples, Method, merge_blocks
 from neuron_xp.neuron.types import Array
-from neuron_xp.random_start import random_start
-from neuron_xp.threads import share
+from neuron_xp.random_start import draw_start
+from neuron_xp.threads import share_tasks
 
 
 class Engine(NamedTuple):
@@ -90,7 +90,7 @@ def _pooled(method: Method, backend: Backend, threads: int) -> Iterator[Method]:
 
         tasks = list(steps.blocks(examples, block_rows))
         partial_sums: list[list[Any]] = [[] for _ in range(min(threads, len(tasks)))]
-        share(work, tasks, partial_sums, pool)
+        share_tasks(work, tasks, partial_sums, pool)
         return reduce(merge, (sums[0] for sums in partial_sums if sums))
 
     with ThreadPoolExecutor(threads - 1) as pool:
@@ -158,7 +158,7 @@ def has_kernels(backend: Backend) -> bool:
     if backend.kernels is None:
         return False
     sizes = (35, 3, 2)
-    draw = partial(random_start, seed=1)
+    draw = partial(draw_start, seed=1)
     inputs, targets, weight = draw([(130, sizes[0]), (130, sizes[-1]), (130, 1)])
     for rule in RULES:
         with backend.context():

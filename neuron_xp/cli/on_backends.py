@@ -33,7 +33,7 @@ from neuron_xp.workflows.cases import CASES, published
 @click.pass_obj
 def demo(make_bar: Any, backend: str, device: str | None, arithmetic: str) -> Outcome:
     """The article's program: a neuron learns from four examples."""
-    checks.choice("arithmetic", arithmetic, ARITHMETICS)
+    checks.check_choice("arithmetic", arithmetic, ARITHMETICS)
     opened = open_backend(backend, device)
     start = neuron_xp.train(backend=opened, arithmetic=arithmetic, iterations=0)
     started = time.perf_counter()

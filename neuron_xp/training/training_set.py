@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from neuron_xp import checks
 from neuron_xp.backends.backend import Backend, device_name, is_lazy
 from neuron_xp.backends.examples import convert_examples, find_backend
 from neuron_xp.backends.libraries import (
@@ -18,12 +17,13 @@ from neuron_xp.backends.libraries import (
     open_backend,
 )
 from neuron_xp.backends.probe import has_float64, probe
+from neuron_xp.checks import check_memory_size, check_whole_number
 from neuron_xp.errors import NO_DASK, MissingBackendError
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.step import Scaling
-from neuron_xp.threads import available_threads
+from neuron_xp.threads import count_threads
 from neuron_xp.training.in_memory import InMemory
 from neuron_xp.training.in_parts import InParts, open_in_parts
 from neuron_xp.training.npy_stream import open_npy_stream
@@ -110,21 +110,21 @@ class Where:
     threads: int | None = None
     max_memory: int | str | None = None
 
-    def available_threads(self) -> int:
+    def count_threads(self) -> int:
         """Return how many threads may work at once."""
         if self.threads is None:
-            return available_threads()
-        return checks.whole_number("threads", self.threads, least=1, most=1024)
+            return count_threads()
+        return check_whole_number("threads", self.threads, least=1, most=1024)
 
     def memory_bytes(self) -> int | None:
         """Return `max_memory` as a number of bytes."""
         if self.max_memory is None:
             return None
-        return checks.memory_size("max_memory", self.max_memory)
+        return check_memory_size("max_memory", self.max_memory)
 
     def check(self) -> None:
         """Raise ValueError or TypeError for what threads or memory may not be."""
-        self.available_threads()
+        self.count_threads()
         self.memory_bytes()
 
 
@@ -161,7 +161,7 @@ def _open_in_memory(given: Given, settings: Settings, where: Where) -> InMemory:
         settings=settings,
         backend=backend,
         dtype=dtype,
-        threads=where.available_threads(),
+        threads=where.count_threads(),
     )
 
 
@@ -202,7 +202,7 @@ def _open_files(given: Given, settings: Settings, where: Where) -> InParts:
         {name: path for name, path in given.named().items() if path is not None},
         backend,
         native=settings.arithmetic == "native",
-        threads=where.available_threads(),
+        threads=where.count_threads(),
         max_memory=where.memory_bytes(),
     )
     data = open_in_parts(

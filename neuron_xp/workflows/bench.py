@@ -16,7 +16,7 @@ from neuron_xp.backends.backend import Backend, device_name
 from neuron_xp.backends.engine import engine_name
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.model.settings import ARITHMETICS
-from neuron_xp.random_start import generator, random_start
+from neuron_xp.random_start import draw_start, make_generator
 from neuron_xp.training.train import train
 
 REPEATS = 3
@@ -48,15 +48,17 @@ class Task:
         cls, *, rows: Any, features: Any, hidden: Sequence[Any], threads: Any, seconds: Any
     ) -> "Task":
         """The task, or a ValueError or TypeError for what it may not be."""
-        size = partial(checks.whole_number, "a layer size in hidden", least=1, most=MOST_NEURONS)
+        size = partial(
+            checks.check_whole_number, "a layer size in hidden", least=1, most=MOST_NEURONS
+        )
         return cls(
-            rows=checks.whole_number("rows", rows, least=1, most=MOST_ROWS),
-            features=checks.whole_number("features", features, least=1, most=MOST_FEATURES),
+            rows=checks.check_whole_number("rows", rows, least=1, most=MOST_ROWS),
+            features=checks.check_whole_number("features", features, least=1, most=MOST_FEATURES),
             hidden=tuple(map(size, hidden)),
             threads=None
             if threads is None
-            else checks.whole_number("threads", threads, least=1, most=MOST_THREADS),
-            seconds=checks.number("seconds", seconds),
+            else checks.check_whole_number("threads", threads, least=1, most=MOST_THREADS),
+            seconds=checks.check_number("seconds", seconds),
         )
 
     @property
@@ -173,7 +175,7 @@ def plain_program(
 def _data(task: Task) -> Data:
     """Inputs in [-1, 1), targets 0 or 1, told by the first input."""
     try:
-        inputs = generator(DATA_SEED).random_sample((task.rows, task.features))
+        inputs = make_generator(DATA_SEED).random_sample((task.rows, task.features))
         inputs *= 2
         inputs -= 1
     except MemoryError:
@@ -185,7 +187,7 @@ def _data(task: Task) -> Data:
 def start_weights(task: Task) -> list[np.ndarray]:
     """Those that training starts from."""
     sizes = (task.features, *task.hidden, 1)
-    return random_start(pairwise(sizes), seed=START_SEED)
+    return draw_start(pairwise(sizes), seed=START_SEED)
 
 
 def _plain_training(task: Task, data: Data) -> Callable[[int], Any]:

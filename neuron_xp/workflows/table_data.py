@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from neuron_xp.model.table_use import TableUse, held_out_of, split
-from neuron_xp.npy import RowFile, npy_rows, refuse_small_disk
+from neuron_xp.npy import RowFile, check_disk_space, open_npy_rows
 from neuron_xp.tables.encode import Columns, Table, read_table, read_training_table, tables
 from neuron_xp.tables.files import chunk_bytes, parts_of, within
 from neuron_xp.tables.survey import columns_of, constant_inputs, merge, survey_file
@@ -43,7 +43,7 @@ class Part:
         if not isinstance(self.inputs, Path) or not isinstance(self.targets, Path):
             yield self.inputs, self.targets
             return
-        files = npy_rows(self.inputs), npy_rows(self.targets)
+        files = open_npy_rows(self.inputs), open_npy_rows(self.targets)
         width = sum(file.shape[1] for file in files)
         rows = self.rows if max_memory is None else chunk_bytes(max_memory) // (8 * width) or 1
         size = min(rows, self.rows)
@@ -156,7 +156,7 @@ def _copied(
         )  # fmt: skip
         rows = sum(len(table.inputs) for table in counted)
     if rows is not None:
-        refuse_small_disk(folder.parent, 8 * rows * (len(columns.input_names) + columns.neurons))
+        check_disk_space(folder.parent, 8 * rows * (len(columns.input_names) + columns.neurons))
     held_out = _marks(rows, use, max_memory) if use.holdout and rows is not None else None
     return _written(chunks, columns, constant, held_out, rows, folder)
 

@@ -12,7 +12,7 @@ import pytest
 
 import neuron_xp
 from neuron_xp.backends.status import statuses
-from neuron_xp.durable import previous
+from neuron_xp.durable import name_previous
 from neuron_xp.model import checkpoint as checkpoints
 from neuron_xp.training import loop
 
@@ -109,13 +109,13 @@ def test_the_keyboard_saves_what_was_done(path, monkeypatch, where, kind):
 
 def test_the_last_two_are_kept_and_a_damaged_newest_falls_back(path):
     neuron_xp.train(**SETTINGS, checkpoint=path, checkpoint_every=100)
-    assert checkpoints.read_checkpoint(previous(path)).position.iteration == 200
+    assert checkpoints.read_checkpoint(name_previous(path)).position.iteration == 200
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.warns(UserWarning, match=r"damaged.*; going on from .*\.previous"):
         network = neuron_xp.train(**SETTINGS, checkpoint=path, resume=True)
     assert network.fingerprint() == neuron_xp.train(**SETTINGS).fingerprint()
     path.write_bytes(b"")
-    previous(path).write_bytes(b"")
+    name_previous(path).write_bytes(b"")
     with pytest.raises(neuron_xp.ModelFileError, match="is not a model file, or is damaged"):
         neuron_xp.train(**SETTINGS, checkpoint=path, resume=True)
 
@@ -224,11 +224,11 @@ def test_fifty_kills(path, tmp_path):
     inside = 0
     for _ in range(int(os.environ.get("NEURON_XP_TEST_KILLS", "50"))):
         inside += killed_in_a_save(path, tmp_path / "trace", chance.random() * 0.2)
-        if not path.exists() and not previous(path).exists():
+        if not path.exists() and not name_previous(path).exists():
             continue
         checkpoints.read_checkpoint(path)  # a warning would be an error here
         twin = tmp_path / "twin.safetensors"
-        for source, copy in ((path, twin), (previous(path), previous(twin))):
+        for source, copy in ((path, twin), (name_previous(path), name_previous(twin))):
             copy.unlink(missing_ok=True)
             if source.exists():
                 shutil.copy(source, copy)
@@ -240,5 +240,5 @@ def test_fifty_kills(path, tmp_path):
         assert network.history == expected.history
         if checkpoints.read_checkpoint(path).position.iteration > 3000:  # begin again
             path.unlink(missing_ok=True)
-            previous(path).unlink(missing_ok=True)
+            name_previous(path).unlink(missing_ok=True)
     assert inside >= 10

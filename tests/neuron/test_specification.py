@@ -25,7 +25,7 @@ from neuron_xp.neuron.exact_sum import Accumulator
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.learning_rules import RULES
 from neuron_xp.neuron.step import Examples, Method, Scaling
-from neuron_xp.random_start import generator, random_start
+from neuron_xp.random_start import draw_start, make_generator
 from neuron_xp.training.batches import batch
 from neuron_xp.training.fit import mean_loss
 from neuron_xp.training.in_memory import InMemory
@@ -183,9 +183,9 @@ def train(inputs, targets, iterations, **settings):
 PACKAGE = {
     "flush": on_numbers(lambda x, least: reproducible.flush(x, least, xp=np)),
     "random_start": lambda sizes, seed: [
-        x.tolist() for x in random_start(pairwise(sizes), seed=seed)
+        x.tolist() for x in draw_start(pairwise(sizes), seed=seed)
     ],
-    "permutation": lambda count, key: generator(key).permutation(count).tolist(),
+    "permutation": lambda count, key: make_generator(key).permutation(count).tolist(),
     "ordered_sum": lambda x: reproducible.ordered_sum(np.asarray([x]), xp=np).item(),
     "product": on_numbers(reproducible.products, xp=np, fence=True, no_tiny_inputs=False),
     "weighted_sum": lambda x, w: ARITHMETIC.weighted_sum(

@@ -13,7 +13,7 @@ from neuron_xp.neuron.exact_sum import LEAF, Accumulator
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array
-from neuron_xp.threads import share
+from neuron_xp.threads import share_tasks
 
 TASK = 2**18
 """Multiplications in a task, about: some 0.2 ms, so that handing it out costs little."""
@@ -60,7 +60,7 @@ class Kernels:
 
         with ThreadPoolExecutor(threads - 1) as pool:
             for _ in range(count):
-                share(add, tasks, sums, pool)
+                share_tasks(add, tasks, sums, pool)
                 kernel.adjust(network, flat, sums, *rates)
         return _unpacked(flat, parameters)
 
@@ -96,7 +96,7 @@ class Kernels:
             kernel_add(network, flat, data, *task, accumulator)
 
         with ThreadPoolExecutor(max(1, len(sums) - 1)) as pool:
-            share(add, tasks, sums, pool)
+            share_tasks(add, tasks, sums, pool)
         kernel.merge_all(sums)
         return sums[0]
 
