@@ -11,7 +11,7 @@ import neuron_xp
 from ci.benchmarks.clocks import OneByOne
 from ci.benchmarks.serving import serve
 from ci.benchmarks.worker import peak_of_memory, resident_from_now_on
-from neuron_xp.backends.engine import engine_name
+from neuron_xp.backends.engine import name_engine
 from neuron_xp.backends.libraries import open_backend
 
 PIECE = 2**22  # bytes: as training reads
@@ -28,7 +28,7 @@ class Reader:
     def __init__(
         self, inputs: str, targets: str, learning_rate: float, compared: int, max_memory: str
     ) -> None:
-        if engine_name(open_backend("numpy"), "reproducible") != "kernels":
+        if name_engine(open_backend("numpy"), "reproducible") != "kernels":
             raise RuntimeError("the kernels are not used; is numba installed?")
         self.files = Path(inputs), Path(targets)
         self.compared = compared

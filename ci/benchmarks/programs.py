@@ -148,7 +148,7 @@ def ours(
     problem: Problem, threads: int | None, *, backend: str, arithmetic: str, kernels: bool = True
 ) -> Program:
     import neuron_xp
-    from neuron_xp.backends.engine import engine_name
+    from neuron_xp.backends.engine import name_engine
     from neuron_xp.backends.libraries import open_backend
 
     place = open_backend(backend)
@@ -166,7 +166,7 @@ def ours(
         )  # fmt: skip
 
     def ending(network: neuron_xp.NeuralNetwork) -> Ending:
-        if name_says_kernels and engine_name(place, arithmetic) != "kernels":
+        if name_says_kernels and name_engine(place, arithmetic) != "kernels":
             raise RuntimeError("the kernels are not used; is numba installed?")
         with place.context():
             weights = _plain_ending(map(place.to_host, network.weights)).weights

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.status import statuses
+from neuron_xp.backends.status import list_statuses
 from neuron_xp.cli.output import (
     JSON,
     Outcome,
@@ -58,7 +58,7 @@ def planned(*, hidden: str, names: Sequence[str], **numbers: Any) -> tuple[Task,
     task = Task.checked(hidden=_sizes(hidden), **numbers)
     if names:
         return task, contenders(map(open_backend, dict.fromkeys(names)))
-    return task, contenders(open_backend(s.name, s.device) for s in statuses() if s.usable)
+    return task, contenders(open_backend(s.name, s.device) for s in list_statuses() if s.usable)
 
 
 def _sizes(hidden: str) -> list[int]:

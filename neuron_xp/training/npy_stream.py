@@ -16,7 +16,7 @@ import numpy as np
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.examples import check_row_count, convert_rows
-from neuron_xp.backends.libraries import host_backend
+from neuron_xp.backends.libraries import open_host_backend
 from neuron_xp.backends.probe import has_float64
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.reproducible import SMALLEST_NORMAL, flush
@@ -117,7 +117,7 @@ class NpyStream:
         tables = [table.reshape(buffers.rows, -1) for table in buffers.floats()]
         if self.has_subnormals:
             tables = [flush(table, SMALLEST_NORMAL, xp=np) for table in tables]
-        if self.backend is host_backend():
+        if self.backend is open_host_backend():
             inputs, targets, *weight = tables
         else:
             inputs, targets, *weight = map(self.backend.from_host, tables)

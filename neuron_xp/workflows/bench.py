@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neuron_xp import checks
-from neuron_xp.backends.backend import Backend, device_name
-from neuron_xp.backends.engine import engine_name
+from neuron_xp.backends.backend import Backend, name_device
+from neuron_xp.backends.engine import name_engine
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.model.settings import ARITHMETICS
 from neuron_xp.random_start import draw_start, make_generator
@@ -121,7 +121,7 @@ def contenders(backends: Iterable[Backend]) -> list[Contender]:
     for backend in backends:
         for arithmetic in ARITHMETICS:
             found.append(Contender(backend, arithmetic))
-            if arithmetic == "reproducible" and backend.kernels is not None:
+            if arithmetic == "reproducible" and backend.make_kernels is not None:
                 found.append(Contender(backend.without_kernels(), arithmetic))
     return found
 
@@ -225,7 +225,7 @@ def _measured(task: Task, contender: Contender, data: Data, plain: Callable[[], 
         contender.backend,
         rounds=[mine for mine, _ in pairs],
         plain=[its for _, its in pairs],
-        engine=engine_name(contender.backend, contender.arithmetic),
+        engine=name_engine(contender.backend, contender.arithmetic),
         arithmetic=contender.arithmetic,
         iterations=count,
         first_call=first_call,
@@ -240,7 +240,7 @@ def _row(
     return Row(
         backend=backend.name,
         version=backend.version,
-        device=device_name(backend.device),
+        device=name_device(backend.device),
         seconds=seconds,
         ratio=median(mine / its for mine, its in zip(rounds, plain, strict=True)),
         gigabytes_per_second=task.rows * task.features * BYTES / seconds / 1e9,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import neuron_xp
-from neuron_xp.backends.status import statuses
+from neuron_xp.backends.status import list_statuses
 from neuron_xp.durable import name_previous
 from neuron_xp.model import checkpoint as checkpoints
 from neuron_xp.training import loop
@@ -220,7 +220,7 @@ def test_fifty_kills(path, tmp_path):
     """Every time a file that can be read, and the bits of the uninterrupted run from it."""
     expected = neuron_xp.train(iterations=4000)
     chance = random.Random(1)
-    places = [s for s in statuses() if s.usable and s.name in ("numpy", "jax")]
+    places = [s for s in list_statuses() if s.usable and s.name in ("numpy", "jax")]
     inside = 0
     for _ in range(int(os.environ.get("NEURON_XP_TEST_KILLS", "50"))):
         inside += killed_in_a_save(path, tmp_path / "trace", chance.random() * 0.2)

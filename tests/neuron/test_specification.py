@@ -15,7 +15,7 @@ import scalar_training
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.probe import trusted_arithmetic
+from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.model.fingerprint import GROUP
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import Settings
@@ -54,7 +54,7 @@ SECTIONS = {  # and how many vectors each has
 }
 
 NUMPY = open_backend("numpy").without_kernels()
-ARITHMETIC = trusted_arithmetic(NUMPY, "reproducible", no_tiny_inputs=False)
+ARITHMETIC = choose_arithmetic(NUMPY, "reproducible", no_tiny_inputs=False)
 GRID = exact_sum.grid(xp=np)
 ARTICLE, OTHER = RULES["error_weighted_derivative"], RULES["cross_entropy"]
 
