@@ -1,7 +1,7 @@
 """The article's neuron on NumPy, and the same bits on every other library that is here."""
 
 import neuron_xp
-from neuron_xp.backends.status import statuses
+from neuron_xp.backends.status import list_statuses
 
 network = neuron_xp.train()
 print("weights:", *network.weights[0][:, 0])
@@ -9,7 +9,7 @@ print("[1, 0, 0] ->", *network.think([1, 0, 0]))
 print("fingerprint:", network.fingerprint())
 
 few = neuron_xp.train(iterations=500)
-for status in statuses():
+for status in list_statuses():
     if status.usable:
         other = neuron_xp.train(backend=status.name, device=status.device, iterations=500)
         assert other.fingerprint() == few.fingerprint()

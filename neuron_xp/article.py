@@ -1,4 +1,4 @@
-"""Training sets."""
+"""Training sets of the article and of the sequel that it announces."""
 
 ARTICLE_INPUTS = ((0, 0, 1), (1, 1, 1), (1, 0, 1), (0, 1, 1))
 ARTICLE_TARGETS = ((0,), (1,), (1,), (0,))

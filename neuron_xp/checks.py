@@ -1,4 +1,8 @@
-"""What a setting may be, and the one line that is said when it is not."""
+"""Checks of single settings: each returns the value as plain Python, or raises one line.
+
+Raised are TypeError for a value of the wrong kind and ValueError for one out of range; the line
+says what was given and what was expected.
+"""
 
 import math
 import operator
@@ -13,17 +17,17 @@ SMALLEST_MEMORY = 2**24
 """Bytes: with less, files would be read in pieces too small to be worth it."""
 
 
-def _got(value: object) -> str:
-    """The value in a few words, on one line."""
+def _shorten(value: object) -> str:
+    """Return the value in a few words, on one line."""
     if isinstance(value, int) and abs(value) >= 10**30:
         return f"an integer of {value.bit_length()} bits"
     return " ".join(short(value).split())
 
 
-def whole_number(name: str, value: object, *, least: int = 0, most: float = math.inf) -> int:
-    """The value as an int, from `least` to `most`."""
+def check_whole_number(name: str, value: object, *, least: int = 0, most: float = math.inf) -> int:
+    """Return the value as an int; raise unless it is a whole number from `least` to `most`."""
     upper = "" if most == math.inf else f" to {most}"
-    problem = f"{name} must be a whole number from {least}{upper}; got {_got(value)}"
+    problem = f"{name} must be a whole number from {least}{upper}; got {_shorten(value)}"
     if isinstance(value, bool):
         raise TypeError(problem)
     try:
@@ -35,10 +39,14 @@ def whole_number(name: str, value: object, *, least: int = 0, most: float = math
     return count
 
 
-def number(name: str, value: object, *, zero: bool = False, hint: str = "") -> float:
-    """The value as a float, finite and at least 2^-1022, or 0 if `zero` allows it."""
+def check_number(name: str, value: object, *, zero: bool = False, hint: str = "") -> float:
+    """Return the value as a float; raise unless it is finite and at least 2^-1022.
+
+    zero : whether 0 is allowed too
+    hint : words that follow the range in the message
+    """
     low = "0 or more" if zero else "above 0"
-    problem = f"{name} must be a finite number {low}{hint}; got {_got(value)}"
+    problem = f"{name} must be a finite number {low}{hint}; got {_shorten(value)}"
     if isinstance(value, bool | str | bytes):
         raise TypeError(problem)
     try:
@@ -52,33 +60,36 @@ def number(name: str, value: object, *, zero: bool = False, hint: str = "") -> f
     return result
 
 
-def yes_or_no(name: str, value: object) -> bool:
-    """The value, if it is True or False."""
+def check_yes_or_no(name: str, value: object) -> bool:
+    """Return the value; raise unless it is True or False."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False; got {_got(value)}")
+        raise TypeError(f"{name} must be True or False; got {_shorten(value)}")
     return value
 
 
-def choice(name: str, value: object, options: Iterable[str]) -> str:
-    """The option that the value equals."""
+def check_choice(name: str, value: object, options: Iterable[str]) -> str:
+    """Return the option that the value equals; raise if there is none."""
     names = tuple(options)
     for option in names:
         if isinstance(value, str) and value == option:
             return option
-    raise ValueError(f"unknown {name} {_got(value)}{did_you_mean(value, names)}")
+    raise ValueError(f"unknown {name} {_shorten(value)}{did_you_mean(value, names)}")
 
 
-def memory_size(name: str, value: object) -> int:
-    """A number of bytes, or text such as '500MB' (10^6 bytes each) or '2GiB' (2^30)."""
+def check_memory_size(name: str, value: object) -> int:
+    """Return a size in bytes: a whole number, or text such as '500MB' (10^6) or '2GiB' (2^30).
+
+    Raise for anything else, and for less than `SMALLEST_MEMORY`.
+    """
     problem = f"{name} must be a number of bytes or text such as '500MB' or '2GiB'; got "
     if isinstance(value, str):
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", value.strip(), re.IGNORECASE)
         if not found:
-            raise ValueError(problem + _got(value))
+            raise ValueError(problem + _shorten(value))
         digits, unit, binary = found.groups()
         base = 1024 if binary else 1000
         value = int(float(digits) * base ** " KMGT".index(unit.upper() or " "))
     try:
-        return whole_number(name, value, least=SMALLEST_MEMORY)
+        return check_whole_number(name, value, least=SMALLEST_MEMORY)
     except TypeError:
-        raise TypeError(problem + _got(value)) from None
+        raise TypeError(problem + _shorten(value)) from None

@@ -15,39 +15,40 @@ def write_durably(
     """Make `path` a regular file with this content.
 
     The content goes to a new file in the same folder, which takes the name only when all of
-    it is on the disk; what had the name then is gone, or kept as `previous(path)`. Between
+    it is on the disk; what had the name then is gone, or kept as `name_previous(path)`. Between
     the two there may be a moment with no file of the name, but never with none of both.
     Raises OSError, with the file's name, and leaves what was there.
     """
-    with written_durably(path, keep_previous=keep_previous) as write:
+    with open_durably(path, keep_previous=keep_previous) as write:
         write(data)
 
 
 @contextlib.contextmanager
-def written_durably(
+def open_durably(
     path: str | os.PathLike[str], *, keep_previous: bool = False
 ) -> Iterator[Callable[[bytes], None]]:
-    """The same for content that comes by parts: a function that takes the next of them.
+    """Open `path` for content that comes by parts: yield a function that writes the next part.
 
-    The file takes its name when the block ends; nothing is left of it if an error ends it.
+    Otherwise as `write_durably`. The file takes its name when the block ends; nothing is left
+    of it if an error ends it.
     """
     target = Path(path)
-    _refuse_other_than_regular(target)
+    _check_regular(target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with _naming(target):
+        with _name_in_errors(target):
             descriptor = _create(temporary)
         try:
             yield partial(_write, target, descriptor)
-            with _naming(target):
+            with _name_in_errors(target):
                 os.fsync(descriptor)
         finally:
-            with _naming(target):
+            with _name_in_errors(target):
                 os.close(descriptor)
-        with _naming(target):
+        with _name_in_errors(target):
             if keep_previous:
                 with contextlib.suppress(FileNotFoundError):
-                    os.replace(target, previous(target))
+                    os.replace(target, name_previous(target))
             os.replace(temporary, target)
     except BaseException:
         _remove(temporary)
@@ -55,12 +56,13 @@ def written_durably(
     _sync_folder(target.parent)
 
 
-def previous(path: str | os.PathLike[str]) -> Path:
-    """The name under which the content before the last is kept."""
+def name_previous(path: str | os.PathLike[str]) -> Path:
+    """Return the name under which the content before the last is kept."""
     return Path(f"{os.fspath(path)}.previous")
 
 
-def _refuse_other_than_regular(target: Path) -> None:
+def _check_regular(target: Path) -> None:
+    """Raise FileExistsError for a folder, a link or a device of that name."""
     try:
         mode = os.lstat(target).st_mode
     except FileNotFoundError:
@@ -78,14 +80,14 @@ def _create(path: Path) -> int:
 
 def _write(target: Path, descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
-    with _naming(target):
+    with _name_in_errors(target):
         while rest:
             rest = rest[os.write(descriptor, rest) :]
 
 
 @contextlib.contextmanager
-def _naming(target: Path) -> Iterator[None]:
-    """Errors with the name that was asked for, and not the temporary one."""
+def _name_in_errors(target: Path) -> Iterator[None]:
+    """Raise errors with the name that was asked for, and not the temporary one."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What can go wrong, each a subclass of the built-in exception that a caller would catch."""
+"""Errors of this package, each a subclass of the built-in exception that a caller would catch."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -7,7 +7,7 @@ NO_DASK = "dask is not installed; type: pip install 'dask[array,distributed]'"
 
 
 class UnknownBackendError(ValueError):
-    """No backend has this name."""
+    """A backend was asked for by a name that none has."""
 
 
 class MissingBackendError(ImportError):
@@ -42,17 +42,17 @@ class TrainingDivergedError(FloatingPointError):
         self.learning_rate = learning_rate
 
     def __reduce__(self) -> tuple[type, tuple[int, float]]:
-        """From one process to another, as from a pool of workers."""
+        """Pickle by the two arguments, as for the way back from a pool of workers."""
         return type(self), (self.iteration, self.learning_rate)
 
 
 def did_you_mean(given: object, options: Iterable[str]) -> str:
-    """'; did you mean 'x'?', or '; choose from ...': the end of a message."""
+    """End a message: "; did you mean 'x'?", or "; choose from x, y" without a close name."""
     names = sorted(options)
     close = get_close_matches(str(given).lower(), names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; choose from {', '.join(names)}"
 
 
 def one_line(error: BaseException | None) -> str:
-    """What a library says is wrong, as one line of bounded length."""
+    """Shorten the message of a library's error to one line of at most 200 characters."""
     return " ".join(str(error).split())[:200] or type(error).__name__

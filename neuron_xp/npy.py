@@ -10,7 +10,6 @@ from itertools import accumulate
 from os import fstat
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
@@ -19,24 +18,24 @@ from neuron_xp.errors import one_line
 
 @dataclass(frozen=True)
 class NpyFile:
-    """One file: its rows, of `dtype`, begin at `offset`.
+    """Header of one file: where its rows are, and of which type.
 
+    offset : bytes before the first row
     shape : (rows,) or (rows, columns)
     stamp : size and time of the last change, by which a later change is noticed
     """
 
     path: Path
     shape: tuple[int, ...]
-    dtype: Any
+    dtype: np.dtype
     offset: int
     stamp: tuple[int, int]
 
 
 class NpyRows:
-    """Several files as one array, (rows,) or (rows, columns), in the order in which they come.
+    """Rows of several files as one array on disk, in the order of the files.
 
-    shape, dtype : of the whole
-    read(start, out) : fill `out`, (n, columns) or (n,) of `dtype`, with rows from `start` on
+    shape, dtype : of the whole; the shape is (rows,) or (rows, columns)
 
     Only one thread may read at a time. Can be pickled: files are opened when they are read.
     """
@@ -56,7 +55,10 @@ class NpyRows:
         self._open: tuple[int, io.FileIO] | None = None
 
     def read(self, start: int, out: np.ndarray) -> None:
-        """Fill `out` with the rows from `start` on."""
+        """Fill `out`, (n, columns) or (n,) of `dtype`, with the rows from `start` on.
+
+        Raises OSError for a file that has changed since it was opened first.
+        """
         done = 0
         while done < len(out):
             number = bisect_right(self._ends, start + done)
@@ -66,7 +68,7 @@ class NpyRows:
 
     def _read(self, number: int, start: int, out: np.ndarray) -> None:
         file = self.files[number]
-        stream = self._stream(number)
+        stream = self._open_stream(number)
         row_bytes = out.nbytes // len(out)
         first = start - (self._ends[number] - file.shape[0])
         stream.seek(file.offset + first * row_bytes)
@@ -77,7 +79,7 @@ class NpyRows:
                 raise OSError(f"{file.path} has become shorter while it was read")
             left = left[count:]
 
-    def _stream(self, number: int) -> io.FileIO:
+    def _open_stream(self, number: int) -> io.FileIO:
         if self._open is None or self._open[0] != number:
             self.close()
             self._open = number, self.files[number].path.open("rb", buffering=0)
@@ -91,17 +93,21 @@ class NpyRows:
             raise OSError(f"{file.path} has changed since training began; start again")
 
     def close(self) -> None:
-        """Close what is open; reading opens it again, and looks whether it has changed."""
+        """Close the file that is open; the next read opens it again, and checks it for changes."""
         if self._open is not None:
             self._open[1].close()
             self._open = None
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type, tuple[tuple[NpyFile, ...]]]:
         return NpyRows, (self.files,)
 
 
 def open_npy(path: Path) -> NpyFile:
-    """What an NPY file holds, by its header; ValueError for what cannot be read by rows."""
+    """Read the header of an NPY file.
+
+    Raises OSError, TypeError for other than real numbers, and ValueError for a file that cannot
+    be read by rows.
+    """
     formats = np.lib.format
     with path.open("rb") as file:
         try:
@@ -122,11 +128,15 @@ def open_npy(path: Path) -> NpyFile:
         )
     if offset + np.prod(shape, dtype=object) * dtype.itemsize > status.st_size:
         raise ValueError(f"{path.name} is shorter than its header says: {shape}, {dtype}")
-    return NpyFile(path, shape, dtype, offset, (status.st_size, status.st_mtime_ns))
+    stamp = status.st_size, status.st_mtime_ns
+    return NpyFile(path=path, shape=shape, dtype=dtype, offset=offset, stamp=stamp)
 
 
-def npy_rows(path: Path) -> NpyRows:
-    """The rows of an NPY file; of a folder, those of its NPY files in lexicographic order."""
+def open_npy_rows(path: Path) -> NpyRows:
+    """Open an NPY file, or a folder of them in lexicographic order, as rows on disk.
+
+    Raises what `open_npy` does, and ValueError for files that are not alike.
+    """
     if path.is_dir():
         found = sorted(path.iterdir(), key=lambda part: part.name)
         parts = [part for part in found if part.suffix == ".npy" and part.is_file()
@@ -138,7 +148,7 @@ def npy_rows(path: Path) -> NpyRows:
 
 
 class RowFile:
-    """An NPY file that grows; its header tells how many rows there are when it is closed.
+    """An NPY file of float64 that grows; its header is right when it is closed.
 
     shape : (rows so far, columns)
     """
@@ -147,10 +157,10 @@ class RowFile:
         self.path = path
         self.shape = (0, columns)
         self._file = path.open("xb", buffering=0)
-        self._length = self._write(_header(self.shape))
+        self._length = self._write(_make_header(self.shape))
 
     def append(self, rows: np.ndarray) -> None:
-        """Add rows, (n, columns); OSError with the folder if the disk is full."""
+        """Add rows, (n, columns); raise OSError that names the folder if the disk is full."""
         self._write(np.ascontiguousarray(rows, dtype="float64").data)
         self.shape = (self.shape[0] + len(rows), self.shape[1])
 
@@ -164,7 +174,7 @@ class RowFile:
             if error.errno == errno.ENOSPC:
                 written = f"{self._file.tell():,} bytes of {self.path.name}"
                 problem = f"is full after {written} of the working copy of the table"
-                raise _full(self.path.parent, problem) from error
+                raise _full_disk_error(self.path.parent, problem) from error
             raise
         return length
 
@@ -176,7 +186,7 @@ class RowFile:
     ) -> None:
         try:
             if kind is None:
-                header = _header(self.shape)
+                header = _make_header(self.shape)
                 assert len(header) == self._length, "NumPy leaves room for a growing first axis"
                 self._file.seek(0)
                 self._write(header)
@@ -184,21 +194,21 @@ class RowFile:
             self._file.close()
 
 
-def _header(shape: tuple[int, int]) -> bytes:
+def _make_header(shape: tuple[int, int]) -> bytes:
     file = io.BytesIO()
     description = {"descr": np.dtype("float64").str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, description)
     return file.getvalue()
 
 
-def refuse_small_disk(folder: Path, needed: int) -> None:
-    """OSError if there is no room for so many bytes."""
+def check_disk_space(folder: Path, needed: int) -> None:
+    """Raise OSError unless the folder's disk has room for `needed` bytes."""
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise _full(
+        raise _full_disk_error(
             folder, f"has {free:,} bytes left, and a working copy of the table takes {needed:,}"
         )
 
 
-def _full(folder: Path, problem: str) -> OSError:
+def _full_disk_error(folder: Path, problem: str) -> OSError:
     return OSError(f"the folder {str(folder)!r} {problem}; set TMPDIR to one on a larger disk")

@@ -1,24 +1,27 @@
-"""Threads that share work out among themselves."""
+"""Threads among which this process shares out its work."""
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from operator import itemgetter
-from typing import Any
+from typing import TypeVar
+
+Task = TypeVar("Task")
+State = TypeVar("State")
 
 
-def available_threads() -> int:
-    """How many threads can run at once here: the processors that this process may use."""
+def count_threads() -> int:
+    """Count the threads that can run at once: the processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def share(
-    work: Callable[..., object],
-    tasks: Iterable[Any],
-    states: Iterable[Any],
+def share_tasks(
+    work: Callable[[Task, State], object],
+    tasks: Iterable[Task],
+    states: Iterable[State],
     pool: ThreadPoolExecutor,
 ) -> None:
     """Call work(task, state) for every task: each state in a thread, this one included.
@@ -29,7 +32,7 @@ def share(
     left = deque(enumerate(tasks))
     failed: list[tuple[int, Exception]] = []
 
-    def work_off(state: Any) -> None:
+    def work_off(state: State) -> None:
         while left:
             try:
                 number, task = left.popleft()

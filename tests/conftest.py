@@ -15,7 +15,7 @@ import pytest
 
 from neuron_xp.backends import libraries as backends
 from neuron_xp.backends.backend import Backend
-from neuron_xp.backends.status import statuses
+from neuron_xp.backends.status import list_statuses
 from neuron_xp.errors import did_you_mean
 from neuron_xp.training import training_set
 from neuron_xp.training.npy_stream import open_npy_stream
@@ -46,12 +46,12 @@ class Place:
 
 def _places() -> list[Place]:
     places = []
-    for status in statuses():
+    for status in list_statuses():
         place = Place(status.name, status.device, status.version, status.reason)
         places.append(place)
         if status.usable and place.open().compiled:
             places.append(replace(place, mode="eager"))
-        if status.usable and place.open().kernels is not None:
+        if status.usable and place.open().make_kernels is not None:
             places.append(replace(place, mode="arrays"))
     return places
 

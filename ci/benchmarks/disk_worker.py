@@ -12,7 +12,7 @@ import neuron_xp
 from ci.benchmarks.memory import measure_peak, restart_peak
 from ci.benchmarks.processes import Worker
 from ci.benchmarks.watches import watch_second
-from neuron_xp.backends.engine import engine_name
+from neuron_xp.backends.engine import name_engine
 from neuron_xp.backends.libraries import open_backend
 
 PIECE = 2**22  # bytes: as training reads
@@ -37,7 +37,7 @@ class Reader(Worker):
     """A reader of one training set in two files."""
 
     def __init__(self, files: tuple[Path, Path], learning_rate: float, max_memory: str) -> None:
-        if engine_name(open_backend("numpy"), "reproducible") != "kernels":
+        if name_engine(open_backend("numpy"), "reproducible") != "kernels":
             raise RuntimeError("the kernels are not used; is numba installed?")
         self.files = files
         self.train = partial(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ci.benchmarks.shapes import Problem
-from neuron_xp.backends.engine import engine_name
+from neuron_xp.backends.engine import name_engine
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.workflows.bench import make_training, plain_sigmoid, plain_step
@@ -148,7 +148,7 @@ def make_ours(
     )  # fmt: skip
 
     def end(network: NeuralNetwork) -> Ending:
-        if name_says_kernels and engine_name(place, arithmetic) != "kernels":
+        if name_says_kernels and name_engine(place, arithmetic) != "kernels":
             raise RuntimeError("the kernels are not used; is numba installed?")
         with place.context():
             weights = _end_plain(map(place.to_host, network.weights)).weights

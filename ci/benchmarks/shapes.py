@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neuron_xp.random_start import random_start
+from neuron_xp.random_start import draw_start
 
 START_SEED = 1  # neuron_xp's default, and the article's
 DATA_SEED = 7
@@ -109,7 +109,7 @@ def make_problem(shape: Shape) -> Problem:
     """Make the data, and the weights that training starts from."""
     make = _make_article if shape.name == ARTICLE else _make_random
     inputs, targets = make(shape)
-    start = random_start(pairwise((shape.features, *shape.hidden, 1)), seed=START_SEED)
+    start = draw_start(pairwise((shape.features, *shape.hidden, 1)), seed=START_SEED)
     return Problem(inputs, targets, start, shape.learning_rate, shape.hidden)
 
 

@@ -1,16 +1,48 @@
-"""What a backend is: an array library on one of its devices, as data."""
+"""Backends: an array library on one of its devices, as data."""
 
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array, Namespace
 
 Loop: TypeAlias = Callable[..., Any]
+"""run(count, weights, *data), see `Backend.loop`."""
+Summand: TypeAlias = Callable[..., tuple[Any, ...]]
+"""function(block, *values, method=) -> what the block adds to some sums, to be merged."""
+
+
+class Kernels(Protocol):
+    """Compiled code for one learning rule, with the bits of the reproducible array operations."""
+
+    def run(
+        self,
+        count: int,
+        parameters: Parameters,
+        examples: Examples,
+        learning_rate: float,
+        l2: float | None,
+    ) -> Parameters:
+        """Return the parameters after `count` iterations of `neuron.step.step`."""
+
+    def loss(self, parameters: Parameters, examples: Examples) -> Array:
+        """Return the rule's loss, summed over the examples, for each output neuron."""
+
+    def find_summand(self, function: Summand) -> Summand | None:
+        """Return sums(examples, *values) that does the same as the function, if there is one."""
+
+
+class MakeKernels(Protocol):
+    """Compiles, or finds again, the kernels of a rule; see `Backend.make_kernels`."""
+
+    def __call__(self, rule: str, *, no_tiny_inputs: bool, threads: int) -> Kernels:
+        """Return the kernels of a rule."""
 
 
 def _unchanged(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -18,7 +50,7 @@ def _unchanged(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _python_loop(step: Callable[..., Any]) -> Loop:
-    """run(count, weights, *data): `count` times weights = step(weights, *data)."""
+    """Return run(count, weights, *data): `count` times weights = step(weights, *data)."""
 
     def run(count: int, weights: Any, *data: Any) -> Any:
         for _ in range(count):
@@ -30,7 +62,7 @@ def _python_loop(step: Callable[..., Any]) -> Loop:
 
 @dataclass(frozen=True, eq=False)
 class Backend:
-    """An array library on one of its devices, as data.
+    """An array library on one of its devices: what the rest of the package needs to know of it.
 
     name, version, device
         As the library spells them.
@@ -43,9 +75,9 @@ class Backend:
     compile(function), loop(step)
         The function compiled; and `run(count, weights, *data)`, which repeats
         `weights = step(weights, *data)`. Plain Python for a library that does not compile.
-    kernels(rule, no_tiny_inputs=, threads=)
-        `run` and `loss` of a learning rule by kernels that give the bits of the reproducible
-        array operations; or None.
+    make_kernels(rule, no_tiny_inputs=, threads=)
+        The `Kernels` of a learning rule; or None where array operations do all the work.
+        no_tiny_inputs : every input is 0 or at least 2^-60 in magnitude, which saves tests
     threaded
         Whether several threads of ours may share its array operations.
     compiled
@@ -64,26 +96,26 @@ class Backend:
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
     compile: Callable[[Callable[..., Any]], Callable[..., Any]] = _unchanged
     loop: Callable[[Callable[..., Any]], Loop] = _python_loop
-    kernels: Callable[..., Any] | None = None
+    make_kernels: MakeKernels | None = None
     threaded: bool = False
     compiled: bool = False
     block_elements: int = 2**17
     patience: int = 10_000
 
     def __str__(self) -> str:
-        return f"{self.name} on {device_name(self.device)}"
+        return f"{self.name} on {name_device(self.device)}"
 
     def from_host(self, array: np.ndarray) -> Array:
-        """A NumPy array's values, with its type, on this device."""
+        """Copy a NumPy array, with its type, to this device."""
         # a fresh one: some libraries refuse views that are read-only or run backwards
         return self.xp.asarray(array.copy(order="C"), device=self.device)
 
     def without_kernels(self) -> "Backend":
-        """The same, by array operations alone."""
-        return self if self.kernels is None else replace(self, kernels=None)
+        """Return this backend without its kernels: by array operations alone."""
+        return self if self.make_kernels is None else replace(self, make_kernels=None)
 
     def eager(self) -> "Backend":
-        """The same, operation by operation."""
+        """Return this backend without its compiler: operation by operation."""
         patience = 200 if self.compiled else self.patience
         return replace(
             self,
@@ -94,8 +126,8 @@ class Backend:
         )
 
 
-def device_name(device: Any) -> str:
-    """The device in a word: 'cpu', 'cuda:0', 'device1'."""
+def name_device(device: Any) -> str:
+    """Name the device in a word: 'cpu', 'cuda:0', 'device1'."""
     if hasattr(device, "platform"):
         return f"{device.platform}:{device.id}"
     text = "cpu" if device is None else str(device)
@@ -104,6 +136,6 @@ def device_name(device: Any) -> str:
 
 
 def is_lazy(x: object) -> bool:
-    """Whether x is a Dask array or dataframe, which lies elsewhere until it is computed."""
+    """Tell whether x is a Dask array or dataframe: its numbers are elsewhere until computed."""
     # a Delayed has any attribute that it is asked for
     return hasattr(x, "__dask_graph__") and hasattr(type(x), "ndim")

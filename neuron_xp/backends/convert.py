@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from neuron_xp.backends.backend import Backend
-from neuron_xp.backends.libraries import backend_of, is_array
+from neuron_xp.backends.libraries import find_backend, is_array
 from neuron_xp.errors import one_line
 from neuron_xp.neuron.reproducible import SMALLEST_NORMAL, TINY_INPUT, flush
 from neuron_xp.neuron.types import Array
@@ -48,7 +48,7 @@ def convert_numbers(
     from `first_row`.
     """
     array = as_plain_array(name, value)
-    source = backend_of(array)
+    source = find_backend(array)
     with source.context():
         if 0 in array.shape:
             raise ValueError(f"{name} are empty: shape {tuple(array.shape)}")

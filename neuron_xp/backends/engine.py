@@ -1,33 +1,38 @@
-"""Which code runs the iterations: array operations, compiled ones, threads, or kernels."""
+"""Engines: the code that runs the iterations of a training.
+
+There are four: array operations one by one, the same compiled by the library, the same shared
+among threads, and kernels. `choose_engine` takes the fastest; in reproducible arithmetic all of
+them give the same bits.
+"""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial, reduce
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-from neuron_xp.backends.backend import Backend, Loop
-from neuron_xp.backends.probe import trusted_arithmetic
+from neuron_xp.backends.backend import Backend, Kernels, Loop, MakeKernels, Summand
+from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.learning_rules import RULES
 from neuron_xp.neuron.step import Examples, Method, merge_blocks
 from neuron_xp.neuron.types import Array
-from neuron_xp.random_start import random_start
-from neuron_xp.threads import share
+from neuron_xp.random_start import draw_start
+from neuron_xp.threads import share_tasks
 
 
 class Engine(NamedTuple):
-    """One method, and what runs it.
+    """Functions that train, and the method (arithmetic, rule, rows at a time) that they follow.
 
     run(count, parameters, examples, learning_rate, l2)
-        The parameters after `count` iterations.
+        Returns the parameters after `count` iterations.
     loss(parameters, examples)
-        The rule's loss, summed over the examples, for each output neuron.
+        Returns the rule's loss, summed over the examples, for each output neuron.
     """
 
     method: Method
@@ -35,74 +40,90 @@ class Engine(NamedTuple):
     loss: Callable[..., Array]
 
 
-def engine_name(backend: Backend, arithmetic: str) -> str:
-    """What runs the iterations: "kernels", "compiled" or "arrays"."""
-    if arithmetic == "reproducible" and has_kernels(backend):
+def name_engine(backend: Backend, arithmetic: str) -> str:
+    """Name the code that runs the iterations: "kernels", "compiled" or "arrays"."""
+    if arithmetic == "reproducible" and has_right_kernels(backend):
         return "kernels"
     return "compiled" if backend.compiled else "arrays"
 
 
 @lru_cache(maxsize=64)
-def engine(
+def choose_engine(
     backend: Backend, arithmetic: str, rule: str, *, no_tiny_inputs: bool, block: int, threads: int
 ) -> Engine:
-    """The fastest that is there; all of them give the same bits in reproducible arithmetic.
+    """Return the fastest engine of the backend.
 
-    One for each setting, so that nothing is compiled twice.
+    block : rows that array operations take at a time, a multiple of 64
+    There is one engine for each setting, so that nothing is compiled twice.
     """
-    functions = trusted_arithmetic(backend, arithmetic, no_tiny_inputs=no_tiny_inputs)
+    functions = choose_arithmetic(backend, arithmetic, no_tiny_inputs=no_tiny_inputs)
     method = Method(functions, RULES[rule], block)
-    if engine_name(backend, arithmetic) == "kernels":
-        assert backend.kernels is not None
-        kernels = backend.kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads)
-        return Engine(method, kernels.run, kernels.loss)
+    kernels = _make_kernels(backend, arithmetic, rule, no_tiny_inputs, threads)
+    if kernels is not None:
+        return Engine(method=method, run=kernels.run, loss=kernels.loss)
     if arithmetic == "reproducible" and backend.threaded and threads > 1:
-        return _threaded(method, backend, threads)
+        return _share_among_threads(method, backend, threads)
     run = backend.loop(partial(steps.step, method=method))
-    return Engine(method, run, backend.compile(partial(steps.loss, method=method)))
+    return Engine(method=method, run=run, loss=backend.compile(partial(steps.loss, method=method)))
 
 
-def _threaded(method: Method, backend: Backend, threads: int) -> Engine:
-    """Blocks of array operations, shared among threads that live as long as the call."""
+def _make_kernels(
+    backend: Backend, arithmetic: str, rule: str, no_tiny_inputs: bool, threads: int
+) -> Kernels | None:
+    if backend.make_kernels is None or name_engine(backend, arithmetic) != "kernels":
+        return None
+    return backend.make_kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads)
+
+
+def _share_among_threads(method: Method, backend: Backend, threads: int) -> Engine:
+    """Return an engine whose blocks are shared among threads that live as long as a call."""
 
     def run(count: int, parameters: Parameters, *data: Any) -> Any:
-        with _pooled(method, backend, threads) as threaded:
+        with _open_pool(method, backend, threads) as threaded:
             return backend.loop(partial(steps.step, method=threaded))(count, parameters, *data)
 
     def loss(parameters: Parameters, examples: Examples) -> Array:
-        with _pooled(method, backend, threads) as threaded:
+        with _open_pool(method, backend, threads) as threaded:
             return steps.loss(parameters, examples, method=threaded)
 
-    return Engine(method, run, loss)
+    return Engine(method=method, run=run, loss=loss)
 
 
 @contextmanager
-def _pooled(method: Method, backend: Backend, threads: int) -> Iterator[Method]:
-    """The method, its blocks shared among threads."""
+def _open_pool(method: Method, backend: Backend, threads: int) -> Iterator[Method]:
+    """Yield the method with a `fold` that shares the blocks among threads."""
 
     def fold(merge: Any, function: Any, examples: Examples, block_rows: int) -> Any:
         if examples.inputs.shape[0] <= block_rows:
             return function(examples)
 
-        def work(part: Examples, sums: list[Any]) -> None:
+        def work(block: Examples, partial_sums: _PartialSums) -> None:
             with backend.context():  # threads do not inherit it
-                sums[:] = [reduce(merge, [*sums, function(part)])]
+                partial_sums.add(function(block))
 
-        tasks = list(steps.blocks(examples, block_rows))
-        partial_sums: list[list[Any]] = [[] for _ in range(min(threads, len(tasks)))]
-        share(work, tasks, partial_sums, pool)
-        return reduce(merge, (sums[0] for sums in partial_sums if sums))
+        blocks = list(steps.blocks(examples, block_rows))
+        of_threads = [_PartialSums(merge) for _ in range(min(threads, len(blocks)))]
+        share_tasks(work, blocks, of_threads, pool)
+        return reduce(merge, (sums.merged for sums in of_threads if sums.merged is not None))
 
     with ThreadPoolExecutor(threads - 1) as pool:
         yield replace(method, fold=fold)
 
 
-Summand: TypeAlias = Callable[..., tuple[Any, ...]]
-"""function(block, *values, method=) -> what the block adds to some sums, to be merged."""
+@dataclass
+class _PartialSums:
+    """Sums of the blocks that one thread has worked off; None before the first."""
+
+    merge: Callable[[Any, Any], Any]
+    merged: Any = None
+
+    def add(self, sums: Any) -> None:
+        """Add the sums of one more block."""
+        self.merged = sums if self.merged is None else self.merge(self.merged, sums)
 
 
 @lru_cache(maxsize=64)
-def summing(
+def choose_summand(
     backend: Backend,
     arithmetic: str,
     rule: str,
@@ -112,17 +133,16 @@ def summing(
     block: int,
     threads: int,
 ) -> Summand:
-    """sums(examples, *values): what the function makes of a part of the data, not yet totals.
+    """Return sums(examples, *values), the fastest code that applies the function to a part.
 
-    The arrays, on the device, can be merged with those of other parts.
+    The sums, arrays on the device, are not yet totals: they can be merged with those of other
+    parts of the data.
     """
-    if engine_name(backend, arithmetic) == "kernels":
-        assert backend.kernels is not None
-        kernels = backend.kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads)
-        known = {steps.block_sums: "sums", steps.block_losses: "losses"}
-        if found := getattr(kernels, known.get(function, ""), None):
-            return found  # type: ignore[no-any-return]
-    functions = trusted_arithmetic(backend, arithmetic, no_tiny_inputs=no_tiny_inputs)
+    kernels = _make_kernels(backend, arithmetic, rule, no_tiny_inputs, threads)
+    found = None if kernels is None else kernels.find_summand(function)
+    if found is not None:
+        return found
+    functions = choose_arithmetic(backend, arithmetic, no_tiny_inputs=no_tiny_inputs)
     method = Method(functions, RULES[rule], block)
     summand = backend.compile(partial(function, method=method))
 
@@ -130,18 +150,19 @@ def summing(
 
     def sums(examples: Examples, *values: Any) -> tuple[Any, ...]:
         shared = backend.threaded and threads > 1
-        with _pooled(method, backend, threads) if shared else nullcontext(method) as m:
-            found: tuple[Any, ...] = m.fold(
+        with _open_pool(method, backend, threads) if shared else nullcontext(method) as m:
+            added: tuple[Any, ...] = m.fold(
                 merge, lambda part: summand(part, *values), examples, block
             )
-        return found
+        return added
 
     return sums
 
 
-def block_rows(layers: Iterable[tuple[int, int]], backend: Backend) -> int:
-    """How many examples to take at a time: whole leaves, about `backend.block_elements`.
+def choose_block_rows(layers: Iterable[tuple[int, int]], backend: Backend) -> int:
+    """Return how many examples to take at a time: whole leaves, groups of 64 examples.
 
+    The widest layer has about `backend.block_elements` products then.
     layers : (inputs, neurons) of each
     """
     widest = max(inputs * neurons for inputs, neurons in layers)
@@ -149,41 +170,44 @@ def block_rows(layers: Iterable[tuple[int, int]], backend: Backend) -> int:
 
 
 @lru_cache(maxsize=64)
-def has_kernels(backend: Backend) -> bool:
-    """Whether there are kernels, and they have just given the bits of the array operations.
+def has_right_kernels(backend: Backend) -> bool:
+    """Tell whether the backend has kernels, and they give the bits of the array operations.
 
-    On a small network with everything in it. Any difference would be a fault of a compiler
-    or of this program: it is warned of, and the array operations are used.
+    They are compared on a small network with everything in it. Any difference would be a fault
+    of a compiler or of this program: it is warned of, and the array operations are used.
     """
-    if backend.kernels is None:
+    if backend.make_kernels is None:
         return False
+    if all(_gives_defined_bits(backend.make_kernels, backend, rule) for rule in RULES):
+        return True
+    warnings.warn(
+        f"the kernels of {backend} do not give the defined bits here and are not used; "
+        "training is right but slower. Please report it",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return False
+
+
+def _gives_defined_bits(make_kernels: MakeKernels, backend: Backend, rule: str) -> bool:
+    """Tell whether two iterations by the rule's kernels and by array operations are equal."""
     sizes = (35, 3, 2)
-    draw = partial(random_start, seed=1)
+    draw = partial(draw_start, seed=1)
     inputs, targets, weight = draw([(130, sizes[0]), (130, sizes[-1]), (130, 1)])
-    for rule in RULES:
-        with backend.context():
-            there = backend.from_host
-            examples = Examples(there(inputs), there(abs(targets)), there(abs(weight)))
-            weights = tuple(map(there, draw(pairwise(sizes))))
-            parameters = Parameters(weights, tuple(weight[0, :] for weight in weights))
-            functions = trusted_arithmetic(backend, "reproducible", no_tiny_inputs=False)
-            method = Method(functions, RULES[rule], 64)
-            expected = parameters
-            for _ in range(2):
-                expected = steps.step(expected, examples, 0.125, 0.5, method=method)
-            kernels = backend.kernels(rule, no_tiny_inputs=False, threads=1)
-            found = kernels.run(2, parameters, examples, 0.125, 0.5)
-            if not _equal(found, expected, backend):
-                warnings.warn(
-                    f"the kernels of {backend} do not give the defined bits here and are not used; "
-                    "training is right but slower. Please report it",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
-                return False
-    return True
+    with backend.context():
+        examples = Examples(*map(backend.from_host, (inputs, abs(targets), abs(weight))))
+        weights = tuple(map(backend.from_host, draw(pairwise(sizes))))
+        parameters = Parameters(weights, tuple(weight[0, :] for weight in weights))
+        functions = choose_arithmetic(backend, "reproducible", no_tiny_inputs=False)
+        method = Method(functions, RULES[rule], 64)
+        expected = parameters
+        for _ in range(2):
+            expected = steps.step(expected, examples, 0.125, 0.5, method=method)
+        kernels = make_kernels(rule, no_tiny_inputs=False, threads=1)
+        found = kernels.run(2, parameters, examples, 0.125, 0.5)
+        return _are_equal(found, expected, backend)
 
 
-def _equal(a: Parameters, b: Parameters, backend: Backend) -> bool:
+def _are_equal(a: Parameters, b: Parameters, backend: Backend) -> bool:
     pairs = zip((*a.weights, *a.biases), (*b.weights, *b.biases), strict=True)
     return all(bool(backend.xp.all(x == y)) for x, y in pairs)

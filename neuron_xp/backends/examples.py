@@ -4,7 +4,7 @@ from typing import Any
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.convert import Rule, as_plain_array, convert_numbers, count_dimensions
-from neuron_xp.backends.libraries import backend_of, is_array
+from neuron_xp.backends.libraries import find_backend, is_array
 from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array
 
@@ -69,12 +69,12 @@ def take_rows(examples: Examples, rows: Any, backend: Backend) -> Examples:
     return examples.select(lambda x: backend.xp.take(x, chosen, axis=0))
 
 
-def find_backend(values: dict[str, Any]) -> Backend | None:
+def find_common_backend(values: dict[str, Any]) -> Backend | None:
     """Return the one backend of the arrays among the values; None for lists, which go anywhere."""
     found: dict[str, tuple[str, Backend]] = {}
     for name, value in values.items():
         if is_array(value):
-            backend = backend_of(as_plain_array(name, value))
+            backend = find_backend(as_plain_array(name, value))
             found.setdefault(str(backend), (name, backend))
     if len(found) > 1:
         (first, (one, _)), (second, (other, _)) = list(found.items())[:2]

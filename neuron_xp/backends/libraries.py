@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import array_api_compat
 import numpy as np
 
-from neuron_xp.backends.backend import Backend, Loop, device_name
+from neuron_xp.backends.backend import Backend, Kernels, Loop, MakeKernels, name_device
 from neuron_xp.errors import (
     MissingBackendError,
     UnknownBackendError,
@@ -29,7 +29,7 @@ from neuron_xp.errors import (
 )
 from neuron_xp.neuron.types import Array, Namespace
 
-# --- openers: device as the user spelled it -> Backend ---------------------------------
+# --- openers: from the device as the user spelled it to a Backend -----------------------
 
 
 def _open_numpy(device: Any) -> Backend:
@@ -45,15 +45,15 @@ def _open_numpy(device: Any) -> Backend:
         to_host=np.asarray,
         context=partial(np.errstate, all="ignore"),
         block_elements=2**18,
-        kernels=_numpy_kernels if importlib.util.find_spec("numba") else None,
+        make_kernels=_make_numpy_kernels if importlib.util.find_spec("numba") else None,
         threaded=True,
     )
 
 
-def _numpy_kernels(rule: str, **options: Any) -> Any:
-    from neuron_xp.backends.numba_kernels.kernels import Kernels  # takes a while
+def _make_numpy_kernels(rule: str, *, no_tiny_inputs: bool, threads: int) -> Kernels:
+    from neuron_xp.backends.numba_kernels.kernels import NumbaKernels  # takes a while
 
-    return Kernels(rule, **options)
+    return NumbaKernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads)
 
 
 def _open_cupy(device: Any) -> Backend:
@@ -75,19 +75,20 @@ def _open_cupy(device: Any) -> Backend:
         to_host=cupy.asnumpy,
         context=lambda: cupy.cuda.Device(number),
         block_elements=2**26,
-        kernels=_cupy_kernels(xp, cupy.cuda.Device(number)) if wanted else None,
+        make_kernels=_prepare_cupy_kernels(xp, cupy.cuda.Device(number)) if wanted else None,
     )
 
 
-def _cupy_kernels(xp: Namespace, device: Any) -> Callable[..., Any]:
-    from neuron_xp.backends.cuda_kernels.kernels import kernels
+def _prepare_cupy_kernels(xp: Namespace, device: Any) -> MakeKernels:
+    """Return a function that compiles the kernels when it is first called."""
+    from neuron_xp.backends.cuda_kernels.kernels import compile_kernels
 
-    made = cache(partial(kernels, xp, device))  # when they are first asked for
+    compile_once = cache(partial(compile_kernels, xp, device))
 
-    def for_rule(rule: str, *, no_tiny_inputs: bool, threads: int) -> Any:
-        return SimpleNamespace(run=made().run(rule, no_tiny_inputs), loss=made().loss(rule))
+    def make_kernels(rule: str, *, no_tiny_inputs: bool, threads: int) -> Kernels:
+        return compile_once().for_rule(rule, no_tiny_inputs)
 
-    return for_rule
+    return make_kernels
 
 
 def _open_torch(device: Any) -> Backend:
@@ -115,7 +116,7 @@ def _open_jax(device: Any) -> Backend:
         platform, _, number = device.partition(":")
         found = jax.devices(platform)
         if int(number or 0) >= len(found):
-            raise ValueError(f"jax has only {', '.join(map(device_name, found))}")
+            raise ValueError(f"jax has only {', '.join(map(name_device, found))}")
         device = found[int(number or 0)]
 
     def loop(step: Callable[..., Any]) -> Loop:
@@ -158,19 +159,19 @@ def _open_array_api_strict(device: Any) -> Backend:
 # --- the table -------------------------------------------------------------------------
 
 
-def _cupy_devices() -> list[Any]:
+def _list_cupy_devices() -> list[Any]:
     import cupy
 
     return [f"cuda:{number}" for number in range(cupy.cuda.runtime.getDeviceCount())]
 
 
-def _torch_devices() -> list[Any]:
+def _list_torch_devices() -> list[Any]:
     import torch
 
     return ["cpu"] + [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
-def _jax_devices() -> list[Any]:
+def _list_jax_devices() -> list[Any]:
     import jax
 
     others = [device for device in jax.devices() if device.platform != "cpu"]
@@ -179,22 +180,23 @@ def _jax_devices() -> list[Any]:
 
 @dataclass(frozen=True)
 class Library:
-    """One row of the table: how it is opened, which devices it has, and what pip installs."""
+    """A row of the table: how to open it, how to list its devices, and what pip installs."""
 
     open: Callable[[Any], Backend]
     devices: Callable[[], list[Any]]
     package: str
 
-    def how_to_install(self) -> str:
-        """The command, for the Python that runs now."""
+    @property
+    def install_command(self) -> str:
+        """Return the command, for the Python that runs now."""
         return f"{sys.executable} -m pip install {self.package}"
 
 
 LIBRARIES = {
     "numpy": Library(_open_numpy, lambda: ["cpu"], "numpy"),
-    "cupy": Library(_open_cupy, _cupy_devices, "cupy-cuda13x"),
-    "torch": Library(_open_torch, _torch_devices, "torch"),
-    "jax": Library(_open_jax, _jax_devices, "jax"),
+    "cupy": Library(_open_cupy, _list_cupy_devices, "cupy-cuda13x"),
+    "torch": Library(_open_torch, _list_torch_devices, "torch"),
+    "jax": Library(_open_jax, _list_jax_devices, "jax"),
     "array_api_strict": Library(
         _open_array_api_strict, lambda: ["cpu", "device1"], "array-api-strict"
     ),
@@ -202,7 +204,7 @@ LIBRARIES = {
 
 
 def open_backend(backend: str | ModuleType | Backend = "numpy", device: Any = None) -> Backend:
-    """The backend of that name, or of that Array API namespace, on that device.
+    """Open the backend of a name, or of an Array API namespace, on a device.
 
     Raises `UnknownBackendError`, `MissingBackendError` or `UnusableBackendError`.
     """
@@ -218,7 +220,7 @@ def open_backend(backend: str | ModuleType | Backend = "numpy", device: Any = No
             "backend must be a name such as 'numpy', or a module that follows the "
             f"Array API standard; got {type(backend).__name__}"
         )
-    name = _library_name(backend)
+    name = _name_library(backend)
     if name == "dask":
         raise UnusableBackendError("a dask array has no device: give it to train() or think()")
     return open_library(name, device) if name in LIBRARIES else _open_namespace(backend, device)
@@ -229,7 +231,7 @@ _opened: dict[tuple[str, str], Backend] = {}
 
 
 def open_library(name: str, device: Any) -> Backend:
-    """The backend of a name in the table."""
+    """Open the backend of a name in the table; the same name and device give the same object."""
     key = (name, str(device))
     if device is not None and key in _opened:
         return _opened[key]
@@ -240,22 +242,22 @@ def open_library(name: str, device: Any) -> Backend:
     return backend
 
 
-def host_backend() -> Backend:
-    """NumPy's."""
+def open_host_backend() -> Backend:
+    """Open NumPy's backend."""
     return open_library("numpy", "cpu")
 
 
 def _open_afresh(name: str, device: Any) -> Backend:
     if importlib.util.find_spec(name) is None:
         raise MissingBackendError(
-            f"backend {name!r} is not installed; type: {LIBRARIES[name].how_to_install()}"
+            f"backend {name!r} is not installed; type: {LIBRARIES[name].install_command}"
         )
     try:
         backend = LIBRARIES[name].open(device)
         with backend.context():
             backend.to_host(backend.from_host(np.ones(1, dtype="int32")) + 1)
     except Exception as error:  # each library has its own way to fail
-        where = "" if device is None else f" on device {device_name(device)!r}"
+        where = "" if device is None else f" on device {name_device(device)!r}"
         raise UnusableBackendError(
             f"backend {name!r} is installed but cannot be used{where}: {one_line(error)}; "
             "'neuron-xp backends' shows what can"
@@ -266,22 +268,22 @@ def _open_afresh(name: str, device: Any) -> Backend:
 def _open_namespace(xp: Namespace, device: Any) -> Backend:
     name = getattr(xp, "__name__", type(xp).__name__)
     release = str(getattr(xp, "__version__", ""))
-    return Backend(name, release, xp, device, np.from_dlpack)
+    return Backend(name=name, version=release, xp=xp, device=device, to_host=np.from_dlpack)
 
 
-def _library_name(xp: Namespace) -> str:
-    """'array_api_compat.torch' -> 'torch', 'jax.numpy' -> 'jax'."""
+def _name_library(xp: Namespace) -> str:
+    """Return 'torch' for array_api_compat.torch, 'jax' for jax.numpy."""
     name: str = getattr(xp, "__name__", "")
     return name.removeprefix("array_api_compat.").partition(".")[0]
 
 
 def is_array(x: object) -> bool:
-    """Whether x is an array of a library that follows the standard."""
+    """Tell whether x is an array of a library that follows the Array API standard."""
     return bool(array_api_compat.is_array_api_obj(x))
 
 
-def backend_of(array: Array) -> Backend:
-    """The backend that holds this array."""
+def find_backend(array: Array) -> Backend:
+    """Find the backend of this array's library and device."""
     xp = array_api_compat.array_namespace(array)
     if hasattr(array, "devices") and len(array.devices()) > 1:
         raise UnusableBackendError("an array lies on several devices; give it on one")
@@ -289,4 +291,4 @@ def backend_of(array: Array) -> Backend:
 
 
 # a network may be sent to another process: its backend is opened there
-copyreg.pickle(Backend, lambda backend: (open_backend, (backend.name, device_name(backend.device))))
+copyreg.pickle(Backend, lambda backend: (open_backend, (backend.name, name_device(backend.device))))

@@ -24,7 +24,10 @@ LENGTHS = (1, 7, 1000)
 
 @dataclass(frozen=True)
 class Guarantee:
-    """One promise: as array operations on x, y in [1, 2) and z = -x y, and on Python floats."""
+    """A promise to look at: the same formula on arrays and on Python floats, to be compared.
+
+    The arguments are x and y in [1, 2), and z = -x y.
+    """
 
     name: str
     on_arrays: Callable[..., Array]  # (xp, times, x, y, z)
@@ -72,15 +75,15 @@ GUARANTEES = (
 )
 
 
-def _samples(count: int) -> list[tuple[float, float, float]]:
-    """x, y in [1, 2) with all bits in use (golden ratio sequences), and z = -(x * y)."""
+def _draw_samples(count: int) -> list[tuple[float, float, float]]:
+    """Return x, y in [1, 2) with all bits in use (golden ratio sequences), and z = -(x * y)."""
     fractions = [math.modf(i * (math.sqrt(5) - 1) / 2)[0] for i in range(1, 2 * count + 1)]
     pairs = zip(fractions[::2], fractions[1::2], strict=True)
     return [(1 + a, 1 + b, -((1 + a) * (1 + b))) for a, b in pairs]
 
 
 def has_float64(backend: Backend) -> bool:
-    """Whether the device can hold float64 at all."""
+    """Tell whether the device can hold float64 at all."""
     try:
         with backend.context():
             return bool(backend.from_host(np.ones(1)).dtype == backend.xp.float64)
@@ -89,7 +92,7 @@ def has_float64(backend: Backend) -> bool:
 
 
 @lru_cache(maxsize=64)
-def probe(backend: Backend) -> None:
+def check_guarantees(backend: Backend) -> None:
     """Raise `UnusableBackendError` for the first guarantee that the backend does not keep."""
     times = partial(multiply, xp=backend.xp, fence=backend.compiled)
 
@@ -98,22 +101,22 @@ def probe(backend: Backend) -> None:
         return [g.on_arrays(backend.xp, times, x, y, z) for g in GUARANTEES]
 
     if not has_float64(backend):
-        raise _broken(backend, "has no float64")
+        raise _broken_error(backend, "has no float64")
     with backend.context():
         for count in LENGTHS:
-            samples = _samples(count)
+            samples = _draw_samples(count)
             columns = np.asarray(samples, dtype="float64").T
             try:
                 shown = [backend.to_host(x) for x in show(*map(backend.from_host, columns))]
             except Exception as error:  # each library has its own
-                raise _broken(backend, f"fails in its probe ({error})") from error
+                raise _broken_error(backend, f"fails in its probe ({error})") from error
             for guarantee, array in zip(GUARANTEES, shown, strict=True):
                 expected = [float(guarantee.on_floats(*sample)) for sample in samples]
                 if array.tolist() != expected:
-                    raise _broken(backend, f"does not keep the rule: {guarantee.name}")
+                    raise _broken_error(backend, f"does not keep the rule: {guarantee.name}")
 
 
-def _broken(backend: Backend, problem: str) -> UnusableBackendError:
+def _broken_error(backend: Backend, problem: str) -> UnusableBackendError:
     return UnusableBackendError(
         f"{backend} {problem}, so it cannot be reproducible; give arithmetic='native', "
         "or another backend or device"
@@ -121,11 +124,11 @@ def _broken(backend: Backend, problem: str) -> UnusableBackendError:
 
 
 @lru_cache(maxsize=64)
-def trusted_arithmetic(backend: Backend, name: str, *, no_tiny_inputs: bool) -> Arithmetic:
-    """The arithmetic of that name on the backend; reproducible only after its probe."""
+def choose_arithmetic(backend: Backend, name: str, *, no_tiny_inputs: bool) -> Arithmetic:
+    """Return the arithmetic of that name on the backend; check a reproducible one first."""
     if name == "native":
         return native_arithmetic(backend.xp)
-    probe(backend)
+    check_guarantees(backend)
     with backend.context():
         return reproducible_arithmetic(
             backend.xp,

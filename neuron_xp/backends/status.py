@@ -1,10 +1,10 @@
-"""Which backends are usable here, and why others are not."""
+"""Status of every backend: usable here, or why not."""
 
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from neuron_xp.backends.backend import device_name
+from neuron_xp.backends.backend import name_device
 from neuron_xp.backends.libraries import LIBRARIES, open_library
 from neuron_xp.errors import MissingBackendError, UnusableBackendError, one_line
 
@@ -20,26 +20,34 @@ class Status:
     reason: str
 
 
-def statuses() -> Iterator[Status]:
-    """Every known library on each of its devices."""
+def list_statuses() -> Iterator[Status]:
+    """Yield the status of every known library on each of its devices."""
     for name, library in LIBRARIES.items():
         try:
             open_library(name, None)
             devices = library.devices()
         except MissingBackendError:
-            yield Status(name, "", "", False, f"not installed; type: {library.how_to_install()}")
+            reason = f"not installed; type: {library.install_command}"
+            yield Status(name=name, version="", device="", usable=False, reason=reason)
             continue
         except UnusableBackendError as error:
-            yield Status(name, _imported_version(name), "", False, one_line(error.__cause__))
+            yield _say_unusable(name, "", error)
             continue
         for device in devices:
             try:
                 backend = open_library(name, device)
-                yield Status(name, backend.version, device_name(backend.device), True, "")
+                yield Status(
+                    name=name,
+                    version=backend.version,
+                    device=name_device(backend.device),
+                    usable=True,
+                    reason="",
+                )
             except UnusableBackendError as error:
-                reason = one_line(error.__cause__)
-                yield Status(name, _imported_version(name), device_name(device), False, reason)
+                yield _say_unusable(name, name_device(device), error)
 
 
-def _imported_version(name: str) -> str:
-    return str(getattr(sys.modules.get(name), "__version__", ""))
+def _say_unusable(name: str, device: str, error: UnusableBackendError) -> Status:
+    version = str(getattr(sys.modules.get(name), "__version__", ""))  # it may be imported by now
+    reason = one_line(error.__cause__)
+    return Status(name=name, version=version, device=device, usable=False, reason=reason)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.status import statuses
+from neuron_xp.backends.status import list_statuses
 from neuron_xp.cli.output import (
     JSON,
     Outcome,
@@ -78,7 +78,7 @@ def plan(
     )
     if names:
         return workload, list_contenders(map(open_backend, dict.fromkeys(names)))
-    usable = (status for status in statuses() if status.usable)
+    usable = (status for status in list_statuses() if status.usable)
     return workload, list_contenders(open_backend(s.name, s.device) for s in usable)
 
 

@@ -12,7 +12,7 @@ import neuron_xp
 from neuron_xp import checks
 from neuron_xp.article import ARTICLE_QUESTION
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.status import statuses
+from neuron_xp.backends.status import list_statuses
 from neuron_xp.cli.output import (
     JSON,
     Outcome,
@@ -33,7 +33,7 @@ from neuron_xp.workflows.cases import CASES, published
 @click.pass_obj
 def demo(make_bar: Any, backend: str, device: str | None, arithmetic: str) -> Outcome:
     """The article's program: a neuron learns from four examples."""
-    checks.choice("arithmetic", arithmetic, ARITHMETICS)
+    checks.check_choice("arithmetic", arithmetic, ARITHMETICS)
     opened = open_backend(backend, device)
     start = neuron_xp.train(backend=opened, arithmetic=arithmetic, iterations=0)
     started = time.perf_counter()
@@ -65,7 +65,7 @@ def list_backends() -> Outcome:
             ("backend", "version", "device", "usable", "reason"),
             [
                 (s.name, s.version, s.device, "yes" if s.usable else "no", s.reason)
-                for s in statuses()
+                for s in list_statuses()
             ],
         )
     )

@@ -36,7 +36,7 @@ from neuron_xp.cli.options import (
     options,
 )
 from neuron_xp.cli.output import Outcome, align_pairs
-from neuron_xp.durable import written_durably
+from neuron_xp.durable import open_durably
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import Settings
@@ -171,7 +171,7 @@ def predict(model: Path, data: Path, output: Path | None, force: bool, where: Wh
             text = io.StringIO()
             _, notes = _write_answers(chunks, text.write)
             return Outcome(text.getvalue().rstrip("\n"), notes=notes)
-        with written_durably(output) as write:
+        with open_durably(output) as write:
             rows, notes = _write_answers(chunks, lambda line: write(line.encode()))
         return Outcome(f"{rows} rows in {output}", notes=notes)
 

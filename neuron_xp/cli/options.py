@@ -38,7 +38,7 @@ class MemorySize(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return how many bytes."""
-        return checks.memory_size("--max-memory", value)
+        return checks.check_memory_size("--max-memory", value)
 
 
 class TablePath(click.Path):

@@ -18,7 +18,7 @@ from dask import array as da
 from neuron_xp.backends.backend import Backend, is_lazy
 from neuron_xp.backends.convert import MEANING, as_plain_array
 from neuron_xp.backends.examples import check_row_count, convert_rows, take_rows
-from neuron_xp.backends.libraries import backend_of, host_backend, open_backend
+from neuron_xp.backends.libraries import find_backend, open_backend, open_host_backend
 from neuron_xp.cluster.scheduler import Scheduler
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.step import Examples
@@ -37,8 +37,8 @@ class Part(NamedTuple):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Go from worker to worker through the host: some libraries' pickles round float64."""
-        backend = backend_of(self.examples.inputs)
-        if backend is host_backend():
+        backend = find_backend(self.examples.inputs)
+        if backend is open_host_backend():
             return Part, tuple(self)
         with backend.context():
             return _part_from_host, (self.first, self.examples.select(backend.to_host), backend)
@@ -85,7 +85,7 @@ def apply_to_part(part: Part, ranges: np.ndarray | None, *, function: Callable[.
         (start, stop), *_ = ranges.tolist()
         return function(first + start, examples.select(lambda x: x[start:stop, :]))
     rows = np.concatenate([np.arange(*ends) for ends in ranges.tolist()])
-    backend = backend_of(examples.inputs)
+    backend = find_backend(examples.inputs)
     with backend.context():
         chosen = take_rows(examples, rows, backend)
     return function(first + int(rows[0]), chosen)
@@ -122,7 +122,7 @@ def _as_dask_array(name: str, value: Any, scheduler: Scheduler) -> Any:
         value = value.to_dask_array()
     if not is_lazy(value):
         array = as_plain_array(name, value)
-        backend = backend_of(array)
+        backend = find_backend(array)
         with backend.context():
             value = da.from_array(backend.to_host(array), name=False)
     if not isinstance(value, da.Array):
@@ -173,14 +173,14 @@ def load_part(
 ) -> Part:
     """Return chunks of the arrays, checked, on the backend that computes (a task)."""
     if library is None:
-        backend = backend_of(as_plain_array("inputs", inputs))
+        backend = find_backend(as_plain_array("inputs", inputs))
     else:
         backend = open_backend(*library)
     with backend.context():
         examples = convert_rows(
             inputs, targets, sample_weight, backend, dtype=dtype, first_row=first
         )
-    if backend is host_backend():  # what is computed many times lies in order
+    if backend is open_host_backend():  # what is computed many times lies in order
         examples = examples.select(np.ascontiguousarray)
     return Part(first, examples)
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import dask
 
 from neuron_xp.errors import ClusterLostError, one_line
-from neuron_xp.threads import available_threads
+from neuron_xp.threads import count_threads
 
 PATIENCE = 30.0
 FAN_IN = 16
@@ -54,7 +54,7 @@ class Scheduler(Protocol):
 class LocalScheduler:
     """Dask's scheduler in this process."""
 
-    threads = available_threads()
+    threads = count_threads()
 
     def keep(self, tasks: list[Any]) -> list[Any]:
         """See `Scheduler`."""
@@ -234,7 +234,7 @@ def open_cluster(
             where = stack.enter_context(
                 LocalCluster(
                     n_workers=workers,
-                    threads_per_worker=max(1, available_threads() // (workers or 1)),
+                    threads_per_worker=max(1, count_threads() // (workers or 1)),
                     host="127.0.0.1",
                     dashboard_address="127.0.0.1:8787" if dashboard else None,
                     scheduler_kwargs={} if dashboard else {"dashboard_address": "127.0.0.1:0"},

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neuron_xp import checks
-from neuron_xp.durable import previous, write_durably
+from neuron_xp.checks import check_whole_number, check_yes_or_no
+from neuron_xp.durable import name_previous, write_durably
 from neuron_xp.errors import ModelFileError
 from neuron_xp.model import model_file
 from neuron_xp.model.model_file import Model, Position
@@ -36,9 +36,9 @@ class Saving:
     @classmethod
     def from_keywords(cls, path: Any, every: Any, resume: Any) -> "Saving | None":
         """Return what the keywords of `train` say; None without a path."""
-        resume = checks.yes_or_no("resume", resume)
+        resume = check_yes_or_no("resume", resume)
         if every is not None:
-            every = checks.whole_number("checkpoint_every", every, least=1)
+            every = check_whole_number("checkpoint_every", every, least=1)
         if path is None:
             if resume or every:
                 name = "resume" if resume else "checkpoint_every"
@@ -54,10 +54,10 @@ class Saving:
         """Raise OSError if the folder is not there, or a checkpoint would be lost."""
         if not self.path.absolute().parent.is_dir():
             raise FileNotFoundError(f"there is no folder {str(self.path.parent)!r} to save in")
-        if not self.resume and (self.path.exists() or previous(self.path).exists()):
+        if not self.resume and (self.path.exists() or name_previous(self.path).exists()):
             raise FileExistsError(
                 f"checkpoint {str(self.path)!r} is there already; give resume=True to go on "
-                f"from it, or remove it and {previous(self.path).name!r}"
+                f"from it, or remove it and {name_previous(self.path).name!r}"
             )
 
     def is_due(self, iteration: int) -> bool:
@@ -86,7 +86,7 @@ def read_checkpoint(path: Path) -> Model | None:
     A damaged newest one falls back to the one before, with a warning.
     """
     problems = []
-    for candidate in (path, previous(path)):
+    for candidate in (path, name_previous(path)):
         try:
             model = model_file.from_bytes(candidate.read_bytes(), str(candidate))
         except FileNotFoundError:

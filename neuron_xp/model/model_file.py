@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from neuron_xp.checks import whole_number
+from neuron_xp.checks import check_whole_number
 from neuron_xp.errors import ModelFileError
 from neuron_xp.model.fingerprint import fingerprint
 from neuron_xp.model.settings import Settings, check_settings
@@ -148,8 +148,10 @@ def _to_json(position: Position | None) -> dict[str, Any] | None:
 def _from_json(found: Any) -> Position | None:
     if found is None:
         return None
-    history = tuple((whole_number("history", i), float.fromhex(x)) for i, x in found["history"])
-    return Position(whole_number("iteration", found["iteration"]), history)
+    history = tuple(
+        (check_whole_number("history", i), float.fromhex(x)) for i, x in found["history"]
+    )
+    return Position(check_whole_number("iteration", found["iteration"]), history)
 
 
 def _model_of_arrays(arrays: dict[str, np.ndarray], settings: Settings) -> Model:

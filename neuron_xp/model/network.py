@@ -10,9 +10,9 @@ import numpy as np
 
 from neuron_xp.backends.backend import Backend, is_lazy
 from neuron_xp.backends.convert import convert_numbers, count_dimensions
-from neuron_xp.backends.engine import block_rows
-from neuron_xp.backends.libraries import backend_of, open_backend
-from neuron_xp.backends.probe import trusted_arithmetic
+from neuron_xp.backends.engine import choose_block_rows
+from neuron_xp.backends.libraries import find_backend, open_backend
+from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.durable import write_durably
 from neuron_xp.model import model_file
 from neuron_xp.model.fingerprint import fingerprint
@@ -88,7 +88,7 @@ class NeuralNetwork:
     def _think(self, x: Array) -> Array:
         think = _thinking(self.backend, self.settings.arithmetic)
         parameters = self.parameters
-        rows, block = x.shape[0], block_rows([w.shape for w in self.weights], self.backend)
+        rows, block = x.shape[0], choose_block_rows([w.shape for w in self.weights], self.backend)
         cuts = ((start, min(start + block, rows)) for start in range(0, rows, block))
         return self.backend.xp.concat(
             [think(x[start:stop, :], parameters, self.scaling) for start, stop in cuts]
@@ -187,13 +187,13 @@ def _think_of_chunk(chunk: Array, network: NeuralNetwork) -> Array:
     """Return the outputs for a chunk, by the library that holds it."""
     if chunk.shape[0] == 0:
         return np.empty((0, network.weights[-1].shape[1]))
-    return NeuralNetwork.from_model(network.to_model(), backend_of(chunk)).think(chunk)
+    return NeuralNetwork.from_model(network.to_model(), find_backend(chunk)).think(chunk)
 
 
 @lru_cache(maxsize=64)
 def _thinking(backend: Backend, name: str) -> Any:
     """Return think(inputs, parameters, scaling), compiled."""
-    arithmetic = trusted_arithmetic(backend, name, no_tiny_inputs=False)
+    arithmetic = choose_arithmetic(backend, name, no_tiny_inputs=False)
 
     def think(inputs: Array, parameters: Parameters, scaling: Scaling | None) -> Array:
         x = standardize(inputs, scaling, arithmetic=arithmetic)

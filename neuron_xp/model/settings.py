@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from neuron_xp import checks
+from neuron_xp.checks import check_choice, check_number, check_whole_number, check_yes_or_no
 from neuron_xp.errors import did_you_mean
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.learning_rules import RULES
@@ -43,19 +43,19 @@ def check_settings(**given: Any) -> Settings:
             raise TypeError(f"unknown setting {name!r}{did_you_mean(name, defaults)}")
     given = {**defaults, **given}
     settings = Settings(
-        arithmetic=checks.choice("arithmetic", given["arithmetic"], ARITHMETICS),
+        arithmetic=check_choice("arithmetic", given["arithmetic"], ARITHMETICS),
         hidden=_layer_sizes(given["hidden"]),
-        bias=checks.yes_or_no("bias", given["bias"]),
-        rule=checks.choice("rule", given["rule"], RULES),
-        l2=checks.number("l2", given["l2"], zero=True),
+        bias=check_yes_or_no("bias", given["bias"]),
+        rule=check_choice("rule", given["rule"], RULES),
+        l2=check_number("l2", given["l2"], zero=True),
         learning_rate=_learning_rate(given["learning_rate"]),
-        iterations=checks.whole_number("iterations", given["iterations"], most=2**53),
-        seed=checks.whole_number("seed", given["seed"], most=2**32 - 1),
-        standardize=checks.yes_or_no("standardize", given["standardize"]),
+        iterations=check_whole_number("iterations", given["iterations"], most=2**53),
+        seed=check_whole_number("seed", given["seed"], most=2**32 - 1),
+        standardize=check_yes_or_no("standardize", given["standardize"]),
         batch_size=_optional_count("batch_size", given["batch_size"]),
         shuffle=_optional_choice("shuffle", given["shuffle"], SHUFFLES),
-        tolerance=checks.number("tolerance", given["tolerance"], zero=True),
-        loss_every=checks.whole_number("loss_every", given["loss_every"], least=1),
+        tolerance=check_number("tolerance", given["tolerance"], zero=True),
+        loss_every=check_whole_number("loss_every", given["loss_every"], least=1),
     )
     _check_combinations(settings)
     return settings
@@ -64,20 +64,20 @@ def check_settings(**given: Any) -> Settings:
 def _layer_sizes(value: Any) -> tuple[int, ...]:
     if not isinstance(value, list | tuple):
         raise TypeError(f"hidden must be a tuple of layer sizes, such as (4,); got {value!r}")
-    return tuple(checks.whole_number("a layer size in hidden", size, least=1) for size in value)
+    return tuple(check_whole_number("a layer size in hidden", size, least=1) for size in value)
 
 
 def _learning_rate(value: Any) -> float | str:
     is_auto = isinstance(value, str) and value == AUTO
-    return AUTO if is_auto else checks.number("learning_rate", value, hint=" (or 'auto')")
+    return AUTO if is_auto else check_number("learning_rate", value, hint=" (or 'auto')")
 
 
 def _optional_count(name: str, value: Any) -> int | None:
-    return None if value is None else checks.whole_number(name, value, least=1)
+    return None if value is None else check_whole_number(name, value, least=1)
 
 
 def _optional_choice(name: str, value: Any, options: tuple[str, ...]) -> str | None:
-    return None if value is None else checks.choice(name, value, options)
+    return None if value is None else check_choice(name, value, options)
 
 
 def _check_combinations(settings: Settings) -> None:

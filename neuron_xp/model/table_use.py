@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from neuron_xp.random_start import generator
+from neuron_xp.random_start import make_generator
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
 
@@ -44,14 +44,14 @@ def split_rows(rows: int, use: TableUse) -> tuple[np.ndarray, np.ndarray]:
 
     The held-out ones are the first share of RandomState(split_seed).permutation(rows).
     """
-    order = generator(use.split_seed).permutation(rows)
+    order = make_generator(use.split_seed).permutation(rows)
     held_out = round(use.holdout * rows)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 def mark_held_out(rows: int, use: TableUse) -> np.ndarray:
     """Return the split as (rows,) booleans: whether a row is held out."""
-    order = generator(use.split_seed).permutation(rows)
+    order = make_generator(use.split_seed).permutation(rows)
     marks = np.zeros(rows, dtype=bool)
     marks[order[: round(use.holdout * rows)]] = True
     return marks

@@ -10,7 +10,7 @@ from neuron_xp.backends.examples import take_rows
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.step import Examples
-from neuron_xp.random_start import generator
+from neuron_xp.random_start import make_generator
 
 
 def take_batch(
@@ -59,7 +59,7 @@ def draw_epoch(shuffle: str, seed: int, epoch: int, rows: int) -> np.ndarray:
     and an incomplete group comes last.
     """
     if shuffle == "rows":
-        return generator([seed, epoch]).permutation(rows).astype("int64")
+        return make_generator([seed, epoch]).permutation(rows).astype("int64")
     leaves = rows // LEAF
     groups = draw_leaves(seed, epoch, leaves)[:, None] * LEAF + np.arange(LEAF)
     return np.concatenate([groups.ravel(), np.arange(leaves * LEAF, rows)])
@@ -68,4 +68,4 @@ def draw_epoch(shuffle: str, seed: int, epoch: int, rows: int) -> np.ndarray:
 @lru_cache(maxsize=2)
 def draw_leaves(seed: int, epoch: int, leaves: int) -> np.ndarray:
     """Draw the order in which an epoch takes whole leaves."""
-    return generator([seed, epoch]).permutation(leaves).astype("int64")
+    return make_generator([seed, epoch]).permutation(leaves).astype("int64")

@@ -14,7 +14,7 @@ from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import AUTO, Settings
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.step import Scaling
-from neuron_xp.random_start import random_start
+from neuron_xp.random_start import draw_start
 from neuron_xp.training.loop import Pace, State, is_recorded, iterate
 from neuron_xp.training.preparation import mean_loss, safe_learning_rate, standardization
 from neuron_xp.training.training_set import TrainingSet
@@ -114,7 +114,7 @@ def _start_parameters(
     """
     if checkpoint is not None:
         return NeuralNetwork.from_model(checkpoint, data.backend).parameters
-    weights = random_start(pairwise(data.layer_sizes), seed=settings.seed)
+    weights = draw_start(pairwise(data.layer_sizes), seed=settings.seed)
     biases = [weight[0] * 0.0 for weight in weights] if settings.bias else []
 
     def on_device(arrays: list[np.ndarray]) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.convert import has_no_tiny_inputs
-from neuron_xp.backends.engine import Engine, block_rows, engine
+from neuron_xp.backends.engine import Engine, choose_block_rows, choose_engine
 from neuron_xp.model.fingerprint import data_fingerprint, rows_digest
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.exact_sum import LEAF
@@ -56,7 +56,7 @@ class InMemory:
     def engine(self) -> Engine:
         """The code that runs the iterations."""
         settings, inputs = self.settings, self.examples.inputs
-        return engine(
+        return choose_engine(
             self.backend,
             settings.arithmetic,
             settings.rule,
@@ -71,7 +71,7 @@ class InMemory:
         Where threads share the blocks there is one for each of them at least; a library's own
         matmul, which has its own threads, wants larger ones.
         """
-        rows = block_rows(pairwise(self.layer_sizes), self.backend)
+        rows = choose_block_rows(pairwise(self.layer_sizes), self.backend)
         if not self.backend.threaded:
             return rows
         if self.settings.arithmetic == "native":

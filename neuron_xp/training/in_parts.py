@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from neuron_xp.backends.backend import Backend
-from neuron_xp.backends.engine import Summand, block_rows, summing
+from neuron_xp.backends.backend import Backend, Summand
+from neuron_xp.backends.engine import choose_block_rows, choose_summand
 from neuron_xp.backends.examples import NO_WEIGHT
-from neuron_xp.backends.libraries import backend_of, host_backend
-from neuron_xp.backends.probe import trusted_arithmetic
+from neuron_xp.backends.libraries import find_backend, open_host_backend
+from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.model.fingerprint import data_fingerprint, rows_digest
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron import step as steps
@@ -72,7 +72,7 @@ class Summary(NamedTuple):
 
 def summarize_part(first_row: int, examples: Examples) -> Summary:
     """Summarize a part whose first row is a multiple of 64, counted in all of the data."""
-    backend = backend_of(examples.inputs)
+    backend = find_backend(examples.inputs)
     summaries, row = list[Summary](), first_row
     with backend.context():
         for block in steps.blocks(examples, SUMMARY_ROWS):
@@ -136,14 +136,14 @@ def sum_part(
     work: Work,
 ) -> tuple[Any, ...]:
     """Apply `function` to a part on the part's own device, and bring the sums to the host."""
-    backend = backend_of(examples.inputs)
-    sums = summing(
+    backend = find_backend(examples.inputs)
+    sums = choose_summand(
         backend,
         work.arithmetic,
         work.rule,
         function,
         no_tiny_inputs=work.no_tiny_inputs,
-        block=block_rows(pairwise(work.layer_sizes), backend),
+        block=choose_block_rows(pairwise(work.layer_sizes), backend),
         threads=1,  # parts are worked off side by side
     )
     with backend.context():
@@ -168,7 +168,7 @@ def merge_part_sums(a: tuple[Any, ...], b: tuple[Any, ...], *, arithmetic: str) 
 
 
 def _host_arithmetic(name: str) -> Arithmetic:
-    return trusted_arithmetic(host_backend(), name, no_tiny_inputs=False)
+    return choose_arithmetic(open_host_backend(), name, no_tiny_inputs=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +191,7 @@ class InParts:
     @property
     def backend(self) -> Backend:
         """The host's."""
-        return host_backend()
+        return open_host_backend()
 
     @property
     def rows(self) -> int:

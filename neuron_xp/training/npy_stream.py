@@ -16,13 +16,13 @@ import numpy as np
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.examples import check_row_count, convert_rows
-from neuron_xp.backends.libraries import host_backend
+from neuron_xp.backends.libraries import open_host_backend
 from neuron_xp.backends.probe import has_float64
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.reproducible import SMALLEST_NORMAL, flush
 from neuron_xp.neuron.step import Examples
-from neuron_xp.npy import NpyRows, npy_rows
-from neuron_xp.threads import share
+from neuron_xp.npy import NpyRows, open_npy_rows
+from neuron_xp.threads import share_tasks
 
 MAX_MEMORY = 2**30
 LARGEST_BLOCK = 2**22
@@ -83,7 +83,7 @@ class NpyStream:
 
         try:
             with ThreadPoolExecutor(self.blocks_at_once) as pool:
-                share(work, blocks, self._buffers[: len(blocks)], pool)
+                share_tasks(work, blocks, self._buffers[: len(blocks)], pool)
         finally:
             for files in self.files:
                 files.close()
@@ -117,7 +117,7 @@ class NpyStream:
         tables = [table.reshape(buffers.rows, -1) for table in buffers.floats()]
         if self.has_subnormals:
             tables = [flush(table, SMALLEST_NORMAL, xp=np) for table in tables]
-        if self.backend is host_backend():
+        if self.backend is open_host_backend():
             inputs, targets, *weight = tables
         else:
             inputs, targets, *weight = map(self.backend.from_host, tables)
@@ -192,7 +192,7 @@ def open_npy_stream(
     Raises OSError; ValueError or TypeError for what cannot be learned from.
     """
     max_memory = max_memory or MAX_MEMORY
-    files = {name: npy_rows(path) for name, path in paths.items()}
+    files = {name: open_npy_rows(path) for name, path in paths.items()}
     _check_shapes(files)
     is_single = files["inputs"].dtype == "float32" or not has_float64(backend)
     blocks_at_once = threads if backend.threaded else 1  # other libraries have own threads

@@ -7,23 +7,23 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from neuron_xp import checks
-from neuron_xp.backends.backend import Backend, device_name, is_lazy
-from neuron_xp.backends.examples import convert_examples, find_backend
+from neuron_xp.backends.backend import Backend, is_lazy, name_device
+from neuron_xp.backends.examples import convert_examples, find_common_backend
 from neuron_xp.backends.libraries import (
     LIBRARIES,
-    backend_of,
-    host_backend,
+    find_backend,
     is_array,
     open_backend,
+    open_host_backend,
 )
-from neuron_xp.backends.probe import has_float64, probe
+from neuron_xp.backends.probe import check_guarantees, has_float64
+from neuron_xp.checks import check_memory_size, check_whole_number
 from neuron_xp.errors import NO_DASK, MissingBackendError
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.step import Scaling
-from neuron_xp.threads import available_threads
+from neuron_xp.threads import count_threads
 from neuron_xp.training.in_memory import InMemory
 from neuron_xp.training.in_parts import InParts, open_in_parts
 from neuron_xp.training.npy_stream import open_npy_stream
@@ -110,21 +110,21 @@ class Where:
     threads: int | None = None
     max_memory: int | str | None = None
 
-    def available_threads(self) -> int:
+    def count_threads(self) -> int:
         """Return how many threads may work at once."""
         if self.threads is None:
-            return available_threads()
-        return checks.whole_number("threads", self.threads, least=1, most=1024)
+            return count_threads()
+        return check_whole_number("threads", self.threads, least=1, most=1024)
 
     def memory_bytes(self) -> int | None:
         """Return `max_memory` as a number of bytes."""
         if self.max_memory is None:
             return None
-        return checks.memory_size("max_memory", self.max_memory)
+        return check_memory_size("max_memory", self.max_memory)
 
     def check(self) -> None:
         """Raise ValueError or TypeError for what threads or memory may not be."""
-        self.available_threads()
+        self.count_threads()
         self.memory_bytes()
 
 
@@ -148,9 +148,9 @@ def _open_in_memory(given: Given, settings: Settings, where: Where) -> InMemory:
             "max_memory is for files, and arrays are in memory already; give inputs and targets "
             "as pathlib.Path of .npy files, or leave it out"
         )
-    backend = _choose_backend(find_backend(given.named()), where)
+    backend = _choose_backend(find_common_backend(given.named()), where)
     if settings.arithmetic == "reproducible":
-        probe(backend)
+        check_guarantees(backend)
     dtype = _choose_dtype(given.inputs, settings.arithmetic, backend)
     with backend.context():
         examples = convert_examples(
@@ -161,7 +161,7 @@ def _open_in_memory(given: Given, settings: Settings, where: Where) -> InMemory:
         settings=settings,
         backend=backend,
         dtype=dtype,
-        threads=where.available_threads(),
+        threads=where.count_threads(),
     )
 
 
@@ -180,7 +180,7 @@ def _choose_dtype(inputs: Any, arithmetic: str, backend: Backend) -> str:
     """Return float64; in native arithmetic float32 for such inputs, or where nothing else is."""
     if arithmetic == "reproducible":
         return "float64"
-    is_single = is_array(inputs) and inputs.dtype == backend_of(inputs).xp.float32
+    is_single = is_array(inputs) and inputs.dtype == find_backend(inputs).xp.float32
     return "float32" if is_single or not has_float64(backend) else "float64"
 
 
@@ -197,12 +197,12 @@ def _open_files(given: Given, settings: Settings, where: Where) -> InParts:
         )
     backend = open_backend(where.backend or "numpy", where.device)
     if settings.arithmetic == "reproducible":
-        probe(backend)
+        check_guarantees(backend)
     stream = open_npy_stream(
         {name: path for name, path in given.named().items() if path is not None},
         backend,
         native=settings.arithmetic == "native",
-        threads=where.available_threads(),
+        threads=where.count_threads(),
         max_memory=where.memory_bytes(),
     )
     data = open_in_parts(
@@ -228,7 +228,7 @@ def _open_on_cluster(given: Given, settings: Settings, where: Where) -> InParts:
     dtype = "float32" if is_single else "float64"
     parts = load_parts(arrays, scheduler, library=library, dtype=dtype)
     shapes = tuple((int(array.shape[0]), int(array.shape[1])) for array in arrays)
-    return open_in_parts(parts, settings, shapes, network_backend=host_backend(), dtype=dtype)
+    return open_in_parts(parts, settings, shapes, network_backend=open_host_backend(), dtype=dtype)
 
 
 def _library_of_workers(where: Where) -> tuple[str, Any] | None:
@@ -243,7 +243,7 @@ def _library_of_workers(where: Where) -> tuple[str, Any] | None:
     if isinstance(where.backend, str) and where.backend in LIBRARIES:
         return where.backend, where.device
     backend = open_backend(where.backend, where.device)
-    return backend.name, device_name(backend.device)
+    return backend.name, name_device(backend.device)
 
 
 def _check_batches(settings: Settings, rows: int) -> None:

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neuron_xp import checks
-from neuron_xp.backends.backend import Backend, device_name
-from neuron_xp.backends.engine import engine_name
+from neuron_xp.backends.backend import Backend, name_device
+from neuron_xp.backends.engine import name_engine
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import ARITHMETICS
-from neuron_xp.random_start import generator, random_start
+from neuron_xp.random_start import draw_start, make_generator
 from neuron_xp.training.train import train
 from neuron_xp.workflows.clock import LEAST_ITERATIONS, Clock, compare, take_turns, time_call
 
@@ -89,15 +89,15 @@ def check_workload(
     *, rows: object, features: object, hidden: Sequence[object], threads: object, seconds: object
 ) -> Workload:
     """Return the workload, or raise a ValueError or TypeError for what it may not be."""
-    size = partial(checks.whole_number, "a layer size in hidden", least=1, most=MOST_NEURONS)
+    size = partial(checks.check_whole_number, "a layer size in hidden", least=1, most=MOST_NEURONS)
     if threads is not None:
-        threads = checks.whole_number("threads", threads, least=1, most=MOST_THREADS)
+        threads = checks.check_whole_number("threads", threads, least=1, most=MOST_THREADS)
     return Workload(
-        rows=checks.whole_number("rows", rows, least=1, most=MOST_ROWS),
-        features=checks.whole_number("features", features, least=1, most=MOST_FEATURES),
+        rows=checks.check_whole_number("rows", rows, least=1, most=MOST_ROWS),
+        features=checks.check_whole_number("features", features, least=1, most=MOST_FEATURES),
         hidden=tuple(map(size, hidden)),
         threads=threads,
-        seconds=checks.number("seconds", seconds),
+        seconds=checks.check_number("seconds", seconds),
     )
 
 
@@ -107,7 +107,7 @@ def list_contenders(backends: Iterable[Backend]) -> list[Contender]:
     for backend in backends:
         for arithmetic in ARITHMETICS:
             found.append(Contender(backend, arithmetic))
-            if arithmetic == "reproducible" and backend.kernels is not None:
+            if arithmetic == "reproducible" and backend.make_kernels is not None:
                 found.append(Contender(backend.without_kernels(), arithmetic))
     return found
 
@@ -131,7 +131,7 @@ def measure(workload: Workload, contender: Contender, clock: Clock, plain: Clock
     backend, arithmetic = contender
     first_call, trained = time_call(partial(clock.train, LEAST_ITERATIONS))
     clock.lengthen_runs(workload.seconds / ROUNDS)
-    engine = PLAIN if clock is plain else engine_name(backend, arithmetic)
+    engine = PLAIN if clock is plain else name_engine(backend, arithmetic)
     found = take_turns({engine: clock.time_iteration, PLAIN: plain.time_iteration}, ROUNDS)
     seconds = median(found[engine])
     fingerprint = None
@@ -140,7 +140,7 @@ def measure(workload: Workload, contender: Contender, clock: Clock, plain: Clock
     return Measurement(
         backend=backend.name,
         version=backend.version,
-        device=device_name(backend.device),
+        device=name_device(backend.device),
         engine=engine,
         arithmetic=arithmetic,
         iterations=clock.iterations,
@@ -193,13 +193,13 @@ def plain_step(
 def start_weights(workload: Workload) -> list[np.ndarray]:
     """Return the weights that training starts from."""
     sizes = (workload.features, *workload.hidden, 1)
-    return random_start(pairwise(sizes), seed=START_SEED)
+    return draw_start(pairwise(sizes), seed=START_SEED)
 
 
 def _make_examples(workload: Workload) -> tuple[np.ndarray, np.ndarray]:
     """Inputs in [-1, 1), targets 0 or 1, told by the first input."""
     try:
-        inputs = generator(DATA_SEED).random_sample((workload.rows, workload.features))
+        inputs = make_generator(DATA_SEED).random_sample((workload.rows, workload.features))
         inputs *= 2
         inputs -= 1
     except MemoryError:

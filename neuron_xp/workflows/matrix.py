@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuron_xp.backends.backend import Backend, device_name
-from neuron_xp.backends.engine import engine_name
+from neuron_xp.backends.backend import Backend, name_device
+from neuron_xp.backends.engine import name_engine
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.status import statuses
+from neuron_xp.backends.status import list_statuses
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import ARITHMETICS
 from neuron_xp.workflows.cases import CASES, Case
@@ -42,7 +42,7 @@ class Result:
 
 def find_usable_backends() -> list[Backend]:
     """Return every library usable here, on each of its devices, with and without kernels."""
-    backends = [open_backend(s.name, s.device) for s in statuses() if s.usable]
+    backends = [open_backend(s.name, s.device) for s in list_statuses() if s.usable]
     return [kind for b in backends for kind in dict.fromkeys((b, b.without_kernels()))]
 
 
@@ -67,7 +67,7 @@ def run_matrix(
     cases, arithmetics, done = tuple(cases), tuple(arithmetics), set()
     for backend in backends:
         for arithmetic in arithmetics:
-            place = str(backend), engine_name(backend, arithmetic), arithmetic
+            place = str(backend), name_engine(backend, arithmetic), arithmetic
             if place in done:  # native arithmetic knows no kernels
                 continue
             done.add(place)
@@ -84,8 +84,8 @@ def run_matrix(
                 yield Result(
                     backend=backend.name,
                     version=backend.version,
-                    device=device_name(backend.device),
-                    engine=engine_name(backend, arithmetic),
+                    device=name_device(backend.device),
+                    engine=name_engine(backend, arithmetic),
                     arithmetic=arithmetic,
                     case=case.name,
                     iterations=iterations,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from neuron_xp.model.table_use import TableUse, mark_held_out, split_rows
-from neuron_xp.npy import RowFile, npy_rows, refuse_small_disk
+from neuron_xp.npy import RowFile, check_disk_space, open_npy_rows
 from neuron_xp.tables.columns import Columns
 from neuron_xp.tables.encode import Table, read_chunks, read_table, read_training_table
 from neuron_xp.tables.files import chunk_bytes, find_parts, limit_rows
@@ -49,7 +49,7 @@ class TableRows:
         if not isinstance(self.inputs, Path) or not isinstance(self.targets, Path):
             yield self.inputs, self.targets
             return
-        files = npy_rows(self.inputs), npy_rows(self.targets)
+        files = open_npy_rows(self.inputs), open_npy_rows(self.targets)
         width = sum(file.shape[1] for file in files)
         rows = self.count if max_memory is None else chunk_bytes(max_memory) // (8 * width) or 1
         size = min(rows, self.count)
@@ -162,7 +162,7 @@ def _copy_to_disk(
         )  # fmt: skip
         rows = sum(len(table.inputs) for table in counted)
     if rows is not None:
-        refuse_small_disk(folder.parent, 8 * rows * (len(columns.input_names) + columns.neurons))
+        check_disk_space(folder.parent, 8 * rows * (len(columns.input_names) + columns.neurons))
     held_out = _mark_held_out(rows, use, max_memory) if use.holdout and rows is not None else None
     return _write_copies(chunks, columns, constant, held_out, rows, folder)
 

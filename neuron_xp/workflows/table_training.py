@@ -174,7 +174,7 @@ def fit_table(
 
 
 def _check_holdout(value: float) -> float:
-    holdout = checks.number("holdout", value, zero=True)
+    holdout = checks.check_number("holdout", value, zero=True)
     if holdout >= 1:
         raise ValueError(f"holdout must be a share of the rows, below 1; got {value!r}")
     return holdout

@@ -9,7 +9,7 @@ import pytest
 import neuron_xp
 from neuron_xp.backends import libraries as backends
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.status import statuses
+from neuron_xp.backends.status import list_statuses
 
 
 def in_a_process(code):
@@ -32,12 +32,12 @@ def test_what_comes_from_the_host_goes_back_unchanged(library):
 
 def test_one_backend_object_for_each_device():
     """So that what was probed and compiled is found again."""
-    for status in statuses():
+    for status in list_statuses():
         if status.usable:
             first = open_backend(status.name, status.device)
             assert open_backend(status.name, first.device) is first
             with first.context():
-                assert backends.backend_of(first.from_host(np.ones(1))) is first
+                assert backends.find_backend(first.from_host(np.ones(1))) is first
 
 
 def test_opening_another_device_of_a_backend():
@@ -54,14 +54,14 @@ def test_a_missing_library(monkeypatch):
     with pytest.raises(neuron_xp.MissingBackendError, match=words) as raised:
         neuron_xp.train(backend="no_such_library")
     assert isinstance(raised.value, ImportError)
-    (row,) = (s for s in statuses() if s.name == "no_such_library")
+    (row,) = (s for s in list_statuses() if s.name == "no_such_library")
     assert not row.usable
     assert row.reason == f"not installed; type: {sys.executable} -m pip install no-such-library"
 
 
 def test_cupy_says_what_it_lacks():
     """Not installed, or installed without a device, or usable: whichever it is here."""
-    rows = [s for s in statuses() if s.name == "cupy"]
+    rows = [s for s in list_statuses() if s.name == "cupy"]
     if rows[0].usable:
         assert rows[0].device == "cuda:0"
         return

@@ -44,7 +44,7 @@ def ptx(architecture, *options):
         nvrtc.getVersion()
     except Exception as error:  # the loader's own class
         pytest.skip(f"needs the library NVRTC (pip install nvidia-cuda-nvrtc): {error}"[:120])
-    return cuda.ptx(architecture, *options)
+    return cuda.compile_ptx(architecture, *options)
 
 
 def may_round_once(code):
@@ -263,10 +263,10 @@ def by_kernels(case, kernels, array=lambda x: x, host=lambda x: x):
     parameters, data = case.make(array)
     given = (*parameters.weights, *parameters.biases)
     before = [host(x).copy() for x in given]
-    run = kernels.run(case.rule, "no_tiny_inputs" in case.options)
-    learned = run(1, run(ITERATIONS - 1, parameters, *data), *data)
+    of_rule = kernels.for_rule(case.rule, "no_tiny_inputs" in case.options)
+    learned = of_rule.run(1, of_rule.run(ITERATIONS - 1, parameters, *data), *data)
     assert all(map(same_bits, before, map(host, given)))  # not written to
-    found = (*learned.weights, *learned.biases, kernels.loss(case.rule)(learned, data[0]))
+    found = (*learned.weights, *learned.biases, of_rule.loss(learned, data[0]))
     return list(map(host, found))
 
 
@@ -277,10 +277,10 @@ WAYS = {"one block": {"few_leaves": 99, "few_products": 10**9}, "many blocks": {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_training_on_the_host_has_the_definitions_bits(library, case, way, backwards):
-    def launch(name, grid, problem):
-        assert library.launch(name.encode(), *grid, backwards, pointer(problem))
+    def start(name, launch, problem):
+        assert library.launch(name.encode(), *launch, backwards, pointer(problem))
 
-    kernels = cuda.Kernels(replace(DEVICE, launch=launch), **WAYS[way])
+    kernels = cuda.CudaKernels(replace(DEVICE, start=start), **WAYS[way])
     assert all(map(same_bits, by_kernels(case, kernels), definition(case)))
 
 
@@ -294,6 +294,6 @@ def test_training_on_a_device_has_the_definitions_bits(case, way):
         pytest.skip(f"needs a CUDA device: {error}"[:120])
     import array_api_compat.cupy as namespace
 
-    kernels = replace(cuda.kernels(namespace, cupy.cuda.Device()), **WAYS[way])
+    kernels = replace(cuda.compile_kernels(namespace, cupy.cuda.Device()), **WAYS[way])
     found = by_kernels(case, kernels, cupy.asarray, cupy.asnumpy)
     assert all(map(same_bits, found, definition(case)))

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import neuron_xp
-from neuron_xp.backends.engine import engine_name, has_kernels
+from neuron_xp.backends.engine import has_right_kernels, name_engine
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.neuron.arithmetic import reproducible_arithmetic
 from neuron_xp.neuron.layers import Parameters
@@ -42,8 +42,8 @@ def threads(request):
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in SHORT])
 def test_threads_and_tasks_change_nothing(case, threads, task):
     """From one leaf a task to all in one."""
-    backend = replace(NUMPY, kernels=partial(cpu.Kernels, task=task))
-    assert engine_name(backend, "reproducible") == "kernels"
+    backend = replace(NUMPY, make_kernels=partial(cpu.NumbaKernels, task_size=task))
+    assert name_engine(backend, "reproducible") == "kernels"
     assert case.train(backend=backend, threads=threads).fingerprint() == published()[case.name]
 
 
@@ -88,7 +88,7 @@ def test_every_engine_gives_the_same_bytes(problem, threads, task, blocks):
     )
     functions = reproducible_arithmetic(NUMPY.xp, no_tiny_inputs=no_tiny_inputs)
     method = Method(functions, RULES[rule], 64 if blocks else 2**20)
-    kernels = cpu.Kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads, task=task)
+    kernels = cpu.NumbaKernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads, task_size=task)
     with NUMPY.context():
         expected = parameters
         for _ in range(3):
@@ -159,14 +159,14 @@ def test_kernels_work_after_a_fork():
 
 
 def test_a_kernel_that_gives_other_bits_is_not_used(monkeypatch):
-    class Wrong(cpu.Kernels):
+    class Wrong(cpu.NumbaKernels):
         def run(self, count, parameters, *rest):
             right = super().run(count, parameters, *rest)
             return Parameters(tuple(np.nextafter(w, 2) for w in right.weights), right.biases)
 
-    broken = replace(NUMPY, kernels=Wrong)
+    broken = replace(NUMPY, make_kernels=Wrong)
     with pytest.warns(RuntimeWarning, match="kernels of numpy on cpu do not give the defined bits"):
-        assert not has_kernels(broken)
+        assert not has_right_kernels(broken)
     network = neuron_xp.train(backend=broken, iterations=100)
     assert network.fingerprint() == neuron_xp.train(iterations=100).fingerprint()
 
@@ -218,7 +218,7 @@ def test_tiny_deltas_count_as_zero(rule):
     """An output of 1e-304 that is right leaves a delta of about that: no weight may see it."""
     examples = Examples(np.asarray([[-1.0, 2.0**600]]), np.zeros((1, 1)))
     parameters = Parameters((np.asarray([[1000.0], [0.0]]),))
-    kernels = cpu.Kernels(rule, no_tiny_inputs=True, threads=1)
+    kernels = cpu.NumbaKernels(rule, no_tiny_inputs=True, threads=1)
     ((weights,), _) = kernels.run(1, parameters, examples, 1.0, None)
     assert weights.tolist() == [[1000.0], [0.0]]
     weighted = examples._replace(sample_weight=np.asarray([[2.0**-901]]), targets=np.ones((1, 1)))

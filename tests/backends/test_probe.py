@@ -8,7 +8,7 @@ import pytest
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.probe import GUARANTEES, _samples, probe
+from neuron_xp.backends.probe import GUARANTEES, _draw_samples, check_guarantees
 
 NUMPY = open_backend("numpy")
 
@@ -20,7 +20,7 @@ def altered(**functions):
 
 
 def test_every_backend_here_passes(backend):
-    probe.__wrapped__(backend)
+    check_guarantees.__wrapped__(backend)
 
 
 def broken_by(guarantee, function):
@@ -67,10 +67,10 @@ def test_the_samples_tell_fused_from_rounded():
     """x y + z is 0 when rounded twice; the exact product's rest is not."""
     from fractions import Fraction
 
-    rests = [Fraction(x) * Fraction(y) + Fraction(z) for x, y, z in _samples(1000)]
-    assert all(x * y + z == 0 for x, y, z in _samples(1000))
+    rests = [Fraction(x) * Fraction(y) + Fraction(z) for x, y, z in _draw_samples(1000)]
+    assert all(x * y + z == 0 for x, y, z in _draw_samples(1000))
     assert sum(rest != 0 for rest in rests) > 990
-    assert all(1 <= v < 2 for x, y, _ in _samples(1000) for v in (x, y))
+    assert all(1 <= v < 2 for x, y, _ in _draw_samples(1000) for v in (x, y))
 
 
 def test_a_compiler_that_fuses_is_refused():
@@ -80,7 +80,7 @@ def test_a_compiler_that_fuses_is_refused():
     assert jax.__version__ == backend.version
     careless = dataclasses.replace(backend, compiled=False)
     with pytest.raises(neuron_xp.UnusableBackendError, match="no fused multiply-add"):
-        probe(careless)
+        check_guarantees(careless)
 
 
 def test_a_library_that_fails_in_the_probe_is_refused():

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from table_files import sample, temporary_folder, write
 
 from neuron_xp import evaluate
-from neuron_xp.backends.backend import device_name
+from neuron_xp.backends.backend import name_device
 from neuron_xp.cli.app import commands
 from neuron_xp.model.network import NeuralNetwork
 
@@ -124,7 +124,7 @@ def test_a_signal_leaves_no_working_copy(tmp_path, temporary, number):
 def test_scores_of_files_on_every_library(tmp_path, temporary, library):
     columns, _ = sample(".csv", rows=300)
     write(tmp_path / "t.csv", columns)
-    place = ["--backend", library.name, "--device", device_name(library.device)]
+    place = ["--backend", library.name, "--device", name_device(library.device)]
     line = ["train", tmp_path / "t.csv", "--target", "kind", "--categories", "colour",
             "--drop-missing", "--iterations", "3", "--holdout", "0.25"]  # fmt: skip
     runner = CliRunner()

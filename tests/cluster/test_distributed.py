@@ -12,8 +12,8 @@ from distributed import Client
 from parts_data import CHUNKS, RATE, SETTINGS, examples
 
 import neuron_xp
-from neuron_xp.backends.backend import device_name
-from neuron_xp.backends.libraries import backend_of
+from neuron_xp.backends.backend import name_device
+from neuron_xp.backends.libraries import find_backend
 from neuron_xp.cluster.parts import load_part
 from neuron_xp.model.settings import check_settings
 from neuron_xp.training.training_set import Given, Where, open_training_set
@@ -72,11 +72,11 @@ def test_the_parts_may_be_of_any_library(library):
     expected = neuron_xp.train(inputs, targets, **RATE)
     x = da.from_array(inputs, chunks=(384, -1))  # of whole leaves, so that they stay as they are
     chunks = x.map_blocks(there, meta=np.empty((0, 0)))
-    place = {"backend": library.name, "device": device_name(library.device)}
+    place = {"backend": library.name, "device": name_device(library.device)}
     for data, where in ((chunks, {}), (x, place)):
         parts = open_training_set(Given(data, targets), check_settings(), Where(**where))
         held, *_ = dask.compute(*parts.source.kept)
-        assert str(backend_of(held.examples.inputs)) == str(library)
+        assert str(find_backend(held.examples.inputs)) == str(library)
         network = neuron_xp.train(data, targets, **where, **RATE)
         assert network.fingerprint() == expected.fingerprint()
 
@@ -84,12 +84,12 @@ def test_the_parts_may_be_of_any_library(library):
 def test_a_part_is_the_same_at_another_worker(library):
     """As Dask sends it: some libraries' own pickles round float64."""
     inputs, targets, weight = examples()
-    where = library.name, device_name(library.device)
+    where = library.name, name_device(library.device)
     part = load_part(inputs, targets, weight, first=64, library=where, dtype="float64")
     there = pickle.loads(pickle.dumps(part))
     assert there.first == 64
     for before, after in zip(part.examples[:3], there.examples[:3], strict=True):
-        assert str(backend_of(after)) == str(library)
+        assert str(find_backend(after)) == str(library)
         with library.context():
             assert library.to_host(after).tobytes() == library.to_host(before).tobytes()
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import neuron_xp
-from neuron_xp.backends.status import statuses
-from neuron_xp.durable import previous
+from neuron_xp.backends.status import list_statuses
+from neuron_xp.durable import name_previous
 from neuron_xp.model import checkpoint as checkpoints
 from neuron_xp.training import loop
 
@@ -110,13 +110,13 @@ def test_the_keyboard_saves_what_was_done(path, monkeypatch, where, kind):
 
 def test_the_last_two_are_kept_and_a_damaged_newest_falls_back(path):
     neuron_xp.train(**SETTINGS, checkpoint=path, checkpoint_every=100)
-    assert checkpoints.read_checkpoint(previous(path)).position.iteration == 200
+    assert checkpoints.read_checkpoint(name_previous(path)).position.iteration == 200
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.warns(UserWarning, match=r"damaged.*; going on from .*\.previous"):
         network = neuron_xp.train(**SETTINGS, checkpoint=path, resume=True)
     assert network.fingerprint() == neuron_xp.train(**SETTINGS).fingerprint()
     path.write_bytes(b"")
-    previous(path).write_bytes(b"")
+    name_previous(path).write_bytes(b"")
     with pytest.raises(neuron_xp.ModelFileError, match="is not a model file, or is damaged"):
         neuron_xp.train(**SETTINGS, checkpoint=path, resume=True)
 
@@ -222,15 +222,15 @@ def test_kills_change_no_bit(path, tmp_path, kills):
     """Every time a file that can be read, and the bits of the uninterrupted run from it."""
     expected = neuron_xp.train(iterations=4000)
     chance = random.Random(1)
-    places = [s for s in statuses() if s.usable and s.name in ("numpy", "jax")]
+    places = [s for s in list_statuses() if s.usable and s.name in ("numpy", "jax")]
     inside = 0
     for _ in range(kills):
         inside += killed_in_a_save(path, tmp_path / "trace", chance.random() * 0.2)
-        if not path.exists() and not previous(path).exists():
+        if not path.exists() and not name_previous(path).exists():
             continue
         checkpoints.read_checkpoint(path)  # a warning would be an error here
         twin = tmp_path / "twin.safetensors"
-        for source, copy in ((path, twin), (previous(path), previous(twin))):
+        for source, copy in ((path, twin), (name_previous(path), name_previous(twin))):
             copy.unlink(missing_ok=True)
             if source.exists():
                 shutil.copy(source, copy)
@@ -242,5 +242,5 @@ def test_kills_change_no_bit(path, tmp_path, kills):
         assert network.history == expected.history
         if checkpoints.read_checkpoint(path).position.iteration > 3000:  # begin again
             path.unlink(missing_ok=True)
-            previous(path).unlink(missing_ok=True)
+            name_previous(path).unlink(missing_ok=True)
     assert inside >= kills // 5

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.probe import trusted_arithmetic
+from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.neuron import exact_sum
 
-NUMPY = trusted_arithmetic(open_backend("numpy"), "reproducible", no_tiny_inputs=False)
+NUMPY = choose_arithmetic(open_backend("numpy"), "reproducible", no_tiny_inputs=False)
 GRID = exact_sum.grid(xp=np)
 U = Fraction(1, 2**53)
 
@@ -139,7 +139,7 @@ def test_many_leaves_do_not_overflow_a_digit():
 def test_leaf_sums_are_ordered_sums_of_64_rows(backend, rows):
     generator = np.random.RandomState(rows)
     inputs, delta = generator.random_sample((rows, 2)) - 0.5, generator.random_sample((rows, 3))
-    arithmetic = trusted_arithmetic(backend, "reproducible", no_tiny_inputs=True)
+    arithmetic = choose_arithmetic(backend, "reproducible", no_tiny_inputs=True)
     with backend.context():
         function = backend.compile(arithmetic.sum_over_examples)
         sum_ = function(backend.from_host(inputs), backend.from_host(delta))
@@ -162,7 +162,7 @@ def test_subnormal_products_break_no_tie(backend, no_tiny_inputs):
     assert 0 < d < 2.0**-1022
     assert a + (b + (c + d)) > a + (b + c) == a
     delta = np.full((8, 1), 0.5)
-    arithmetic = trusted_arithmetic(backend, "reproducible", no_tiny_inputs=no_tiny_inputs)
+    arithmetic = choose_arithmetic(backend, "reproducible", no_tiny_inputs=no_tiny_inputs)
     with backend.context():
         function = backend.compile(arithmetic.sum_over_examples)
         sum_ = function(backend.from_host(inputs), backend.from_host(delta))
@@ -175,7 +175,7 @@ def test_one_bad_example_among_many_leaves_is_never_lost(backend, bad):
     """Whatever a library's max or search makes of NaN: training must see it."""
     inputs, delta = np.ones((300, 2)), np.full((300, 1), 0.5)
     inputs[130, 1] = bad
-    arithmetic = trusted_arithmetic(backend, "reproducible", no_tiny_inputs=False)
+    arithmetic = choose_arithmetic(backend, "reproducible", no_tiny_inputs=False)
     with backend.context():
         function = backend.compile(arithmetic.sum_over_examples)
         delta[130] = 1.0

@@ -10,11 +10,11 @@ import pytest
 import scalar_port
 
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.probe import trusted_arithmetic
+from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.neuron import reproducible
 from neuron_xp.neuron.activations import sigmoid, sigmoid_gradient
 
-NUMPY = trusted_arithmetic(open_backend("numpy"), "reproducible", no_tiny_inputs=False)
+NUMPY = choose_arithmetic(open_backend("numpy"), "reproducible", no_tiny_inputs=False)
 HARD_CASES = Path(__file__).parent.parent / "data" / "exp_hard_cases.csv"
 
 
@@ -70,7 +70,7 @@ def test_exp_ends_at_minus_700():
 
 def test_exp_has_the_same_bits_everywhere(backend):
     x = np.concatenate([random_inputs(5000), [value for value, _ in hard_cases()]])
-    arithmetic = trusted_arithmetic(backend, "reproducible", no_tiny_inputs=False)
+    arithmetic = choose_arithmetic(backend, "reproducible", no_tiny_inputs=False)
     with backend.context():
         found = backend.to_host(backend.compile(arithmetic.exp)(backend.from_host(x)))
     assert found.tobytes() == NUMPY.exp(x).tobytes()
@@ -121,7 +121,7 @@ def test_ordered_sum_is_the_scalar_port(backend, count):
 def test_products_are_rounded_on_their_own(backend):
     generator = np.random.RandomState(9)
     a, b, c = generator.random_sample((3, 4096)) - 0.5
-    arithmetic = trusted_arithmetic(backend, "reproducible", no_tiny_inputs=True)
+    arithmetic = choose_arithmetic(backend, "reproducible", no_tiny_inputs=True)
     with backend.context():
         function = backend.compile(lambda a, b, c: arithmetic.multiply(a, b) + c)
         found = backend.to_host(function(*map(backend.from_host, (a, b, c))))
@@ -165,7 +165,7 @@ def test_log1p_is_within_1_ulp_of_mpmath(backend):
     generator = np.random.RandomState(6)
     near_0 = generator.random_sample(3000) * 2.0 ** -generator.randint(0, 1000, 3000)
     x = np.concatenate([generator.random_sample(10_000), near_0, [0.0, 0.5, 1.0]])
-    arithmetic = trusted_arithmetic(backend, "reproducible", no_tiny_inputs=False)
+    arithmetic = choose_arithmetic(backend, "reproducible", no_tiny_inputs=False)
     with backend.context():
         found = backend.to_host(backend.compile(arithmetic.log1p)(backend.from_host(x)))
     assert found.tobytes() == NUMPY.log1p(x).tobytes()

@@ -10,7 +10,7 @@ from parts_data import RATE, SETTINGS, examples, saved
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.npy import npy_rows
+from neuron_xp.npy import open_npy_rows
 
 LEAST = 2**24
 
@@ -142,7 +142,7 @@ def test_rows_are_read_across_files(tmp_path):
     table = np.arange(700.0).reshape(100, 7)
     for number, part in enumerate(np.split(table, [10, 10, 64])):
         np.save(tmp_path / f"{number}.npy", part)
-    rows = npy_rows(tmp_path)
+    rows = open_npy_rows(tmp_path)
     for start, count in ((0, 100), (9, 2), (9, 60), (99, 1), (64, 36)):
         out = np.empty((count, 7))
         rows.read(start, out)

@@ -1,4 +1,7 @@
-"""The CUDA kernels, compiled and launched through CuPy: the bits of `neuron/`, sooner.
+"""CUDA kernels, compiled and launched through CuPy: the bits of `neuron/`, sooner.
+
+A launch starts a kernel in many blocks of threads; a block works off leaves, groups of 64
+examples, one after the other.
 
 Nothing here waits for the device: iterations follow each other on CuPy's current stream.
 """
@@ -6,12 +9,13 @@ Nothing here waits for the device: iterations follow each other on CuPy's curren
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from importlib.resources import files
 from itertools import pairwise
-from math import prod
+from math import ceil, prod
 from typing import Any, NamedTuple
 
+from neuron_xp.backends.backend import Summand
 from neuron_xp.neuron import exact_sum, logarithm, reproducible
 from neuron_xp.neuron.exact_sum import BROKEN, LEAF
 from neuron_xp.neuron.layers import Parameters
@@ -21,7 +25,7 @@ from neuron_xp.neuron.types import Array, Namespace
 OPTIONS = ("--fmad=false", "-std=c++17")
 """A product is rounded before it is added."""
 
-RULES = {"error_weighted_derivative": 0, "cross_entropy": 1}
+RULE_CODES = {"error_weighted_derivative": 0, "cross_entropy": 1}
 BINS = BROKEN + 2
 FEW_THREADS, MANY_THREADS = 64, 256
 SHARED_BYTES = 48 * 1024  # what a block has on every device
@@ -52,8 +56,8 @@ class _Problem(ctypes.Structure):
     ]
 
 
-class Grid(NamedTuple):
-    """How many blocks, of how many threads, and the bytes of shared memory a block has."""
+class Launch(NamedTuple):
+    """Number of blocks, of threads in a block, and of bytes of memory that a block shares."""
 
     blocks: int
     threads: int
@@ -62,48 +66,52 @@ class Grid(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Device:
-    """What the kernels run on.
+    """A device, as the kernels need it.
 
     xp, device : the namespace of its arrays, and the device as that spells it
-    launch(kernel, grid, problem) : start the kernel of that name on a `_Problem` in an array
-    address(array) : where its numbers are
-    processors : each runs several blocks at a time
+    start(kernel, launch, problem) : start the kernel of that name on a `_Problem` in an array
+    address(array) : return the address of its numbers
+    processors : how many it has; each runs several blocks at a time
     """
 
     xp: Namespace
     device: Any
-    launch: Callable[[str, Grid, Array], None]
+    start: Callable[[str, Launch, Array], None]
     address: Callable[[Array], int]
     processors: int
 
     @cached_property
     def tables(self) -> dict[str, Array]:
-        """The tables of the arithmetic, by their names in `_Problem`."""
-        where = {"xp": self.xp, "device": self.device}
-        exp, log = reproducible.exp_tables(**where), logarithm.log_tables(**where)
-        grid = exact_sum.grid(**where)
+        """Tables of the arithmetic, by their names in `_Problem`."""
+        exp = reproducible.exp_tables(xp=self.xp, device=self.device)
+        log = logarithm.log_tables(xp=self.xp, device=self.device)
+        grid = exact_sum.grid(xp=self.xp, device=self.device)
         arrays = (exp.high, exp.low, exp.power, log.high, log.low)
         return dict(zip(_TABLES, (*arrays, grid.limit, grid.units), strict=True))
 
-    def integers(self, values: list[int]) -> Array:
-        """An array of these."""
+    def copy_integers(self, values: list[int]) -> Array:
+        """Copy integers to the device, 8 bytes each."""
         return self.xp.asarray(values, dtype=self.xp.int64, device=self.device)
 
-    def zeros(self, count: int) -> Array:
-        """As many 0, of 8 bytes each."""
+    def make_zeros(self, count: int) -> Array:
+        """Make an array of zeros, 8 bytes each."""
         return self.xp.zeros((count,), dtype=self.xp.int64, device=self.device)
 
 
 class _Plan(NamedTuple):
-    """Where blocks work: a workspace of `size` numbers each, with staged inputs or without."""
+    """Workspace of a block, and the launch that goes with it.
+
+    size : numbers of 8 bytes in the workspace
+    staged : whether a leaf's inputs are copied into it
+    """
 
     size: int
     staged: bool
-    grid: Grid
+    launch: Launch
 
 
-def _plan(sizes: list[int], sums: int, leaves: int, scaled: bool, processors: int) -> _Plan:
-    """In shared memory where there is room, best with the inputs; else in global memory."""
+def _choose_plan(sizes: list[int], sums: int, leaves: int, scaled: bool, processors: int) -> _Plan:
+    """Choose shared memory where there is room, best with the inputs; else global memory."""
     size = 2 * LEAF * sum(neurons | 1 for neurons in sizes[1:]) + 4 * sums
     with_inputs = size + LEAF * (sizes[0] | 1)
     staged = scaled or 8 * with_inputs <= SHARED_BYTES
@@ -113,10 +121,10 @@ def _plan(sizes: list[int], sums: int, leaves: int, scaled: bool, processors: in
     blocks = min(leaves, BLOCKS_PER_PROCESSOR * processors)
     if not shared_bytes:
         blocks = max(1, min(blocks, SCRATCH_BYTES // (8 * size)))
-    return _Plan(size, staged, Grid(blocks, threads, shared_bytes))
+    return _Plan(size=size, staged=staged, launch=Launch(blocks, threads, shared_bytes))
 
 
-class _Work:
+class _ProblemOnDevice:
     """A problem in the device's memory, with every array that it points to."""
 
     def __init__(
@@ -130,12 +138,12 @@ class _Work:
         flat = [self._xp.reshape(x, (-1,)) for x in (*parameters.weights, *parameters.biases)]
         self._parameters = self._xp.asarray(self._xp.concat(flat), copy=True)  # also of one
         self.losses = self._xp.zeros_like(self._parameters[: sizes[-1]])
-        self.leaves = -(-rows // LEAF)
+        self.leaves = ceil(rows / LEAF)
         self._sums = sizes[-1] if losses else self._parameters.shape[0]
         scaled = examples.scaling is not None
-        self._plan = _plan(sizes, self._sums, self.leaves, scaled, device.processors)
+        self._plan = _choose_plan(sizes, self._sums, self.leaves, scaled, device.processors)
         self.problem = _Problem(
-            layers=len(sizes) - 1, rows=rows, sums=self._sums, rule=RULES[rule],
+            layers=len(sizes) - 1, rows=rows, sums=self._sums, rule=RULE_CODES[rule],
             weights=sum(n * m for n, m in pairwise(sizes)), has_biases=bool(parameters.biases),
             workspace_size=self._plan.size, staged=self._plan.staged,
         )  # fmt: skip
@@ -144,7 +152,7 @@ class _Work:
             inputs=examples.inputs, targets=examples.targets, mean=mean,
             sample_weight=examples.sample_weight, inverse_scale=inverse_scale,
             parameters=self._parameters, losses=self.losses if losses else None,
-            sizes=device.integers(sizes), **device.tables,
+            sizes=device.copy_integers(sizes), **device.tables,
         )  # fmt: skip
 
     def _point(self, **arrays: Array | None) -> None:
@@ -154,34 +162,35 @@ class _Work:
                 self._kept.append(self._xp.reshape(array, (-1,)))
                 setattr(self.problem, name, self._device.address(self._kept[-1]))
 
-    def _give_workspace(self, blocks: int) -> None:
-        if not self._plan.grid.shared_bytes:
-            self._point(workspace=self._device.zeros(blocks * self._plan.size))
+    def _make_workspace(self, blocks: int) -> None:
+        if not self._plan.launch.shared_bytes:
+            self._point(workspace=self._device.make_zeros(blocks * self._plan.size))
 
-    def _sent(self) -> Array:
+    def _copy_problem(self) -> Array:
         words = ctypes.c_longlong * (ctypes.sizeof(_Problem) // 8)
-        return self._device.integers(list(words.from_buffer_copy(self.problem)))
+        return self._device.copy_integers(list(words.from_buffer_copy(self.problem)))
 
     def iterate_in_one_block(self, count: int) -> None:
-        """All iterations in one launch, or in a few that do not last."""
-        self._give_workspace(1)
+        """Run all iterations in one launch, or in a few that do not last."""
+        self._make_workspace(1)
         for start in range(0, count, ITERATIONS_PER_LAUNCH):
             self.problem.iterations = min(count - start, ITERATIONS_PER_LAUNCH)
-            self._device.launch("train", self._plan.grid._replace(blocks=1), self._sent())
+            launch = self._plan.launch._replace(blocks=1)
+            self._device.start("train", launch, self._copy_problem())
 
     def iterate_in_many_blocks(self, count: int) -> None:
-        """Two launches an iteration."""
-        self._give_workspace(self._plan.grid.blocks)
-        levels, bins = map(self._device.zeros, (self._sums, BINS * self._sums))
+        """Run each iteration in two launches."""
+        self._make_workspace(self._plan.launch.blocks)
+        levels, bins = map(self._device.make_zeros, (self._sums, BINS * self._sums))
         self._point(levels=levels, bins=bins)
-        problem = self._sent()
+        problem = self._copy_problem()
+        finish = Launch(blocks=ceil(self._sums / MANY_THREADS), threads=MANY_THREADS)
         for _ in range(count):
-            self._device.launch("add_leaves", self._plan.grid, problem)
-            totals = Grid(-(-self._sums // MANY_THREADS), MANY_THREADS)
-            self._device.launch("finish", totals, problem)
+            self._device.start("add_leaves", self._plan.launch, problem)
+            self._device.start("finish", finish, problem)
 
-    def learned(self) -> Parameters:
-        """The parameters as they are when the kernels are done."""
+    def read_parameters(self) -> Parameters:
+        """Return the parameters as they are when the kernels are done."""
         start, parts = 0, []
         for old in (*self._like.weights, *self._like.biases):
             stop = start + prod(old.shape)
@@ -192,8 +201,8 @@ class _Work:
 
 
 @dataclass(frozen=True, eq=False)
-class Kernels:
-    """The kernels on a device.
+class CudaKernels:
+    """Kernels on a device, for every learning rule.
 
     A problem of at most `few_leaves` leaves and `few_products` rows times weights is worked
     on by one block, many iterations a launch; others by many blocks, two launches each.
@@ -203,37 +212,52 @@ class Kernels:
     few_leaves: int = 4
     few_products: int = 2**16
 
-    def run(self, rule: str, no_tiny_inputs: bool) -> Callable[..., Parameters]:
-        """As `step`, repeated; the arguments are the count, and then those of `step`."""
-        return partial(self._run, rule, no_tiny_inputs)
+    def for_rule(self, rule: str, no_tiny_inputs: bool) -> "RuleKernels":
+        """Return the kernels of one rule."""
+        return RuleKernels(self, rule, no_tiny_inputs)
 
-    def loss(self, rule: str) -> Callable[..., Array]:
-        """As `step.loss`, of parameters and examples."""
-        return partial(self._loss, rule)
 
-    def _run(
-        self, rule: str, no_tiny_inputs: bool, count: int, parameters: Parameters,
-        examples: Examples, learning_rate: float, l2: float | None,
-    ) -> Parameters:  # fmt: skip
-        work = _Work(self.device, rule, parameters, examples, losses=False)
+@dataclass(frozen=True)
+class RuleKernels:
+    """Kernels of one learning rule; see `backend.Kernels`."""
+
+    kernels: CudaKernels
+    rule: str
+    no_tiny_inputs: bool
+
+    def run(
+        self,
+        count: int,
+        parameters: Parameters,
+        examples: Examples,
+        learning_rate: float,
+        l2: float | None,
+    ) -> Parameters:
+        """See `backend.Kernels`."""
+        kernels = self.kernels
+        work = _ProblemOnDevice(kernels.device, self.rule, parameters, examples, losses=False)
         problem = work.problem
-        problem.no_tiny_inputs, problem.learning_rate = no_tiny_inputs, learning_rate
+        problem.no_tiny_inputs, problem.learning_rate = self.no_tiny_inputs, learning_rate
         problem.has_l2, problem.l2 = l2 is not None, l2 or 0.0
-        few = problem.rows * problem.weights <= self.few_products
-        if few and work.leaves <= self.few_leaves:
+        is_small = problem.rows * problem.weights <= kernels.few_products
+        if is_small and work.leaves <= kernels.few_leaves:
             work.iterate_in_one_block(count)
         else:
             work.iterate_in_many_blocks(count)
-        return work.learned()
+        return work.read_parameters()
 
-    def _loss(self, rule: str, parameters: Parameters, examples: Examples) -> Array:
-        work = _Work(self.device, rule, parameters, examples, losses=True)
+    def loss(self, parameters: Parameters, examples: Examples) -> Array:
+        """See `backend.Kernels`."""
+        work = _ProblemOnDevice(self.kernels.device, self.rule, parameters, examples, losses=True)
         work.iterate_in_many_blocks(1)
         return work.losses
 
+    def find_summand(self, function: Summand) -> None:
+        """Return None: sums of a part, not yet totals, are left to array operations."""
 
-def source() -> str:
-    """The sources as one text."""
+
+def read_source() -> str:
+    """Read the sources as one text."""
     header, kernels = (
         files(__package__).joinpath(name).read_text("utf-8")
         for name in ("arithmetic.cuh", "training.cu")
@@ -241,25 +265,32 @@ def source() -> str:
     return kernels.replace('#include "arithmetic.cuh"', header)
 
 
-def kernels(xp: Namespace, device: Any) -> Kernels:
-    """The kernels on a CuPy device, which is the current one whenever they are called."""
+def compile_kernels(xp: Namespace, device: Any) -> CudaKernels:
+    """Compile the kernels for a CuPy device, which is to be the current one at every call."""
     import cupy
 
-    function = cache(cupy.RawModule(code=source(), options=OPTIONS).get_function)
+    function = cache(cupy.RawModule(code=read_source(), options=OPTIONS).get_function)
 
-    def launch(name: str, grid: Grid, problem: Array) -> None:
-        shape = (grid.blocks,), (grid.threads,)
-        function(name)(*shape, (problem,), shared_mem=grid.shared_bytes)
+    def start(name: str, launch: Launch, problem: Array) -> None:
+        shape = (launch.blocks,), (launch.threads,)
+        function(name)(*shape, (problem,), shared_mem=launch.shared_bytes)
 
-    processors = device.attributes["MultiProcessorCount"]
-    return Kernels(Device(xp, device, launch, lambda array: int(array.data.ptr), processors))
+    return CudaKernels(
+        Device(
+            xp=xp,
+            device=device,
+            start=start,
+            address=lambda array: int(array.data.ptr),
+            processors=device.attributes["MultiProcessorCount"],
+        )
+    )
 
 
-def ptx(architecture: str, options: tuple[str, ...] = OPTIONS) -> str:
-    """The kernels compiled for an architecture, such as "compute_90"; no device is needed."""
+def compile_ptx(architecture: str, options: tuple[str, ...] = OPTIONS) -> str:
+    """Compile the kernels for an architecture, such as "compute_90"; no device is needed."""
     from cupy.cuda import nvrtc
 
-    program = nvrtc.createProgram(source(), "training.cu", (), ())
+    program = nvrtc.createProgram(read_source(), "training.cu", (), ())
     try:
         nvrtc.compileProgram(program, (*options, f"--gpu-architecture={architecture}"))
         return bytes(nvrtc.getPTX(program)).decode()

@@ -6,7 +6,7 @@ missing examples and lanes are zeros, which change no sum. Numba fuses no multip
 with an addition unless it is told to.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import array_api_compat.numpy as xp
 import numpy as np
@@ -95,18 +95,24 @@ def sigmoid(x):
 # --- one leaf, 64 rows of a flat array, through one layer ------------------------------
 
 
+@inlined
+def _divide_up(count, size):
+    """Return how many groups of `size` hold `count` things."""
+    return (count + size - 1) // size
+
+
 @compiled
-def padded(count):
-    """The next multiple of 32."""
-    return -(-count // LANES) * LANES
+def pad(count):
+    """Return the next multiple of 32."""
+    return _divide_up(count, LANES) * LANES
 
 
 @compiled
 def weighted_sum(rows, first, stride, weights, start, size, no_tiny_inputs, s, z):
     """z[r] = the sum over i of rows[first + r * stride + i] * weights[start + i].
 
-    `size`, the number of weights, is `padded`, and the last ones are 0: what a row reads of
-    the next, it multiplies by 0.
+    `size`, the number of weights, is a result of `pad`, and the last ones are 0: what a row
+    reads of the next, it multiplies by 0.
     """
     for part in range(0, size, SEGMENT):
         row, weight, count = first + part, start + part, min(SEGMENT, size - part)
@@ -118,15 +124,15 @@ def weighted_sum(rows, first, stride, weights, start, size, no_tiny_inputs, s, z
                 row_sums(rows, row + r * stride, stride, weights, weight, count, sums, r)
     if size > SEGMENT:
         _copy(z, s.segments[0])
-        _add_segments(s.segments, -(-size // SEGMENT), s.lanes)
+        _add_segments(s.segments, _divide_up(size, SEGMENT), s.lanes)
         _copy(s.segments[0], z)
 
 
 class Segments(NamedTuple):
-    """Where the sums of a long row's segments are added: (segments, 64) and (32, 64)."""
+    """Arrays in which the sums of a long row's segments are added: (segments, 64) and (32, 64)."""
 
-    segments: Any
-    lanes: Any
+    segments: np.ndarray
+    lanes: np.ndarray
 
 
 @compiled
@@ -137,7 +143,7 @@ def _copy(source, target):
 
 @compiled
 def _add_segments(terms, count, lanes):
-    """The ordered sum of the first `count` terms, into the first of them."""
+    """Store the ordered sum of the first `count` terms in the first of them."""
     while count > 1:
         for start in range(0, count, SEGMENT):
             lanes[:] = 0.0
@@ -151,11 +157,11 @@ def _add_segments(terms, count, lanes):
                         lanes[lane, r] += lanes[lane + half, r]
                 half //= 2
             _copy(lanes[0], terms[start // SEGMENT])
-        count = -(-count // SEGMENT)
+        count = _divide_up(count, SEGMENT)
 
 
 @compiled
-def single_products(x, weight, z):
+def multiply_by_one(x, weight, z):
     """z[r] = x[r] * weight: the weighted sum of one input."""
     for r in range(LEAF):
         z[r] = flush(x[r] * weight, SMALLEST_PRODUCT)
@@ -174,8 +180,8 @@ def sum_over_examples(rows, first, inputs, delta, no_tiny_inputs, row, sums, pla
 
 
 @compiled
-def leaf_sum(x, lanes):
-    """The sum of the 64 numbers x."""
+def sum_leaf(x, lanes):
+    """Return the sum of the 64 numbers x, in the defined order."""
     half = LEAF // 2
     for lane in range(half):
         lanes[lane] = x[lane] + x[lane + half]
@@ -190,54 +196,54 @@ def leaf_sum(x, lanes):
 
 
 class Units(NamedTuple):
-    """What the grid says at each sum's level: limit (sums,), the others (3, sums)."""
+    """Rows of `exact_sum.Grid` for each sum's level: limit (sums,), the others (3, sums)."""
 
-    limit: Any
-    unit: Any
-    per_unit: Any
+    limit: np.ndarray
+    unit: np.ndarray
+    per_unit: np.ndarray
 
 
 @allocating
-def units(accumulator):
-    """What the grid says at the accumulator's levels."""
+def look_up_units(accumulator):
+    """Return the units of the accumulator's levels."""
     count = accumulator.shape[1]
-    grid = Units(np.empty(count), np.empty((3, count)), np.empty((3, count)))
-    look_up(accumulator, grid)
-    return grid
+    units = Units(np.empty(count), np.empty((3, count)), np.empty((3, count)))
+    renew_units(accumulator, units)
+    return units
 
 
 @compiled
-def look_up(accumulator, grid):
-    """The same again, after the accumulator was changed."""
+def renew_units(accumulator, units):
+    """Look the units up again, after the accumulator was changed."""
     for i in range(accumulator.shape[1]):
-        _look_up(grid, i, accumulator[0, i])
+        _look_up(units, i, accumulator[0, i])
 
 
 @compiled
-def _look_up(grid, i, level):
-    grid.limit[i] = _LIMIT[level] if level < BROKEN else np.inf
+def _look_up(units, i, level):
+    units.limit[i] = _LIMIT[level] if level < BROKEN else np.inf
     for digit in range(3):
-        grid.unit[digit, i] = _UNITS[level, digit]
-        grid.per_unit[digit, i] = _UNITS[level, 3 + digit]
+        units.unit[digit, i] = _UNITS[level, digit]
+        units.per_unit[digit, i] = _UNITS[level, 3 + digit]
 
 
 @compiled
-def accumulate(sums, accumulator, grid):
+def accumulate(sums, accumulator, units):
     """Add a leaf's sums, which are made 0 where they cannot be added."""
     for i in range(sums.shape[0]):
-        if not abs(sums[i]) <= grid.limit[i]:  # above, or NaN
+        if not abs(sums[i]) <= units.limit[i]:  # above, or NaN
             level = accumulator[0, i]
             while level < BROKEN and not abs(sums[i]) <= _LIMIT[level]:
                 level += 1
             _raise(accumulator, i, level)
-            _look_up(grid, i, level)
+            _look_up(units, i, level)
             if level == BROKEN:
                 sums[i] = 0.0
     for i in range(sums.shape[0]):
-        high = _round(sums[i] * grid.per_unit[0, i])
-        rest = sums[i] - high * grid.unit[0, i]
-        middle = _round(rest * grid.per_unit[1, i])
-        low = _round((rest - middle * grid.unit[1, i]) * grid.per_unit[2, i])
+        high = _round(sums[i] * units.per_unit[0, i])
+        rest = sums[i] - high * units.unit[0, i]
+        middle = _round(rest * units.per_unit[1, i])
+        low = _round((rest - middle * units.unit[1, i]) * units.per_unit[2, i])
         accumulator[1, i] += np.int64(high)
         accumulator[2, i] += np.int64(middle)
         accumulator[3, i] += np.int64(low)
@@ -266,7 +272,7 @@ def merge(into, other):
 
 @compiled
 def total(accumulator, i):
-    """The sum as a float: carried upward, then added from the small end."""
+    """Return the sum as a float: carried upward, then added from the small end."""
     level, high, middle, low = accumulator[:, i]
     if level == BROKEN:
         return np.nan

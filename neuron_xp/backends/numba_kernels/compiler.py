@@ -1,4 +1,4 @@
-"""How Numba is to compile the kernels."""
+"""Ways in which Numba compiles the kernels, as decorators."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,7 +28,7 @@ class _NoAlias(Compiler):  # type: ignore[misc]
 
 
 allocating = partial(numba.njit, nogil=True, error_model="numpy", pipeline_class=_NoAlias)
-"""Compile what follows, when it is first called."""
+"""Decorator: compile a function when it is first called."""
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
@@ -39,7 +39,7 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 
 def kept(function: Callable[..., Any]) -> Any:
-    """Compile it once on this machine."""
+    """Compile a function once on this machine (a decorator)."""
     dispatcher = allocating(function)
     with suppress(RuntimeError):  # there is no folder to keep it in
         dispatcher._cache = _Cache(function)
@@ -47,10 +47,10 @@ def kept(function: Callable[..., Any]) -> Any:
 
 
 compiled = partial(allocating, _nrt=False)
-"""The same for what makes no arrays: it need not count who refers to those it is given."""
+"""Decorator: as `allocating`, for what makes no arrays and need not count references to them."""
 
 inlined = partial(compiled, forceinline=True)
-"""Compile it into its callers, so that their loops can use vectors."""
+"""Decorator: compile a function into its callers, so that their loops can use vectors."""
 
 spliced = partial(compiled, inline="always")
-"""Take it for a part of its callers: large ones compile sooner in one piece."""
+"""Decorator: take a function for a part of its callers, which compiles large ones sooner."""

@@ -1,33 +1,39 @@
-"""A leaf of examples: what goes in, and where it is worked on."""
+"""Leaves, groups of 64 examples: where their numbers come from, and where they are worked on."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from neuron_xp.backends.numba_kernels.arithmetic import Segments, flush, padded
+from neuron_xp.backends.numba_kernels.arithmetic import Segments, flush, pad
 from neuron_xp.backends.numba_kernels.compiler import allocating, compiled
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.reproducible import LANES, SEGMENT, SMALLEST_PRODUCT, TINY_INPUT
 
 
-class Data(NamedTuple):
-    """Examples in memory; what there is none of is empty.
+class LeafSource(NamedTuple):
+    """Examples in memory, as the kernels read them; an array that is not given is empty.
 
-    flat : the inputs row after row, if that is how they lie
+    flat : the inputs row after row, if that is how memory holds them
     """
 
-    inputs: Any
-    flat: Any
-    targets: Any
-    sample_weight: Any
-    mean: Any
-    inverse_scale: Any
+    inputs: np.ndarray
+    flat: np.ndarray
+    targets: np.ndarray
+    sample_weight: np.ndarray
+    mean: np.ndarray
+    inverse_scale: np.ndarray
 
 
-class Network(NamedTuple):
-    """How many inputs, and neurons in each layer; neurons and weights in all; how they learn."""
+class NetworkPlan(NamedTuple):
+    """Numbers that say how a network is computed.
 
-    sizes: Any
+    sizes : inputs, then neurons of each layer
+    neurons, weights : of all layers together
+    rule : a number of `RULE_CODES`
+    no_tiny_inputs : whether every input is 0 or at least 2^-60 in magnitude
+    """
+
+    sizes: np.ndarray
     neurons: int
     weights: int
     has_biases: bool
@@ -36,40 +42,41 @@ class Network(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """Where a leaf is worked on. Neurons are counted from the first hidden one.
+    """Arrays in which a leaf is worked on. Neurons are counted from the first hidden one.
 
     inputs : (64 * inputs,), if they are not taken where they are
-    z, outputs, deltas : (neurons, 64), weighted sums and what becomes of them
+    z, outputs, deltas : (neurons, 64), weighted sums, their sigmoids, and what each weighted
+        sum is to be moved by
     output_rows, delta_rows : (64 * neurons,), the same by rows, layer after layer
     forward, backward : the weights as rows of `padded` length: a neuron's, an input's
     """
 
-    inputs: Any
-    z: Any
-    outputs: Any
-    deltas: Any
-    output_rows: Any
-    delta_rows: Any
-    forward: Any
-    backward: Any
-    sums: Any
-    row: Any
-    segments: Any
+    inputs: np.ndarray
+    z: np.ndarray
+    outputs: np.ndarray
+    deltas: np.ndarray
+    output_rows: np.ndarray
+    delta_rows: np.ndarray
+    forward: np.ndarray
+    backward: np.ndarray
+    sums: np.ndarray
+    row: np.ndarray
+    segments: Segments
 
 
 @allocating
-def new_leaf(network, sums):
-    """An empty leaf, for a network and as many sums over examples."""
-    widest = network.sizes.max()
+def make_leaf(plan, sums):
+    """Return an empty leaf, for a network and a number of sums over examples."""
+    widest = plan.sizes.max()
     return Leaf(
-        np.zeros(network.sizes[0] * LEAF + LANES),
-        np.zeros((network.neurons, LEAF)),
-        np.zeros((network.neurons, LEAF)),
-        np.zeros((network.neurons, LEAF)),
-        np.zeros(network.neurons * LEAF + LANES),
-        np.zeros(network.neurons * LEAF + LANES),
-        np.zeros(_padded_size(network.sizes[:-1], network.sizes[1:])),
-        np.zeros(_padded_size(network.sizes[1:], network.sizes[:-1])),
+        np.zeros(plan.sizes[0] * LEAF + LANES),
+        np.zeros((plan.neurons, LEAF)),
+        np.zeros((plan.neurons, LEAF)),
+        np.zeros((plan.neurons, LEAF)),
+        np.zeros(plan.neurons * LEAF + LANES),
+        np.zeros(plan.neurons * LEAF + LANES),
+        np.zeros(_measure_pad(plan.sizes[:-1], plan.sizes[1:])),
+        np.zeros(_measure_pad(plan.sizes[1:], plan.sizes[:-1])),
         np.zeros(sums),
         np.zeros(LANES),
         Segments(np.empty((1 + widest // SEGMENT, LEAF)), np.empty((LANES, LEAF))),
@@ -77,31 +84,31 @@ def new_leaf(network, sums):
 
 
 @compiled
-def _padded_size(widths, counts):
+def _measure_pad(widths, counts):
     size = 0
     for i in range(widths.shape[0]):
-        size += padded(widths[i]) * counts[i]
+        size += pad(widths[i]) * counts[i]
     return size
 
 
 @compiled
-def arrange(network, parameters, leaf):
-    """The weights where the sums read them."""
+def arrange_weights(plan, parameters, leaf):
+    """Copy the weights to where the sums read them."""
     weight, forward, backward = 0, 0, 0
-    for layer in range(network.sizes.shape[0] - 1):
-        inputs, neurons = network.sizes[layer], network.sizes[layer + 1]
+    for layer in range(plan.sizes.shape[0] - 1):
+        inputs, neurons = plan.sizes[layer], plan.sizes[layer + 1]
         for i in range(inputs):
             for j in range(neurons):
                 w = parameters[weight + i * neurons + j]
-                leaf.forward[forward + j * padded(inputs) + i] = w
-                leaf.backward[backward + i * padded(neurons) + j] = w
+                leaf.forward[forward + j * pad(inputs) + i] = w
+                leaf.backward[backward + i * pad(neurons) + j] = w
         weight += inputs * neurons
-        forward, backward = forward + neurons * padded(inputs), backward + inputs * padded(neurons)
+        forward, backward = forward + neurons * pad(inputs), backward + inputs * pad(neurons)
 
 
 @compiled
-def load(data, start, count, rows):
-    """The inputs of a leaf, standardized if they are to be; 0 where there is no example."""
+def load_inputs(data, start, count, rows):
+    """Copy the inputs of a leaf to `rows`, standardized if they are to be; missing ones are 0."""
     features = data.inputs.shape[1]
     rows[:] = 0.0
     for r in range(count):

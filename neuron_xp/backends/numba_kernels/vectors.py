@@ -36,8 +36,8 @@ def _load(builder: Any, pointer: Any, index: Any) -> Any:
     return builder.load(_address(builder, pointer, index), align=8)
 
 
-def _product(builder: Any, a: Any, b: Any, no_tiny_inputs: bool) -> Any:
-    """The product; unless no input is tiny, 0 where it is below 2^-960."""
+def _multiply(builder: Any, a: Any, b: Any, no_tiny_inputs: bool) -> Any:
+    """Multiply; unless no input is tiny, take 0 for a product below 2^-960."""
     product = builder.fmul(a, b)
     if no_tiny_inputs:
         return product
@@ -54,8 +54,8 @@ def _pick(builder: Any, a: Any, b: Any, places: list[int]) -> Any:
     return builder.shuffle_vector(a, b, mask)
 
 
-def _halves_added(builder: Any, a: Any, b: Any, groups: int) -> Any:
-    """Each group's upper half added to its lower: those of a, then those of b."""
+def _add_halves(builder: Any, a: Any, b: Any, groups: int) -> Any:
+    """Add each group's upper half to its lower: those of a, then those of b."""
     size = WIDTH // groups
     low = [g * size + i for g in range(2 * groups) for i in range(size // 2)]
     high = [place + size // 2 for place in low]
@@ -75,10 +75,10 @@ def _row_sums_code(
         inputs = [_load(builder, rows, builder.add(row, i)) for i in places]
         factors = [_load(builder, weights, builder.add(first, i)) for i in places]
         pairs = zip(inputs, factors, strict=True)
-        return [_product(builder, a, b, no_tiny_inputs) for a, b in pairs]
+        return [_multiply(builder, a, b, no_tiny_inputs) for a, b in pairs]
 
-    def eighths(number: int) -> Any:
-        """A row's 32 lanes, halved twice."""
+    def sum_eighths(number: int) -> Any:
+        """Sum a row into 32 lanes, and halve them twice."""
         row = builder.add(start, builder.mul(stride, _INT(number)))
         lanes = [cgutils.alloca_once(builder, _VECTOR) for _ in range(0, LANES, WIDTH)]
         for lane, product in zip(lanes, products(row, _INT(0)), strict=True):
@@ -89,10 +89,10 @@ def _row_sums_code(
         a, b, c, d = map(builder.load, lanes)
         return builder.fadd(builder.fadd(a, c), builder.fadd(b, d))
 
-    vectors, groups = [eighths(number) for number in range(WIDTH)], 1
+    vectors, groups = [sum_eighths(number) for number in range(WIDTH)], 1
     while len(vectors) > 1:
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
-        vectors, groups = [_halves_added(builder, a, b, groups) for a, b in pairs], groups * 2
+        vectors, groups = [_add_halves(builder, a, b, groups) for a, b in pairs], groups * 2
     builder.store(vectors[0], _address(builder, sums, place), align=8)
     return context.get_dummy_value()
 
@@ -109,10 +109,10 @@ def _column_sums_code(
         inputs = _load(builder, rows, builder.add(start, builder.mul(stride, _INT(row))))
         factor = builder.load(builder.gep(delta, [_INT(row)]))
         one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), factor, ir.IntType(32)(0))
-        return _product(builder, inputs, _pick(builder, one, one, [0] * WIDTH), no_tiny_inputs)
+        return _multiply(builder, inputs, _pick(builder, one, one, [0] * WIDTH), no_tiny_inputs)
 
     def tree(row: int, step: int) -> Any:
-        """The rows row, row + step, row + 2 step, ... in the defined order."""
+        """Add the rows row, row + step, row + 2 step, ... in the defined order."""
         if step == LEAF:
             return term(row)
         return builder.fadd(tree(row, 2 * step), tree(row + step, 2 * step))
