@@ -10,7 +10,7 @@ import numpy as np
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.probe import trusted_arithmetic
+from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron import activations, exact_sum, layers, logarithm, reproducible
@@ -19,13 +19,13 @@ from neuron_xp.neuron.exact_sum import Accumulator
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.learning_rules import RULES
 from neuron_xp.neuron.step import Examples, Method, Scaling
-from neuron_xp.random_start import generator, random_start
+from neuron_xp.random_start import draw_start, make_generator
 from neuron_xp.training.batches import take_batch
 from neuron_xp.training.in_memory import InMemory
 from neuron_xp.training.preparation import mean_loss, safe_learning_rate
 
 NUMPY = open_backend("numpy").without_kernels()
-ARITHMETIC = trusted_arithmetic(NUMPY, "reproducible", no_tiny_inputs=False)
+ARITHMETIC = choose_arithmetic(NUMPY, "reproducible", no_tiny_inputs=False)
 GRID = exact_sum.grid(xp=np)
 ARTICLE, OTHER = RULES["error_weighted_derivative"], RULES["cross_entropy"]
 
@@ -154,9 +154,9 @@ def train(inputs, targets, iterations, **settings):
 PACKAGE = {
     "flush": on_numbers(lambda x, least: reproducible.flush(x, least, xp=np)),
     "random_start": lambda sizes, seed: [
-        x.tolist() for x in random_start(pairwise(sizes), seed=seed)
+        x.tolist() for x in draw_start(pairwise(sizes), seed=seed)
     ],
-    "permutation": lambda count, key: generator(key).permutation(count).tolist(),
+    "permutation": lambda count, key: make_generator(key).permutation(count).tolist(),
     "ordered_sum": lambda x: reproducible.ordered_sum(np.asarray([x]), xp=np).item(),
     "product": on_numbers(reproducible.products, xp=np, fence=True, no_tiny_inputs=False),
     "weighted_sum": lambda x, w: ARITHMETIC.weighted_sum(
