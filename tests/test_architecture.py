@@ -151,9 +151,9 @@ def test_the_mathematics_is_written_once(file):
     for name, home in (
         ("sigmoid", "activations.py"),
         ("sigmoid_gradient", "activations.py"),
-        ("error_weighted_derivative", "learning_rules.py"),
+        ("error_weighted_derivative", "losses.py"),
         ("weighted_sum", "reproducible.py"),
-        ("cross_entropy", "learning_rules.py"),
+        ("cross_entropy", "losses.py"),
         ("back_propagate", "layers.py"),
         ("adjust", "step.py"),
     ):

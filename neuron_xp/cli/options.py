@@ -13,7 +13,7 @@ from neuron_xp import checks
 from neuron_xp.errors import NO_DASK
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.settings import AUTO, Settings, check_settings
-from neuron_xp.neuron.learning_rules import RULES
+from neuron_xp.neuron.losses import RULES
 from neuron_xp.tables.cells import Reading
 from neuron_xp.training.training_set import Where
 from neuron_xp.workflows.table_training import TABLE_SETTINGS

@@ -6,7 +6,7 @@ from typing import Any
 from neuron_xp.checks import check_choice, check_number, check_whole_number, check_yes_or_no
 from neuron_xp.errors import did_you_mean
 from neuron_xp.neuron.exact_sum import LEAF
-from neuron_xp.neuron.learning_rules import RULES
+from neuron_xp.neuron.losses import RULES
 
 ARITHMETICS = ("reproducible", "native")
 SHUFFLES = ("rows", "leaves")

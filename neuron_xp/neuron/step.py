@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters, back_propagate, forward
-from neuron_xp.neuron.learning_rules import LearningRule
+from neuron_xp.neuron.losses import LearningRule
 from neuron_xp.neuron.types import Array
 
 

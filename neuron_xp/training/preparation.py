@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from neuron_xp.neuron.layers import Parameters
-from neuron_xp.neuron.learning_rules import RULES
+from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.reproducible import SMALLEST_NORMAL
 from neuron_xp.neuron.step import Examples, Method, Scaling, standardize
 from neuron_xp.neuron.types import Array

@@ -20,7 +20,7 @@ from neuron_xp.neuron import exact_sum, reproducible
 from neuron_xp.neuron.activations import sigmoid
 from neuron_xp.neuron.arithmetic import reproducible_arithmetic
 from neuron_xp.neuron.layers import Parameters
-from neuron_xp.neuron.learning_rules import RULES
+from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.step import Examples, Method, Scaling, adjust, loss, standardize, step
 
 HOST_PROGRAM, SOURCES = Path(__file__).parent / "cuda_on_host.cpp", Path(cuda.__file__).parent

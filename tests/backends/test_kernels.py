@@ -19,7 +19,7 @@ from neuron_xp.backends.engine import has_right_kernels, name_engine
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.neuron.arithmetic import reproducible_arithmetic
 from neuron_xp.neuron.layers import Parameters
-from neuron_xp.neuron.learning_rules import RULES
+from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.step import Examples, Method, Scaling, loss, step
 from neuron_xp.workflows.cases import CASES, published
 

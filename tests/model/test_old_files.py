@@ -57,7 +57,7 @@ def test_a_model_is_saved_as_it_was(tmp_path):
 
 def test_a_run_goes_on_from_its_checkpoint(tmp_path, library):
     path = shutil.copy(OLD / "run.safetensors", tmp_path)
-    assert checkpoints.read(Path(path)).position.iteration == 40
+    assert checkpoints.read_checkpoint(Path(path)).position.iteration == 40
     network = neuron_xp.train(
         *examples(), backend=library, iterations=100, checkpoint=path, checkpoint_every=20,
         resume=True, **RUN,

@@ -17,7 +17,7 @@ from neuron_xp.neuron import activations, exact_sum, layers, logarithm, reproduc
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.exact_sum import Accumulator
 from neuron_xp.neuron.layers import Parameters
-from neuron_xp.neuron.learning_rules import RULES
+from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.step import Examples, Method, Scaling
 from neuron_xp.random_start import draw_start, make_generator
 from neuron_xp.training.batches import take_batch

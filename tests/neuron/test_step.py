@@ -6,7 +6,7 @@ import pytest
 import scalar_training
 
 import neuron_xp
-from neuron_xp.neuron.learning_rules import RULES
+from neuron_xp.neuron.losses import RULES
 from neuron_xp.workflows.cases import CASES
 
 SMALL = [

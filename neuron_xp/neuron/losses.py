@@ -1,4 +1,4 @@
-"""Learning rules: the delta of each output neuron and example, and the loss that it descends."""
+"""Losses, and the learning rules that descend them: the delta of each output neuron and example."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
