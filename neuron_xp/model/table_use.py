@@ -1,4 +1,4 @@
-"""How a model came from a table: kept in its file, so that others can check it."""
+"""The origin of a model in a table: kept in its file, so that others can check it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +12,11 @@ from neuron_xp.tables.columns import Columns
 
 @dataclass(frozen=True)
 class TableUse:
-    """What was read, what its columns mean, and which share was held out of training."""
+    """Origin of a model in a table: how it was read, and which rows were held out of training.
+
+    holdout : the share of the rows that is held out
+    split_seed : of the permutation that chooses them
+    """
 
     reading: Reading
     columns: Columns
@@ -20,12 +24,12 @@ class TableUse:
     split_seed: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        """As dictionaries, lists, text and numbers."""
+        """Return dictionaries, lists, text and numbers, which JSON can hold."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "TableUse":
-        """Back from JSON, which has no tuples."""
+        """Return the record from what JSON holds, which has no tuples."""
         reading, columns = (
             Reading(**_tuples(found["reading"])),
             Columns(**_tuples(found["columns"])),
@@ -39,8 +43,8 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def split(rows: int, use: TableUse) -> tuple[np.ndarray, np.ndarray]:
-    """(rows to train on, rows held out), each in the table's order.
+def split_rows(rows: int, use: TableUse) -> tuple[np.ndarray, np.ndarray]:
+    """Return (rows to train on, rows held out), numbers in the table's order.
 
     The held-out ones are the first share of RandomState(split_seed).permutation(rows).
     """
@@ -49,8 +53,8 @@ def split(rows: int, use: TableUse) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def held_out_of(rows: int, use: TableUse) -> np.ndarray:
-    """The same split as (rows,) booleans: whether a row is held out."""
+def mark_held_out(rows: int, use: TableUse) -> np.ndarray:
+    """Return the split of `split_rows` as (rows,) booleans: True where a row is held out."""
     order = make_generator(use.split_seed).permutation(rows)
     marks = np.zeros(rows, dtype=bool)
     marks[order[: round(use.holdout * rows)]] = True

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from neuron_xp.model.table_use import TableUse, held_out_of, split
+from neuron_xp.model.table_use import TableUse, mark_held_out, split_rows
 from neuron_xp.npy import RowFile, check_disk_space, open_npy_rows
 from neuron_xp.tables.encode import Columns, Table, read_table, read_training_table, tables
 from neuron_xp.tables.files import chunk_bytes, parts_of, within
@@ -94,12 +94,12 @@ def opened(
     Raises TableError, ValueError or OSError.
     """
     if on_cluster:
-        from neuron_xp.cluster.tables import brought, spread_table  # needs Dask
+        from neuron_xp.cluster.tables import bring_arrays, spread_table  # needs Dask
 
         spread = spread_table(str(path), use.reading, use.columns if known else None)
         data = _split(spread, use)
         if data.held_out is not None:
-            inputs, targets = brought(data.held_out.inputs, data.held_out.targets)
+            inputs, targets = bring_arrays(data.held_out.inputs, data.held_out.targets)
             data = replace(data, held_out=Part(inputs, targets, data.held_out.rows))
         yield data
     elif max_memory is not None:
@@ -114,7 +114,7 @@ def opened(
 def _split(table: Table, use: TableUse) -> TableData:
     assert table.targets is not None, "they were asked for"
     count = len(table.inputs)
-    rows, held_out = split(count, use)
+    rows, held_out = split_rows(count, use)
     _refuse_no_row(len(rows), count, use)
     whole = Part(table.inputs, table.targets, count)
     training = _rows_of(table, rows) if len(held_out) else whole
@@ -168,7 +168,7 @@ def _marks(rows: int, use: TableUse, max_memory: int) -> np.ndarray:
             "a quarter of --max-memory; keep those rows in a file of their own, and type: "
             "neuron-xp evaluate MODEL FILE"
         )
-    marks = held_out_of(rows, use)
+    marks = mark_held_out(rows, use)
     _refuse_no_row(rows - int(marks.sum()), rows, use)
     return marks
 

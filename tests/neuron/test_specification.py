@@ -27,9 +27,9 @@ from neuron_xp.neuron.learning_rules import RULES
 from neuron_xp.neuron.step import Examples, Method, Scaling
 from neuron_xp.random_start import draw_start, make_generator
 from neuron_xp.training.batches import batch
-from neuron_xp.training.fit import mean_loss
+from neuron_xp.training.fit import compute_mean_loss
 from neuron_xp.training.in_memory import InMemory
-from neuron_xp.training.preparation import safe_learning_rate
+from neuron_xp.training.preparation import find_safe_learning_rate
 
 PAGE = Path(reproducible.__file__).with_name("README.md").read_text("utf-8")
 HEX_FLOAT = re.compile(r"0x[0-9a-f]+(?:\.[0-9a-f]+)?p[+-]\d+")
@@ -149,7 +149,7 @@ def in_memory(inputs, targets, sample_weight=None, **settings):
 
 def automatic_rate(inputs, sample_weight=None, *, bias=False, l2=0.0, rule="cross_entropy"):
     data = in_memory(inputs, [[0.0]] * len(inputs), sample_weight)
-    return safe_learning_rate(data, rule=rule, bias=bias, l2=l2)
+    return find_safe_learning_rate(data, rule=rule, bias=bias, l2=l2)
 
 
 def scaling(inputs):
@@ -166,7 +166,7 @@ def rows_of_batch(iteration, count, **settings):
 
 def loss_of(weights, biases, inputs, targets, *, sample_weight=None, l2=0.0, **rule):
     data = in_memory(inputs, targets, sample_weight, **rule)
-    return mean_loss(data, parameters(weights, biases), l2)
+    return compute_mean_loss(data, parameters(weights, biases), l2)
 
 
 def fingerprint(weights, biases=(), scale=None):
