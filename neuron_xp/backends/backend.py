@@ -19,7 +19,7 @@ Summand: TypeAlias = Callable[..., tuple[Any, ...]]
 
 
 class Kernels(Protocol):
-    """Compiled code for one learning rule, with the bits of the reproducible array operations."""
+    """Code of ours for one learning rule: the bits of the reproducible array operations."""
 
     def run(
         self,

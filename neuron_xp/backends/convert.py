@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,8 +28,12 @@ MEANING = {
     ("sample_weight", 2): "(examples,)",
 }
 
-Rule = tuple[Callable[[Array], Array], str]
-"""A function that is true where an array is bad, and the words for it."""
+
+class Requirement(NamedTuple):
+    """A function that is true where an array is bad, and the words that say what it must be."""
+
+    is_bad: Callable[[Array], Array]
+    words: str
 
 
 def convert_numbers(
@@ -39,10 +43,10 @@ def convert_numbers(
     *,
     dtype: str,
     dimensions: int,
-    rule: Rule | None = None,
+    requirement: Requirement | None = None,
     first_row: int = 0,
 ) -> Array:
-    """Return the value as an array of `dtype` on the backend, finite, and as the rule wants it.
+    """Return the value as an array of `dtype` on the backend, finite, and as required.
 
     Call it inside `backend.context()`. Magnitudes below 2^-1022 become 0. Messages count rows
     from `first_row`.
@@ -53,11 +57,12 @@ def convert_numbers(
         if 0 in array.shape:
             raise ValueError(f"{name} are empty: shape {tuple(array.shape)}")
         if array.ndim != dimensions:
-            raise ValueError(_wrong_dimensions(name, array.shape, dimensions))
+            raise _dimensions_error(name, array.shape, dimensions)
         array = _widen(name, array, source, dtype)
-        finite: Rule = (lambda x: ~source.xp.isfinite(x), "must be finite numbers")
-        for is_bad, words in (finite, rule) if rule is not None else (finite,):
-            _refuse_where(name, array, is_bad, words, source, first_row=first_row)
+        finite = Requirement(lambda x: ~source.xp.isfinite(x), "must be finite numbers")
+        _check_numbers(name, array, finite, source, first_row=first_row)
+        if requirement is not None:
+            _check_numbers(name, array, requirement, source, first_row=first_row)
     if str(source) != str(backend):
         with source.context():
             on_host = source.to_host(array)
@@ -70,13 +75,10 @@ def _round(name: str, array: Array, backend: Backend, dtype: str, first_row: int
     xp = backend.xp
     rounded = xp.astype(array, getattr(xp, dtype), copy=False)
     if dtype == "float32":
-
-        def is_too_large(x: Array) -> Array:
-            return ~xp.isfinite(xp.astype(x, xp.float32))
-
-        _refuse_where(
-            name, array, is_too_large, "must fit into float32", backend, first_row=first_row
+        fits = Requirement(
+            lambda x: ~xp.isfinite(xp.astype(x, xp.float32)), "must fit into float32"
         )
+        _check_numbers(name, array, fits, backend, first_row=first_row)
         return rounded
     if _needs_no_flush(rounded, backend):
         return rounded
@@ -90,8 +92,8 @@ def _widen(name: str, array: Array, source: Backend, dtype: str) -> Array:
         raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}")
     if not xp.isdtype(array.dtype, "real floating"):
         floats = xp.astype(array, getattr(xp, dtype))
-        if not _all(lambda x: xp.abs(x) < 2.0 ** DIGITS[dtype], floats, source):
-            raise ValueError(_too_large(name, dtype))
+        if not _holds_for_all(lambda x: xp.abs(x) < 2.0 ** DIGITS[dtype], floats, source):
+            raise _too_large_error(name, dtype)
         return floats
     usual = array.dtype in (xp.float64, xp.float32)
     return array if usual else xp.astype(array, xp.float32)
@@ -109,9 +111,9 @@ def as_plain_array(name: str, value: Any) -> Any:
         dense = "toarray()" if hasattr(value, "toarray") else "to_dense()"
         raise TypeError(f"{name} are sparse ({kind}); give {name}.{dense}")
     if isinstance(value, list | tuple | bool | int | float):
-        return _from_list(name, value)
+        return _convert_list(name, value)
     if isinstance(value, np.ndarray | np.generic):
-        return _real(name, np.asarray(value))
+        return _check_real(name, np.asarray(value))
     if not is_array(value):
         hint = f"; give {name}.to_numpy()" if hasattr(value, "to_numpy") else ""
         if isinstance(value, str | os.PathLike):
@@ -120,7 +122,7 @@ def as_plain_array(name: str, value: Any) -> Any:
     return value
 
 
-def _from_list(name: str, value: Any) -> np.ndarray:
+def _convert_list(name: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
     except Exception as error:  # whatever the items' library raises
@@ -131,43 +133,46 @@ def _from_list(name: str, value: Any) -> np.ndarray:
     # NumPy turns integers in a list with floats, or of two types, into floats, and may round
     large = 2.0 ** DIGITS["float64"]
     if array.dtype.kind == "f" and array.size and abs(array).max() >= large:
-        _refuse_large_integers(name, np.asarray(value, dtype=object))
-    return _real(name, array)
+        _check_integers(name, np.asarray(value, dtype=object))
+    return _check_real(name, array)
 
 
-def _real(name: str, array: np.ndarray) -> np.ndarray:
+def _check_real(name: str, array: np.ndarray) -> np.ndarray:
+    """Return the array in native byte order; raise TypeError unless it holds real numbers."""
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        hint = _hint_for_real(name, array)
+        hint = _suggest_real(name, array)
         raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}{hint}")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _hint_for_real(name: str, array: np.ndarray) -> str:
+def _suggest_real(name: str, array: np.ndarray) -> str:
     """Say what may be done about an array of another type; raise for integers too large."""
     if array.dtype.kind == "O" and all(isinstance(n, Real) for n in array.flat):
-        _refuse_large_integers(name, array)
+        _check_integers(name, array)
         return f"; give {name}.astype('float64')"
     odd = next((repr(n) for n in array.ravel().tolist() if not isinstance(n, Real)), "")
     return f", such as {odd[:40]}" if odd and array.dtype.kind in "OUS" else ""
 
 
-def _refuse_large_integers(name: str, objects: np.ndarray) -> None:
+def _check_integers(name: str, objects: np.ndarray) -> None:
+    """Raise ValueError for integers that float64 cannot tell apart."""
     large = 2 ** DIGITS["float64"]
     if any(isinstance(n, Integral) and abs(int(n)) >= large for n in objects.flat):
-        raise ValueError(_too_large(name, "float64"))
+        raise _too_large_error(name, "float64")
 
 
-def _too_large(name: str, dtype: str) -> str:
-    return (
+def _too_large_error(name: str, dtype: str) -> ValueError:
+    return ValueError(
         f"{name} hold integers of 2^{DIGITS[dtype]} or more, which {dtype} cannot tell apart; "
         "scale them, or give them as floats"
     )
 
 
-def _wrong_dimensions(name: str, shape: tuple[int, ...], dimensions: int) -> str:
+def _dimensions_error(name: str, shape: tuple[int, ...], dimensions: int) -> ValueError:
     one_example = (name, len(shape), dimensions) == ("inputs", 1, 2)
     hint = "; for one example give [inputs]" if one_example else ""
-    return f"{name} must have the shape {MEANING[name, dimensions]}; got {tuple(shape)}{hint}"
+    expected = f"{name} must have the shape {MEANING[name, dimensions]}"
+    return ValueError(f"{expected}; got {tuple(shape)}{hint}")
 
 
 def count_dimensions(value: Any) -> int:
@@ -177,7 +182,7 @@ def count_dimensions(value: Any) -> int:
     return getattr(value, "ndim", 0)
 
 
-def _row_blocks(array: Array, backend: Backend) -> Iterator[tuple[int, Array]]:
+def _cut_row_blocks(array: Array, backend: Backend) -> Iterator[tuple[int, Array]]:
     """Yield (first row, rows): a few at a time, so that a look at them needs little memory."""
     rows = array.shape[0]
     step = max(1, max(LOOK_ELEMENTS, backend.block_elements) // max(1, math.prod(array.shape[1:])))
@@ -185,29 +190,23 @@ def _row_blocks(array: Array, backend: Backend) -> Iterator[tuple[int, Array]]:
         yield start, array[start : min(start + step, rows), ...]
 
 
-def _all(condition: Callable[[Array], Array], array: Array, backend: Backend) -> bool:
-    return all(bool(backend.xp.all(condition(rows))) for _, rows in _row_blocks(array, backend))
+def _holds_for_all(condition: Callable[[Array], Array], array: Array, backend: Backend) -> bool:
+    return all(bool(backend.xp.all(condition(rows))) for _, rows in _cut_row_blocks(array, backend))
 
 
-def _refuse_where(
-    name: str,
-    array: Array,
-    is_bad: Callable[[Array], Array],
-    words: str,
-    backend: Backend,
-    *,
-    first_row: int,
+def _check_numbers(
+    name: str, array: Array, requirement: Requirement, backend: Backend, *, first_row: int
 ) -> None:
-    """Raise ValueError that names the first number for which `is_bad` is true, if there is one."""
+    """Raise ValueError that names the first bad number, if there is one."""
     xp = backend.xp
-    for start, rows in _row_blocks(array, backend):
-        bad = is_bad(rows)
+    for start, rows in _cut_row_blocks(array, backend):
+        bad = requirement.is_bad(rows)
         if bool(xp.any(bad)):
             flat = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int64)))
             row, *rest = (int(i) for i in np.unravel_index(flat, rows.shape))
             index = ", ".join(map(str, [first_row + start + row, *rest]))
             value = float(xp.reshape(rows, (-1,))[flat])
-            raise ValueError(f"{name}[{index}] is {value!r}; {name} {words}")
+            raise ValueError(f"{name}[{index}] is {value!r}; {name} {requirement.words}")
 
 
 def has_no_tiny_inputs(array: Array, backend: Backend) -> bool:
@@ -216,7 +215,7 @@ def has_no_tiny_inputs(array: Array, backend: Backend) -> bool:
 
 
 def _none_is_below(smallest: float, array: Array, backend: Backend) -> bool:
-    return _all(lambda x: (x == 0) | (backend.xp.abs(x) >= smallest), array, backend)
+    return _holds_for_all(lambda x: (x == 0) | (backend.xp.abs(x) >= smallest), array, backend)
 
 
 def _needs_no_flush(array: Array, backend: Backend) -> bool:

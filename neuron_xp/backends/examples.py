@@ -3,13 +3,18 @@
 from typing import Any
 
 from neuron_xp.backends.backend import Backend
-from neuron_xp.backends.convert import Rule, as_plain_array, convert_numbers, count_dimensions
+from neuron_xp.backends.convert import (
+    Requirement,
+    as_plain_array,
+    convert_numbers,
+    count_dimensions,
+)
 from neuron_xp.backends.libraries import find_backend, is_array
 from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array
 
-IN_0_1: Rule = (lambda x: (x < 0) | (x > 1), "must lie in [0, 1]")
-NOT_NEGATIVE: Rule = (lambda x: x < 0, "must not be negative")
+IN_0_1 = Requirement(lambda x: (x < 0) | (x > 1), "must lie in [0, 1]")
+NOT_NEGATIVE = Requirement(lambda x: x < 0, "must not be negative")
 NO_WEIGHT = "sample_weight is 0 for every example; give one that is above 0"
 
 
@@ -39,26 +44,26 @@ def convert_rows(
     """Return some examples of all; messages count their rows from `first_row`."""
     x = convert_numbers("inputs", inputs, backend, dtype=dtype, dimensions=2, first_row=first_row)
 
-    def column(name: str, value: Any, rule: Rule) -> Array:
+    def convert_column(name: str, value: Any, requirement: Requirement) -> Array:
         dimensions = 1 if count_dimensions(value) == 1 else 2
         array = convert_numbers(
             name, value, backend,
-            dtype=dtype, dimensions=dimensions, rule=rule, first_row=first_row,
+            dtype=dtype, dimensions=dimensions, requirement=requirement, first_row=first_row,
         )  # fmt: skip
         check_row_count(name, array.shape[0], x.shape[0])
         return backend.xp.reshape(array, (x.shape[0], -1))
 
-    y = column("targets", targets, IN_0_1)
+    y = convert_column("targets", targets, IN_0_1)
     if sample_weight is None:
         return Examples(x, y)
-    weight = column("sample_weight", sample_weight, NOT_NEGATIVE)
+    weight = convert_column("sample_weight", sample_weight, NOT_NEGATIVE)
     if weight.shape[1] != 1:
         raise ValueError(f"sample_weight must have one column; got {tuple(weight.shape)}")
     return Examples(x, y, weight)
 
 
 def check_row_count(name: str, found: int, rows: int) -> None:
-    """Raise ValueError unless there is one for each of the inputs' rows."""
+    """Raise ValueError unless as many rows were found as the inputs have."""
     if found != rows:
         raise ValueError(f"inputs hold {rows} examples but {name} hold {found}; give one for each")
 

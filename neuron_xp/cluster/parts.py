@@ -29,8 +29,8 @@ LARGEST_PART = 2**30
 """Bytes of inputs: a worker may need it twice while it is cut out of other chunks."""
 
 
-class Part(NamedTuple):
-    """Some of the examples, checked; `first` is the number of their first row."""
+class LoadedPart(NamedTuple):
+    """Part of the examples, checked; `first` is the number of its first row in all of the data."""
 
     first: int
     examples: Examples
@@ -39,19 +39,23 @@ class Part(NamedTuple):
         """Go from worker to worker through the host: some libraries' pickles round float64."""
         backend = find_backend(self.examples.inputs)
         if backend is open_host_backend():
-            return Part, tuple(self)
+            return LoadedPart, tuple(self)
         with backend.context():
-            return _part_from_host, (self.first, self.examples.select(backend.to_host), backend)
+            return _copy_part_from_host, (
+                self.first,
+                self.examples.select(backend.to_host),
+                backend,
+            )
 
 
-def _part_from_host(first: int, examples: Examples, backend: Backend) -> Part:
+def _copy_part_from_host(first: int, examples: Examples, backend: Backend) -> LoadedPart:
     with backend.context():
-        return Part(first, examples.select(backend.from_host))
+        return LoadedPart(first, examples.select(backend.from_host))
 
 
 @dataclass(frozen=True, eq=False)
-class KeptParts:
-    """Parts that tasks have loaded and keep; see `training.in_parts.Source`.
+class LoadedParts:
+    """Parts that tasks have loaded, and the scheduler keeps; see `training.in_parts.Source`.
 
     ends : of each part, the number of the row after its last
     """
@@ -76,13 +80,15 @@ class KeptParts:
         return self.scheduler.fold(partial(apply_to_part, function=function), tasks, merge)
 
 
-def apply_to_part(part: Part, ranges: np.ndarray | None, *, function: Callable[..., Any]) -> Any:
-    """Return the function of a part, or of some whole leaves of it (a task)."""
+def apply_to_part(
+    part: LoadedPart, ranges: np.ndarray | None, *, function: Callable[..., Any]
+) -> Any:
+    """Return the function of a part, or of some leaves of it, groups of 64 examples (a task)."""
     first, examples = part
     if ranges is None:
         return function(first, examples)
     if len(ranges) == 1:
-        (start, stop), *_ = ranges.tolist()
+        start, stop = ranges[0].tolist()
         return function(first + start, examples.select(lambda x: x[start:stop, :]))
     rows = np.concatenate([np.arange(*ends) for ends in ranges.tolist()])
     backend = find_backend(examples.inputs)
@@ -147,7 +153,7 @@ def _measure_chunks(array: Any, scheduler: Scheduler) -> Any:
 
 def load_parts(
     arrays: Sequence[Any], scheduler: Scheduler, *, library: tuple[str, Any] | None, dtype: str
-) -> KeptParts:
+) -> LoadedParts:
     """Load the arrays part by part, each in a task, and keep what they give.
 
     library : name and device of the backend that computes; None for that of the chunks
@@ -159,7 +165,7 @@ def load_parts(
     for end, size, *tables in zip(ends, sizes, *chunks, strict=True):
         load = partial(load_part, first=end - size, library=library, dtype=dtype)
         loaded.append(dask.delayed(load, pure=False)(*tables))
-    return KeptParts(scheduler, scheduler.keep(loaded), ends)
+    return LoadedParts(scheduler, scheduler.keep(loaded), ends)
 
 
 def load_part(
@@ -170,7 +176,7 @@ def load_part(
     first: int,
     library: tuple[str, Any] | None,
     dtype: str,
-) -> Part:
+) -> LoadedPart:
     """Return chunks of the arrays, checked, on the backend that computes (a task)."""
     if library is None:
         backend = find_backend(as_plain_array("inputs", inputs))
@@ -182,7 +188,7 @@ def load_part(
         )
     if backend is open_host_backend():  # what is computed many times lies in order
         examples = examples.select(np.ascontiguousarray)
-    return Part(first, examples)
+    return LoadedPart(first, examples)
 
 
 def _part_sizes(inputs: Any, threads: int) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ FAN_IN = 16
 dask.config.update_defaults({"neuron-xp": {"patience": PATIENCE, "fan-in": FAN_IN}})
 
 
-def merge_all(values: list[Any], *, merge: Callable[[Any, Any], Any]) -> Any:
+def merge_values(values: list[Any], *, merge: Callable[[Any, Any], Any]) -> Any:
     """Merge several values (a task)."""
     return reduce(merge, values)
 
@@ -52,7 +52,7 @@ class Scheduler(Protocol):
 
 
 class LocalScheduler:
-    """Dask's scheduler in this process."""
+    """Scheduler of Dask itself, in this process."""
 
     threads = count_threads()
 
@@ -104,7 +104,7 @@ class Cluster:
             while len(futures) > self.fan_in:
                 starts = range(0, len(futures), self.fan_in)
                 groups = [futures[i : i + self.fan_in] for i in starts]
-                futures = self.client.map(partial(merge_all, merge=merge), groups, pure=False)
+                futures = self.client.map(partial(merge_values, merge=merge), groups, pure=False)
         return reduce(merge, self._gather(futures))
 
     def _compute(self, collections: list[Any]) -> list[Any]:

@@ -26,11 +26,11 @@ from neuron_xp.tables.survey import (
 )
 
 Surveys = tuple[Survey, tuple[int, ...]]
-"""Of several files, and the rows of each."""
+"""The survey of several files, and the rows of each."""
 
 
 def spread_table(path: str, reading: Reading, columns: Columns | None = None) -> Table:
-    """A table, with its targets, whose inputs and targets are Dask arrays, a chunk for each file.
+    """Return a table whose inputs and targets are Dask arrays, with a chunk for each file.
 
     path : file, folder or pattern, the same for all workers; or an address that fsspec knows,
         such as s3://bucket/part-*.parquet
@@ -38,52 +38,54 @@ def spread_table(path: str, reading: Reading, columns: Columns | None = None) ->
 
     Raises what `decide_columns` and `read_table` do.
     """
-    parts, tasks = _parts(path), find_scheduler()
-    survey, rows = tasks.fold(_surveyed, [(part, reading) for part in parts], _merged)
+    parts = _list_parts(path)
+    survey, rows = find_scheduler().fold(
+        _survey_part, [(part, reading) for part in parts], _merge_surveys
+    )
     constant: tuple[str, ...] = ()
     if columns is None:
         columns = decide_columns(survey)
         constant = find_constant_inputs(survey, columns)
-    load = dask.delayed(partial(_loaded, reading=reading, columns=columns), pure=False, nout=2)
+    load = dask.delayed(partial(_load_part, reading=reading, columns=columns), pure=False, nout=2)
     loaded = [(load(part), count) for part, count in zip(parts, rows, strict=True) if count]
 
-    def joined(which: int, width: int) -> Any:
+    def join(which: int, width: int) -> Any:
         return da.concatenate([
             da.from_delayed(tables[which], (count, width), "float64") for tables, count in loaded
         ])  # fmt: skip
 
     return Table(
-        joined(0, len(columns.input_names)), joined(1, columns.neurons), columns, survey.dropped,
-        constant=constant,
+        inputs=join(0, len(columns.input_names)), targets=join(1, columns.neurons),
+        columns=columns, dropped=survey.dropped, constant=constant,
     )  # fmt: skip
 
 
-def brought(*arrays: Any) -> list[Any]:
-    """Dask arrays, in the memory of the client."""
+def bring_arrays(*arrays: Any) -> list[Any]:
+    """Compute Dask arrays, and bring them into the memory of the client."""
     return find_scheduler().bring(list(arrays))
 
 
-def _surveyed(part: str, reading: Reading) -> Surveys:
-    """A task: of one file."""
-    with _local(part) as file:
+def _survey_part(part: str, reading: Reading) -> Surveys:
+    """Survey one file (a task)."""
+    with _open_locally(part) as file:
         survey = survey_file(file, reading)
     return survey, (survey.rows,)
 
 
-def _merged(a: Surveys, b: Surveys) -> Surveys:
-    """A task: of the files of both, in their order."""
+def _merge_surveys(a: Surveys, b: Surveys) -> Surveys:
+    """Merge the surveys of two runs of files, in their order (a task)."""
     return merge_surveys(a[0], b[0]), (*a[1], *b[1])
 
 
-def _loaded(part: str, *, reading: Reading, columns: Columns) -> tuple[Any, Any]:
-    """A task: inputs and targets of one file."""
-    with _local(part) as file:
+def _load_part(part: str, *, reading: Reading, columns: Columns) -> tuple[Any, Any]:
+    """Read the inputs and targets of one file (a task)."""
+    with _open_locally(part) as file:
         table = read_table(file, reading, columns, targets=True)
     return table.inputs, table.targets
 
 
-def _parts(path: str) -> tuple[str, ...]:
-    """The names of the files, in lexicographic order."""
+def _list_parts(path: str) -> tuple[str, ...]:
+    """List the names of the files, in lexicographic order."""
     if "://" not in path:
         return tuple(map(str, find_parts(Path(path).absolute())))
     system, name = url_to_fs(path)
@@ -98,8 +100,8 @@ def _parts(path: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _local(part: str) -> Iterator[Path]:
-    """Where a task finds a file: there, or in a copy of its own if it lies elsewhere."""
+def _open_locally(part: str) -> Iterator[Path]:
+    """Yield the path of a file; of one at an address that fsspec knows, the path of a copy."""
     if "://" not in part:
         yield Path(part)
         return

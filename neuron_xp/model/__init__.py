@@ -1,1 +1,1 @@
-"""What was learned, and how: networks, their settings, their files."""
+"""Models: trained networks, the settings that made them, and their files."""

@@ -5,7 +5,6 @@ import time
 import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from neuron_xp.checks import check_whole_number, check_yes_or_no
 from neuron_xp.durable import name_previous, write_durably
@@ -17,11 +16,11 @@ from neuron_xp.model.settings import Settings
 
 @dataclass
 class Saving:
-    """Where and when to write checkpoints, and whether to go on from one.
+    """Plan of a training's checkpoints: in which file, how often, and whether to go on from one.
 
     path : of the file; the checkpoint before is kept beside it
-    every : iterations between two; None: about `seconds`, which decides when a file is written
-        and never what is computed
+    every : iterations between two checkpoints; None: about `seconds`, which decides when a
+        file is written and never what is computed
     resume : whether to go on from the checkpoint, if there is one
     last, written : when the last was written, and the position that it holds
     """
@@ -34,19 +33,18 @@ class Saving:
     written: Position | None = None
 
     @classmethod
-    def from_keywords(cls, path: Any, every: Any, resume: Any) -> "Saving | None":
-        """Return what the keywords of `train` say; None without a path."""
-        resume = check_yes_or_no("resume", resume)
-        if every is not None:
-            every = check_whole_number("checkpoint_every", every, least=1)
+    def from_keywords(cls, path: object, every: object, resume: object) -> "Saving | None":
+        """Return the plan that the keywords of `train` ask for; None without a path."""
+        resumes = check_yes_or_no("resume", resume)
+        count = None if every is None else check_whole_number("checkpoint_every", every, least=1)
         if path is None:
-            if resume or every:
-                name = "resume" if resume else "checkpoint_every"
+            if resumes or count is not None:
+                name = "resume" if resumes else "checkpoint_every"
                 raise ValueError(f"{name} needs to know the file: give checkpoint=PATH")
             return None
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"checkpoint must be a path; got {path!r}")
-        saving = cls(Path(os.fspath(path)), every, resume)
+        saving = cls(path=Path(os.fspath(path)), every=count, resume=resumes)
         saving.check_path()
         return saving
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 import numpy as np
 
 
-def fingerprint(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
+def fingerprint_arrays(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
     """Return the SHA-256, in hexadecimal, over name, dtype, shape and values of each array.
 
     Each array adds the line "name dtype (shape)" and then its values in C order, as
@@ -22,7 +22,7 @@ def fingerprint(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
 GROUP = 64
 
 
-def rows_digest(first_row: int, *tables: np.ndarray) -> int:
+def digest_rows(first_row: int, *tables: np.ndarray) -> int:
     """Return what rows, the first at a multiple of 64, add to the data's fingerprint.
 
     Digests of groups of 64 rows with their number are added: in any order, and by parts.
@@ -37,7 +37,7 @@ def rows_digest(first_row: int, *tables: np.ndarray) -> int:
     return total % 2**256
 
 
-def data_fingerprint(digest: int, *shapes: tuple[int, ...]) -> str:
+def fingerprint_data(digest: int, *shapes: tuple[int, ...]) -> str:
     """Return the SHA-256 over the shapes of inputs, targets and weights, and their digest."""
     return sha256(f"{shapes} {digest % 2**256:064x}".encode()).hexdigest()
 

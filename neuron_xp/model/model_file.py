@@ -1,4 +1,4 @@
-"""Model files: plain records of what was learned and how <-> safetensors.
+"""Model files: a trained network, its settings and its origin, as safetensors.
 
 One self-contained file whose bytes are the same from every backend and every save: it holds
 no backend, device, thread count, library version, time or path. The arrays are safetensors;
@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 
 from neuron_xp.checks import check_whole_number
 from neuron_xp.errors import ModelFileError
-from neuron_xp.model.fingerprint import fingerprint
+from neuron_xp.model.fingerprint import fingerprint_arrays
 from neuron_xp.model.settings import Settings, check_settings
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.neuron.reproducible import CONTRACT_VERSION
@@ -58,7 +58,7 @@ class Position:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What a model file holds, as NumPy arrays and plain values.
+    """Content of a model file, as NumPy arrays and plain values.
 
     scaling : (mean, inverse_scale), or None
     data_fingerprint : of the data that it was trained on, if that is known
@@ -77,7 +77,9 @@ class Model:
 
 def to_bytes(model: Model) -> bytes:
     """Return the content of a model file."""
-    arrays = {name: np.ascontiguousarray(array + 0.0) for name, array in _named(model).items()}
+    arrays = {
+        name: np.ascontiguousarray(array + 0.0) for name, array in _name_arrays(model).items()
+    }
     fields: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "contract_version": CONTRACT_VERSION,
@@ -96,13 +98,13 @@ def from_bytes(data: bytes, source: str) -> Model:
         arrays = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         fields = json.loads(header["__metadata__"][KEY])
-        model = _model(fields, arrays)
+        model = _read_model(fields, arrays)
         written = to_bytes(model)
     except ModelFileError as error:
         raise ModelFileError(f"{source}: {error}") from None
     except MALFORMED as error:
         raise ModelFileError(
-            f"{source} is not a model file, or is damaged ({_in_short(error)}); give a file that "
+            f"{source} is not a model file, or is damaged ({_shorten(error)}); give a file that "
             "neuron_xp has saved"
         ) from error
     if written != data:
@@ -110,7 +112,7 @@ def from_bytes(data: bytes, source: str) -> Model:
     return model
 
 
-def _model(fields: Any, arrays: dict[str, np.ndarray]) -> Model:
+def _read_model(fields: Any, arrays: dict[str, np.ndarray]) -> Model:
     versions = fields["format_version"], fields["contract_version"]
     for name, found, known in zip(
         ("format", "contract"), versions, (FORMAT_VERSION, CONTRACT_VERSION), strict=True
@@ -125,7 +127,7 @@ def _model(fields: Any, arrays: dict[str, np.ndarray]) -> Model:
         raise ModelFileError("its SHA-256 does not match its content: it is damaged")
     if set(fields["settings"]) != set(asdict(Settings())):
         raise ModelFileError("unknown or missing settings")
-    model = _model_of_arrays(arrays, check_settings(**fields["settings"]))
+    model = _assemble_model(arrays, check_settings(**fields["settings"]))
     _check_arrays(model)
     digest = fields["data_fingerprint"]
     if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
@@ -154,7 +156,7 @@ def _from_json(found: Any) -> Position | None:
     return Position(check_whole_number("iteration", found["iteration"]), history)
 
 
-def _model_of_arrays(arrays: dict[str, np.ndarray], settings: Settings) -> Model:
+def _assemble_model(arrays: dict[str, np.ndarray], settings: Settings) -> Model:
     layers = range(len(settings.hidden) + 1)
     model = Model(
         weights=tuple(arrays[f"weights.{i}"] for i in layers),
@@ -162,13 +164,13 @@ def _model_of_arrays(arrays: dict[str, np.ndarray], settings: Settings) -> Model
         scaling=(arrays["mean"], arrays["inverse_scale"]) if settings.standardize else None,
         settings=settings,
     )
-    if set(_named(model)) != set(arrays):
+    if set(_name_arrays(model)) != set(arrays):
         raise ModelFileError("arrays that its settings do not account for")
     return model
 
 
 def _check_arrays(model: Model) -> None:
-    arrays = _named(model).values()
+    arrays = _name_arrays(model).values()
     kinds = {array.dtype.name for array in arrays}
     allowed = ({"float64"},) if model.settings.arithmetic == "reproducible" else (
         {"float64"}, {"float32"})  # fmt: skip
@@ -189,7 +191,7 @@ def _check_arrays(model: Model) -> None:
         raise ModelFileError("arrays whose shapes do not fit together")
 
 
-def _named(model: Model) -> dict[str, np.ndarray]:
+def _name_arrays(model: Model) -> dict[str, np.ndarray]:
     named = {f"weights.{i}": array for i, array in enumerate(model.weights)}
     named |= {f"biases.{i}": array for i, array in enumerate(model.biases)}
     if model.scaling is not None:
@@ -202,9 +204,9 @@ def _canonical(fields: dict[str, Any]) -> str:
 
 
 def _digest(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
-    content = _canonical(fields) + fingerprint(sorted(arrays.items()))
+    content = _canonical(fields) + fingerprint_arrays(sorted(arrays.items()))
     return sha256(content.encode()).hexdigest()
 
 
-def _in_short(error: BaseException) -> str:
+def _shorten(error: BaseException) -> str:
     return " ".join(str(error).split())[:100] or type(error).__name__

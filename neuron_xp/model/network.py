@@ -15,7 +15,7 @@ from neuron_xp.backends.libraries import find_backend, open_backend
 from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.durable import write_durably
 from neuron_xp.model import model_file
-from neuron_xp.model.fingerprint import fingerprint
+from neuron_xp.model.fingerprint import fingerprint_arrays
 from neuron_xp.model.model_file import History, Model, Position
 from neuron_xp.model.settings import Settings
 from neuron_xp.model.table_use import TableUse
@@ -27,18 +27,20 @@ from neuron_xp.neuron.types import Array
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NeuralNetwork:
-    """A network of sigmoid neurons, and what made it.
+    """A trained network of sigmoid neurons, and what made it.
 
     weights : tuple of arrays, one a layer, (inputs, neurons), float64 or float32
         In the library and on the device of `backend`.
     backend : Backend
+        The array library and device that hold the weights.
     settings : Settings
+        The keywords of `train` that the weights depend on.
     biases : tuple of arrays, one a layer, (neurons,); or empty
     scaling : Scaling(mean, inverse_scale), (features,) each; or None
         With it the network thinks about (inputs - mean) * inverse_scale.
     history : tuple of (iterations done, loss)
     data_fingerprint : str, of the data that it was trained on, if that is known
-    table : how it came from a table, if it did
+    table : TableUse, its origin in a table; or None
     """
 
     weights: tuple[Array, ...]
@@ -56,14 +58,14 @@ class NeuralNetwork:
         return Parameters(self.weights, self.biases)
 
     def think(self, inputs: Any) -> Array:
-        """Return the outputs of the last layer: sigmoid(inputs @ weights + bias)
-        in each.
+        """Return the outputs of the last layer; each layer is sigmoid(inputs @ weights + bias).
 
         inputs : lists or an array, (features,) for one example or (examples, features)
-        Returns an array (neurons,) or (examples, neurons) in the network's library. Of a
-        Dask array or dataframe, a Dask array, computed chunk by chunk where the chunks are.
-        Raises ValueError or TypeError for inputs that are not finite real numbers, or
-        whose number of features is not the network's.
+
+        Returns an array, (neurons,) or (examples, neurons), in the network's library and of the
+        dtype of its weights. For a Dask array or dataframe it is a Dask array, computed chunk by
+        chunk where the chunks are. Raises ValueError or TypeError for inputs that are not finite
+        real numbers, or whose number of features is not the network's.
 
         >>> import neuron_xp
         >>> print(neuron_xp.train().think([1, 0, 0]))
@@ -86,7 +88,7 @@ class NeuralNetwork:
         return outputs[0, :] if single else outputs
 
     def _think(self, x: Array) -> Array:
-        think = _thinking(self.backend, self.settings.arithmetic)
+        think = _compile_think(self.backend, self.settings.arithmetic)
         parameters = self.parameters
         rows, block = x.shape[0], choose_block_rows([w.shape for w in self.weights], self.backend)
         cuts = ((start, min(start + block, rows)) for start in range(0, rows, block))
@@ -107,15 +109,15 @@ class NeuralNetwork:
     def fingerprint(self) -> str:
         """Return the SHA-256 over name, dtype, shape and little-endian bytes of what was learned.
 
-        Those are the weights, then biases and scaling if there are any. The same for the same
-        bits, whichever library holds them.
+        The arrays are the weights, then biases and scaling if there are any. The same bits have
+        the same fingerprint, whichever library holds them.
         """
         named = [(f"weights.{i}", array) for i, array in enumerate(self.weights)]
         named += [(f"biases.{i}", array) for i, array in enumerate(self.biases)]
         if self.scaling is not None:
             named += self.scaling._asdict().items()
         with self.backend.context():
-            return fingerprint((name, self.backend.to_host(array)) for name, array in named)
+            return fingerprint_arrays((name, self.backend.to_host(array)) for name, array in named)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write a model file (safetensors), whole or not at all; an older one is replaced.
@@ -191,7 +193,7 @@ def _think_of_chunk(chunk: Array, network: NeuralNetwork) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _thinking(backend: Backend, name: str) -> Any:
+def _compile_think(backend: Backend, name: str) -> Any:
     """Return think(inputs, parameters, scaling), compiled."""
     arithmetic = choose_arithmetic(backend, name, no_tiny_inputs=False)
 

@@ -1,4 +1,4 @@
-"""How a model came from a table: kept in its file, so that others can check it."""
+"""The origin of a model in a table: kept in its file, so that others can check it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +12,11 @@ from neuron_xp.tables.columns import Columns
 
 @dataclass(frozen=True)
 class TableUse:
-    """How a table was read, what its columns mean, and which share was held out of training."""
+    """Origin of a model in a table: how it was read, and which rows were held out of training.
+
+    holdout : the share of the rows that is held out
+    split_seed : of the permutation that chooses them
+    """
 
     reading: Reading
     columns: Columns
@@ -20,12 +24,12 @@ class TableUse:
     split_seed: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        """Return dictionaries, lists, text and numbers."""
+        """Return dictionaries, lists, text and numbers, which JSON can hold."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "TableUse":
-        """Return the record that `to_json` gave, from JSON, which has no tuples."""
+        """Return the record from what JSON holds, which has no tuples."""
         reading, columns = (
             Reading(**_tuples(found["reading"])),
             Columns(**_tuples(found["columns"])),
@@ -40,7 +44,7 @@ def _tuples(value: Any) -> Any:
 
 
 def split_rows(rows: int, use: TableUse) -> tuple[np.ndarray, np.ndarray]:
-    """Return (rows to train on, rows held out), each in the table's order.
+    """Return (rows to train on, rows held out), numbers in the table's order.
 
     The held-out ones are the first share of RandomState(split_seed).permutation(rows).
     """
@@ -50,7 +54,7 @@ def split_rows(rows: int, use: TableUse) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mark_held_out(rows: int, use: TableUse) -> np.ndarray:
-    """Return the split as (rows,) booleans: whether a row is held out."""
+    """Return the split of `split_rows` as (rows,) booleans: True where a row is held out."""
     order = make_generator(use.split_seed).permutation(rows)
     marks = np.zeros(rows, dtype=bool)
     marks[order[: round(use.holdout * rows)]] = True

@@ -1,1 +1,1 @@
-"""From data and settings to a network."""
+"""Training: from data and settings to a network."""

@@ -1,4 +1,4 @@
-"""Which examples an iteration learns from."""
+"""Batches: the examples that an iteration learns from."""
 
 import math
 from functools import lru_cache
@@ -28,7 +28,7 @@ def take_batch(
     return take_rows(examples, order[start:stop], backend)
 
 
-def batch_ranges(iteration: int, settings: Settings, rows: int) -> np.ndarray:
+def cut_batch_ranges(iteration: int, settings: Settings, rows: int) -> np.ndarray:
     """Return the examples of `take_batch` as ranges of rows, for data in parts: (ranges, 2).
 
     Each is (first, end); they ascend. `shuffle` is not "rows". Sums over whole leaves are

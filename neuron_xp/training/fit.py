@@ -1,4 +1,4 @@
-"""From a training set and settings to a trained network: the start, the loop, what is saved."""
+"""Fitting: from a training set and settings to a network, by a start, a loop and checkpoints."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,13 +16,18 @@ from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.step import Scaling
 from neuron_xp.random_start import draw_start
 from neuron_xp.training.loop import Pace, State, is_recorded, iterate
-from neuron_xp.training.preparation import mean_loss, safe_learning_rate, standardization
+from neuron_xp.training.preparation import compute_mean_loss, find_safe_learning_rate, find_scaling
 from neuron_xp.training.training_set import TrainingSet
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a callback is told between stretches: iterations done, of how many, last loss."""
+    """News for a callback between stretches of iterations.
+
+    iteration : how many are done
+    iterations : how many there are to be
+    loss : the last recorded mean loss over the examples
+    """
 
     iteration: int
     iterations: int
@@ -74,7 +79,7 @@ def _fit(
     try:
         parameters = _start_parameters(data, settings, checkpoint)
         if settings.standardize:
-            data = data.with_scaling(standardization(data))
+            data = data.with_scaling(find_scaling(data))
         learning_rate = _find_learning_rate(data, settings)
         state = _start_state(data, settings, parameters, checkpoint)
         states = iterate(data, settings, state, learning_rate=learning_rate, pace=pace)
@@ -82,7 +87,7 @@ def _fit(
             if saving is not None and saving.is_due(state.iteration):
                 save()
             if on_progress is not None:
-                loss = state.history[-1][1]
+                _, loss = state.history[-1]
                 on_progress(Progress(state.iteration, settings.iterations, loss))
     except (KeyboardInterrupt, SystemExit):
         save()
@@ -134,14 +139,14 @@ def _start_state(
         # the last record of a run that was to end sooner
         history = tuple(record for record in records if is_recorded(record[0], settings))
     if not history:
-        history = ((0, mean_loss(data, parameters, settings.l2)),)
+        history = ((0, compute_mean_loss(data, parameters, settings.l2)),)
     return State(iteration, parameters, history)
 
 
 def _find_learning_rate(data: TrainingSet, settings: Settings) -> float:
     if settings.learning_rate != AUTO:
         return float(settings.learning_rate)
-    return safe_learning_rate(data, rule=settings.rule, bias=settings.bias, l2=settings.l2)
+    return find_safe_learning_rate(data, rule=settings.rule, bias=settings.bias, l2=settings.l2)
 
 
 def _move_network(network: NeuralNetwork, data: TrainingSet) -> NeuralNetwork:
@@ -153,11 +158,11 @@ def _move_network(network: NeuralNetwork, data: TrainingSet) -> NeuralNetwork:
     )
 
 
-def loss_of(network: NeuralNetwork, data: TrainingSet) -> float:
+def compute_loss(network: NeuralNetwork, data: TrainingSet) -> float:
     """Return the mean loss that training would record for this network."""
     on_device = NeuralNetwork.from_model(network.to_model(), data.backend)
     if network.scaling is not None:
         with network.backend.context():
             scaling = Scaling(*map(network.backend.to_host, network.scaling))
         data = data.with_scaling(scaling)
-    return mean_loss(data, on_device.parameters, network.settings.l2)
+    return compute_mean_loss(data, on_device.parameters, network.settings.l2)

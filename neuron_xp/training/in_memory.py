@@ -12,7 +12,7 @@ import numpy as np
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.convert import has_no_tiny_inputs
 from neuron_xp.backends.engine import Engine, choose_block_rows, choose_engine
-from neuron_xp.model.fingerprint import data_fingerprint, rows_digest
+from neuron_xp.model.fingerprint import digest_rows, fingerprint_data
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.layers import Parameters
@@ -38,7 +38,7 @@ class InMemory:
 
     @property
     def rows(self) -> int:
-        """How many examples there are."""
+        """Number of examples."""
         return int(self.examples.inputs.shape[0])
 
     @property
@@ -88,12 +88,12 @@ class InMemory:
                 for array in block
                 if array is not None
             ]
-            digest += rows_digest(row, *tables)
+            digest += digest_rows(row, *tables)
             row += len(tables[0])
         arrays = self.examples[:3]
-        return data_fingerprint(digest, *(tuple(x.shape) for x in arrays if x is not None))
+        return fingerprint_data(digest, *(tuple(x.shape) for x in arrays if x is not None))
 
-    def extremes(self) -> tuple[np.ndarray, np.ndarray]:
+    def find_extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSet`."""
         xp, to_host = self.backend.xp, self.backend.to_host
         ends = [
@@ -103,18 +103,18 @@ class InMemory:
         low, high = zip(*ends, strict=True)
         return np.min(low, axis=0), np.max(high, axis=0)
 
-    def total_weight(self) -> float:
+    def sum_weights(self) -> float:
         """See `TrainingSet`."""
-        return self._total_weight
+        return self._summed_weights
 
     @cached_property
-    def _total_weight(self) -> float:
+    def _summed_weights(self) -> float:
         weight = self.examples.sample_weight
         if weight is None:
             return float(self.rows)
         return math.fsum(self.backend.to_host(weight).flat)
 
-    def totals(self, function: Callable[..., tuple[Any, ...]], *values: Any) -> tuple[Any, ...]:
+    def sum_blocks(self, function: Callable[..., tuple[Any, ...]], *values: Any) -> tuple[Any, ...]:
         """See `TrainingSet`."""
         method = self.engine.method
         on_device = [self.backend.from_host(value) for value in values]
@@ -138,6 +138,6 @@ class InMemory:
             parameters = run(1, parameters, batch, rate, l2)
         return parameters
 
-    def losses(self, parameters: Parameters) -> np.ndarray:
+    def compute_losses(self, parameters: Parameters) -> np.ndarray:
         """See `TrainingSet`."""
         return self.backend.to_host(self.engine.loss(parameters, self.examples))

@@ -20,14 +20,14 @@ from neuron_xp.backends.engine import choose_block_rows, choose_summand
 from neuron_xp.backends.examples import NO_WEIGHT
 from neuron_xp.backends.libraries import find_backend, open_host_backend
 from neuron_xp.backends.probe import choose_arithmetic
-from neuron_xp.model.fingerprint import data_fingerprint, rows_digest
+from neuron_xp.model.fingerprint import digest_rows, fingerprint_data
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.reproducible import TINY_INPUT
 from neuron_xp.neuron.step import Examples, Scaling, merge_blocks
-from neuron_xp.training.batches import batch_ranges
+from neuron_xp.training.batches import cut_batch_ranges
 
 SHUFFLE_ROWS = (
     "shuffle='rows' draws single examples from all of the data, which are not in memory here; "
@@ -55,7 +55,7 @@ class Source(Protocol):
 
 
 class Summary(NamedTuple):
-    """What one look at the data tells: sums and extremes that can be merged.
+    """Findings of one look at the data: sums and extremes that can be merged.
 
     digest : of the fingerprint
     no_tiny_inputs : whether each input is 0 or at least 2^-60 in magnitude
@@ -85,7 +85,7 @@ def summarize_part(first_row: int, examples: Examples) -> Summary:
 def _summarize_block(first_row: int, tables: list[np.ndarray]) -> Summary:
     inputs = tables[0]
     return Summary(
-        digest=rows_digest(first_row, *tables),
+        digest=digest_rows(first_row, *tables),
         no_tiny_inputs=not ((inputs != 0) & (abs(inputs) < TINY_INPUT)).any(),
         low=inputs.min(axis=0),
         high=inputs.max(axis=0),
@@ -114,8 +114,8 @@ def _shorten_exact_sum(terms: Iterable[float]) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True)
-class Work:
-    """How a part is computed, wherever that is: plain values.
+class Recipe:
+    """Settings for the computation of one part, as plain values that can be sent anywhere.
 
     layer_sizes : (inputs, neurons of each layer ...)
     """
@@ -133,17 +133,17 @@ def sum_part(
     function: Summand,
     values: tuple[Any, ...],
     scaling: Scaling | None,
-    work: Work,
+    recipe: Recipe,
 ) -> tuple[Any, ...]:
     """Apply `function` to a part on the part's own device, and bring the sums to the host."""
     backend = find_backend(examples.inputs)
     sums = choose_summand(
         backend,
-        work.arithmetic,
-        work.rule,
+        recipe.arithmetic,
+        recipe.rule,
         function,
-        no_tiny_inputs=work.no_tiny_inputs,
-        block=choose_block_rows(pairwise(work.layer_sizes), backend),
+        no_tiny_inputs=recipe.no_tiny_inputs,
+        block=choose_block_rows(pairwise(recipe.layer_sizes), backend),
         threads=1,  # parts are worked off side by side
     )
     with backend.context():
@@ -182,7 +182,7 @@ class InParts:
     settings: Settings
     shapes: tuple[tuple[int, int], ...]
     summary: Summary
-    work: Work
+    recipe: Recipe
     network_backend: Backend
     dtype: str = "float64"
     scaling: Scaling | None = None
@@ -190,63 +190,65 @@ class InParts:
 
     @property
     def backend(self) -> Backend:
-        """The host's."""
+        """NumPy's backend: the parameters are on the host."""
         return open_host_backend()
 
     @property
     def rows(self) -> int:
-        """How many examples there are."""
+        """Number of examples."""
         return self.shapes[0][0]
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
         """Inputs, then the neurons of each layer."""
-        return self.work.layer_sizes
+        return self.recipe.layer_sizes
 
     def fingerprint(self) -> str:
         """See `TrainingSet`."""
-        return data_fingerprint(self.summary.digest, *self.shapes)
+        return fingerprint_data(self.summary.digest, *self.shapes)
 
-    def extremes(self) -> tuple[np.ndarray, np.ndarray]:
+    def find_extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSet`."""
         return self.summary.low, self.summary.high
 
-    def total_weight(self) -> float:
+    def sum_weights(self) -> float:
         """See `TrainingSet`."""
         is_weighted = len(self.shapes) == 3
         return math.fsum(self.summary.weights) if is_weighted else float(self.rows)
 
-    def totals(self, function: Summand, *values: Any) -> tuple[Any, ...]:
+    def sum_blocks(self, function: Summand, *values: Any) -> tuple[Any, ...]:
         """See `TrainingSet`."""
-        return tuple(x.astype("float64") for x in self._totals(function, values))
+        return tuple(x.astype("float64") for x in self._sum_parts(function, values))
 
-    def _totals(
+    def _sum_parts(
         self, function: Summand, values: tuple[Any, ...], ranges: np.ndarray | None = None
     ) -> tuple[Any, ...]:
         sum_one = partial(
-            sum_part, function=function, values=values, scaling=self.scaling, work=self.work
+            sum_part, function=function, values=values, scaling=self.scaling, recipe=self.recipe
         )
-        merge = partial(merge_part_sums, arithmetic=self.work.arithmetic)
+        merge = partial(merge_part_sums, arithmetic=self.recipe.arithmetic)
         sums = self.source.fold(sum_one, merge, ranges)
-        return tuple(map(_host_arithmetic(self.work.arithmetic).total, sums))
+        return tuple(map(_host_arithmetic(self.recipe.arithmetic).total, sums))
 
     def with_scaling(self, scaling: Scaling) -> "InParts":
         """See `TrainingSet`."""
-        return replace(self, scaling=scaling, work=replace(self.work, no_tiny_inputs=True))
+        return replace(self, scaling=scaling, recipe=replace(self.recipe, no_tiny_inputs=True))
 
     def advance(self, parameters: Parameters, start: int, count: int, rate: float) -> Parameters:
         """See `TrainingSet`."""
-        settings, arithmetic = self.settings, _host_arithmetic(self.work.arithmetic)
+        settings, arithmetic = self.settings, _host_arithmetic(self.recipe.arithmetic)
         for iteration in range(start, start + count):
-            ranges = batch_ranges(iteration, settings, self.rows) if settings.batch_size else None
-            sums = self._totals(steps.block_sums, (parameters,), ranges)
+            ranges = (
+                cut_batch_ranges(iteration, settings, self.rows) if settings.batch_size else None
+            )
+            sums = self._sum_parts(steps.block_sums, (parameters,), ranges)
             l2 = settings.l2 or None
             parameters = steps.adjust(parameters, sums, rate, l2, arithmetic=arithmetic)
         return parameters
 
-    def losses(self, parameters: Parameters) -> np.ndarray:
+    def compute_losses(self, parameters: Parameters) -> np.ndarray:
         """See `TrainingSet`."""
-        losses: np.ndarray = self._totals(steps.block_losses, (parameters,))[0]
+        losses: np.ndarray = self._sum_parts(steps.block_losses, (parameters,))[0]
         return losses
 
 
@@ -273,7 +275,12 @@ def open_in_parts(
         settings=settings,
         shapes=shapes,
         summary=summary,
-        work=Work(settings.arithmetic, settings.rule, sizes, summary.no_tiny_inputs),
+        recipe=Recipe(
+            arithmetic=settings.arithmetic,
+            rule=settings.rule,
+            layer_sizes=sizes,
+            no_tiny_inputs=summary.no_tiny_inputs,
+        ),
         network_backend=network_backend,
         dtype=dtype,
     )

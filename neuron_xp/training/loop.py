@@ -10,7 +10,7 @@ from neuron_xp.errors import TrainingDivergedError
 from neuron_xp.model.model_file import History
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters
-from neuron_xp.training.preparation import mean_loss
+from neuron_xp.training.preparation import compute_mean_loss
 from neuron_xp.training.training_set import TrainingSet
 
 
@@ -24,7 +24,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Pace:
-    """How often the host looks in: it decides what is seen, never what is computed.
+    """Frequency of the host's looks at a training: it decides what is seen, never what is computed.
 
     first : iterations of the first stretch
     seconds : of a stretch, about: it is doubled or halved after each
@@ -50,12 +50,12 @@ def iterate(
         if _has_settled(state.history, settings.tolerance):
             return
         parameters = data.advance(state.parameters, start, count, learning_rate)
-        if not _finite(parameters, data.backend):
+        if not _are_finite(parameters, data.backend):
             bad = _first_bad_iteration(data, state.parameters, start, count, learning_rate)
             raise TrainingDivergedError(bad, learning_rate)
         done, history = start + count, state.history
         if is_recorded(done, settings):
-            history = (*history, (done, mean_loss(data, parameters, settings.l2)))
+            history = (*history, (done, compute_mean_loss(data, parameters, settings.l2)))
         state = State(done, parameters, history)
         yield state
 
@@ -86,7 +86,7 @@ def _stretches(
         size = size * 2 if seconds < pace.seconds else max(1, size // 2)
 
 
-def _finite(parameters: Parameters, backend: Backend) -> bool:
+def _are_finite(parameters: Parameters, backend: Backend) -> bool:
     xp = backend.xp
     arrays = (*parameters.weights, *parameters.biases)
     return all(bool(xp.all(xp.isfinite(array))) for array in arrays)
@@ -104,6 +104,6 @@ def _first_bad_iteration(
         return start + 1
     half = count // 2
     middle = data.advance(parameters, start, half, learning_rate)
-    if not _finite(middle, data.backend):
+    if not _are_finite(middle, data.backend):
         return _first_bad_iteration(data, parameters, start, half, learning_rate)
     return _first_bad_iteration(data, middle, start + half, count - half, learning_rate)

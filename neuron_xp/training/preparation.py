@@ -13,19 +13,19 @@ from neuron_xp.neuron.types import Array
 from neuron_xp.training.training_set import TrainingSet
 
 
-def column_sums(block: Examples, *, method: Method) -> tuple[Any]:
+def sum_columns(block: Examples, *, method: Method) -> tuple[Any]:
     """Return what a block adds to the sum of each column."""
     return (method.arithmetic.column_sums(block.inputs),)
 
 
-def squares(block: Examples, mean: Array, per_unit: Array, *, method: Method) -> tuple[Any]:
+def sum_squares(block: Examples, mean: Array, per_unit: Array, *, method: Method) -> tuple[Any]:
     """Return what a block adds to each column's sum of ((inputs - mean) * per_unit)^2."""
     arithmetic = method.arithmetic
     near_one = arithmetic.flush_products(block.inputs - mean) * per_unit
     return (arithmetic.column_sums(arithmetic.multiply(near_one, near_one)),)
 
 
-def squared_norms(block: Examples, *, method: Method) -> tuple[Any, Any]:
+def sum_squared_norms(block: Examples, *, method: Method) -> tuple[Any, Any]:
     """Return what a block adds to each column's sum of squares, and to that of ones."""
     arithmetic = method.arithmetic
     x = standardize(block.inputs, block.scaling, arithmetic=arithmetic)
@@ -39,18 +39,18 @@ def squared_norms(block: Examples, *, method: Method) -> tuple[Any, Any]:
     )
 
 
-def standardization(data: TrainingSet) -> Scaling:
+def find_scaling(data: TrainingSet) -> Scaling:
     """Return mean and inverse standard deviation of each column: exact sums, one square root.
 
     The deviation is the population's, sqrt(sum (x - mean)^2 / rows). A constant column is
     centred and left: its inverse is 1. Both are NumPy arrays, of the type of the inputs.
     """
-    low, high = data.extremes()
-    (total,) = data.totals(column_sums)
+    low, high = data.find_extremes()
+    (total,) = data.sum_blocks(sum_columns)
     mean = np.where(low == high, low, total / data.rows).astype(data.dtype)
     # squares of numbers near 1 neither overflow nor vanish; a power of two changes no digit
     unit = np.ldexp(1.0, np.frexp(high - low)[1] - 1)
-    (total,) = data.totals(squares, mean, (1 / unit).astype(data.dtype))
+    (total,) = data.sum_blocks(sum_squares, mean, (1 / unit).astype(data.dtype))
     variance = total / data.rows
     deviation = np.asarray([math.sqrt(v) for v in variance]) * unit
     inverse = 1 / np.where(variance == 0, 1.0, deviation)
@@ -59,14 +59,14 @@ def standardization(data: TrainingSet) -> Scaling:
     return Scaling(mean, inverse.astype(data.dtype))
 
 
-def safe_learning_rate(data: TrainingSet, *, rule: str, bias: bool, l2: float) -> float:
+def find_safe_learning_rate(data: TrainingSet, *, rule: str, bias: bool, l2: float) -> float:
     """Return 1 / (c ||X||^2 + l2): with it the loss of one layer never rises.
 
     c is the rule's largest curvature over the weighted sum and ||X||^2 the sum of the
     squares of the inputs, sample weights and a bias's column of ones included: a bound on
     the loss's largest curvature over the weights.
     """
-    columns, ones = (total.tolist() for total in data.totals(squared_norms))
+    columns, ones = (total.tolist() for total in data.sum_blocks(sum_squared_norms))
     norm = math.fsum(columns + (ones if bias else []))
     bound = RULES[rule].curvature * norm + l2
     if not (math.isfinite(bound) and 1 / SMALLEST_NORMAL > bound >= SMALLEST_NORMAL):
@@ -77,10 +77,10 @@ def safe_learning_rate(data: TrainingSet, *, rule: str, bias: bool, l2: float) -
     return 1 / bound
 
 
-def mean_loss(data: TrainingSet, parameters: Parameters, l2: float) -> float:
+def compute_mean_loss(data: TrainingSet, parameters: Parameters, l2: float) -> float:
     """Return (sum of the examples' losses + l2/2 sum w^2) / sum of the sample weights."""
-    terms = data.losses(parameters).tolist()
+    terms = data.compute_losses(parameters).tolist()
     if l2:
         weights = (w for layer in parameters.weights for w in data.backend.to_host(layer).flat)
         terms.append(l2 / 2 * math.fsum(float(w) * float(w) for w in weights))
-    return math.fsum(terms) / data.total_weight()
+    return math.fsum(terms) / data.sum_weights()

@@ -77,14 +77,14 @@ def train(
     l2 : float >= 0
         Adds l2/2 * (sum of the squared weights) to the loss: shrinks weights, not biases.
     learning_rate : float > 0, or "auto"
-        Times a sum over the examples: for many of them 1.0 is far too much with hidden
+        A factor of a sum over the examples: for many of them 1.0 is far too much with hidden
         layers; begin near 1 / examples. "auto", for one layer: 1 / (c ||X||^2 + l2), with
         which, without batches, the loss never rises but for rounding; c is 1/4 for
         cross-entropy and 0.0770293 for the error-weighted derivative.
     iterations : int >= 0
         How often the weights are adjusted.
     seed : int in [0, 2^32)
-        Of the random starting weights and of the order of batches.
+        For the random starting weights and the order of batches.
     standardize : bool
         Work on (inputs - mean) / deviation of each column; the network keeps both.
     sample_weight : lists or array (examples,), >= 0, optional
@@ -113,15 +113,15 @@ def train(
         Go on from the checkpoint, if there is one: to the bits of an uninterrupted run, on
         any backend. Data and settings must be the same; `iterations` may be larger.
     on_progress : callable, optional
-        Called with a `Progress` between stretches of about a second at most.
+        A function that is called with a `Progress` between stretches of a second at most.
 
     Returns
     -------
     NeuralNetwork
-        With weights in the library and on the device that trained them (NumPy's, from a
-        cluster), and `history`:
-        (iterations done, loss) pairs, the loss being the mean over the examples, plus the
-        penalty of `l2` in proportion.
+        Its weights are float64 (float32 where native arithmetic was given float32), in the
+        library and on the device that trained them (NumPy's, from a cluster). Its `history` is
+        pairs (iterations done, loss); the loss is the mean over the examples, plus the penalty
+        of `l2` in proportion.
 
     Raises
     ------
@@ -153,20 +153,25 @@ def train(
         standardize=standardize, batch_size=batch_size, shuffle=shuffle,
         tolerance=tolerance, loss_every=loss_every,
     )  # fmt: skip
-    if on_progress is not None and not callable(on_progress):
-        raise TypeError(f"on_progress must be a callable, such as print; got {on_progress!r}")
+    _check_callback(on_progress)
     where = Where(backend=backend, device=device, threads=threads, max_memory=max_memory)
     where.check()
     saving = Saving.from_keywords(checkpoint, checkpoint_every, resume)
-    given = Given(*_or_article(inputs, targets), sample_weight)
+    given = _give_data(inputs, targets, sample_weight)
     data = open_training_set(given, settings, where)
     return fit(data, settings, saving=saving, on_progress=on_progress)
 
 
-def _or_article(inputs: Any, targets: Any) -> tuple[Any, Any]:
+def _check_callback(on_progress: object) -> None:
+    if on_progress is not None and not callable(on_progress):
+        raise TypeError(f"on_progress must be a callable, such as print; got {on_progress!r}")
+
+
+def _give_data(inputs: Any, targets: Any, sample_weight: Any) -> Given:
+    """Return what the user gives to learn from; the article's examples if that is nothing."""
     if inputs is None and targets is None:
-        return ARTICLE_INPUTS, ARTICLE_TARGETS
+        inputs, targets = ARTICLE_INPUTS, ARTICLE_TARGETS
     if inputs is None or targets is None:
         missing = "inputs" if inputs is None else "targets"
         raise TypeError(f"{missing} are missing; give inputs and targets, or neither")
-    return inputs, targets
+    return Given(inputs=inputs, targets=targets, sample_weight=sample_weight)

@@ -1,4 +1,4 @@
-"""What training asks of its data; and the one door from what the user gives to that."""
+"""Training sets: what training asks of its data, and one function that opens what users give."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -57,13 +57,13 @@ class TrainingSet(Protocol):
     def fingerprint(self) -> str:
         """Digest inputs, targets and sample weights: the same wherever they are."""
 
-    def extremes(self) -> tuple[np.ndarray, np.ndarray]:
+    def find_extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the smallest and the largest input of each column, float64."""
 
-    def total_weight(self) -> float:
+    def sum_weights(self) -> float:
         """Return the sum of the sample weights, correctly rounded; without any, the rows."""
 
-    def totals(self, function: Callable[..., tuple[Any, ...]], *values: Any) -> tuple[Any, ...]:
+    def sum_blocks(self, function: Callable[..., tuple[Any, ...]], *values: Any) -> tuple[Any, ...]:
         """Sum over all examples what `function(block, *values, method=)` gives for a block.
 
         The sums are float64 NumPy arrays; so are the values, or tuples of arrays.
@@ -75,13 +75,13 @@ class TrainingSet(Protocol):
     def advance(self, parameters: Parameters, start: int, count: int, rate: float) -> Parameters:
         """Return the parameters after the iterations start ... start + count - 1."""
 
-    def losses(self, parameters: Parameters) -> np.ndarray:
+    def compute_losses(self, parameters: Parameters) -> np.ndarray:
         """Return the rule's loss, summed over the examples, for each output neuron."""
 
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What the user gives to learn from.
+    """Data to learn from, as the user gives them.
 
     Lists, arrays of any library, Dask arrays or dataframes; or `pathlib.Path` of .npy files.
     """
@@ -90,14 +90,14 @@ class Given:
     targets: Any
     sample_weight: Any = None
 
-    def named(self) -> dict[str, Any]:
+    def by_name(self) -> dict[str, Any]:
         """Return the three by their names."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True, eq=False)
 class Where:
-    """On what to train, and with how much; nothing here changes a bit.
+    """Backend, device, threads and memory to train with: none of them changes a bit of the result.
 
     backend : name, Array API namespace, `Backend`, or None for that of the data
     device : as that library spells it
@@ -137,7 +137,7 @@ def open_training_set(given: Given, settings: Settings, where: Where) -> Trainin
     where.check()
     if isinstance(given.inputs, Path):
         return _open_files(given, settings, where)
-    if where.backend == "dask" or any(map(is_lazy, given.named().values())):
+    if where.backend == "dask" or any(map(is_lazy, given.by_name().values())):
         return _open_on_cluster(given, settings, where)
     return _open_in_memory(given, settings, where)
 
@@ -148,7 +148,7 @@ def _open_in_memory(given: Given, settings: Settings, where: Where) -> InMemory:
             "max_memory is for files, and arrays are in memory already; give inputs and targets "
             "as pathlib.Path of .npy files, or leave it out"
         )
-    backend = _choose_backend(find_common_backend(given.named()), where)
+    backend = _choose_backend(find_common_backend(given.by_name()), where)
     if settings.arithmetic == "reproducible":
         check_guarantees(backend)
     dtype = _choose_dtype(given.inputs, settings.arithmetic, backend)
@@ -185,7 +185,7 @@ def _choose_dtype(inputs: Any, arithmetic: str, backend: Backend) -> str:
 
 
 def _open_files(given: Given, settings: Settings, where: Where) -> InParts:
-    for name, value in given.named().items():
+    for name, value in given.by_name().items():
         if value is not None and not isinstance(value, Path):
             raise TypeError(
                 f"inputs are a path but {name} are {type(value).__name__}; give both as paths"
@@ -193,13 +193,13 @@ def _open_files(given: Given, settings: Settings, where: Where) -> InParts:
     if where.backend == "dask":
         raise ValueError(
             "files are read by this process, whose backends are others; for Dask give its arrays "
-            "or dataframes, or type: neuron-xp train --workers N"
+            "or dataframes, or give backend='numpy'"
         )
     backend = open_backend(where.backend or "numpy", where.device)
     if settings.arithmetic == "reproducible":
         check_guarantees(backend)
     stream = open_npy_stream(
-        {name: path for name, path in given.named().items() if path is not None},
+        {name: path for name, path in given.by_name().items() if path is not None},
         backend,
         native=settings.arithmetic == "native",
         threads=where.count_threads(),
@@ -222,7 +222,7 @@ def _open_on_cluster(given: Given, settings: Settings, where: Where) -> InParts:
         raise MissingBackendError(NO_DASK) from error
     library = _library_of_workers(where)
     scheduler = find_scheduler()
-    arrays = as_dask_arrays(given.named(), scheduler)
+    arrays = as_dask_arrays(given.by_name(), scheduler)
     _check_batches(settings, arrays[0].shape[0])
     is_single = settings.arithmetic == "native" and arrays[0].dtype == "float32"
     dtype = "float32" if is_single else "float64"

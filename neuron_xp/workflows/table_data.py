@@ -100,12 +100,12 @@ def open_table_data(
     Raises TableError, ValueError or OSError.
     """
     if on_cluster:
-        from neuron_xp.cluster.tables import brought, spread_table  # needs Dask
+        from neuron_xp.cluster.tables import bring_arrays, spread_table  # needs Dask
 
         spread = spread_table(str(path), use.reading, use.columns if known else None)
         data = _split(spread, use)
         if data.held_out is not None:
-            inputs, targets = brought(data.held_out.inputs, data.held_out.targets)
+            inputs, targets = bring_arrays(data.held_out.inputs, data.held_out.targets)
             data = replace(data, held_out=TableRows(inputs, targets, data.held_out.count))
         yield data
     elif max_memory is not None:

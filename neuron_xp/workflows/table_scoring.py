@@ -15,7 +15,7 @@ from neuron_xp.model.table_use import TableUse
 from neuron_xp.tables.columns import Columns
 from neuron_xp.tables.encode import read_chunks
 from neuron_xp.tables.files import find_parts, limit_rows
-from neuron_xp.training.fit import loss_of
+from neuron_xp.training.fit import compute_loss
 from neuron_xp.training.training_set import Given, Where, open_training_set
 from neuron_xp.workflows.table_data import TableRows, open_table_data
 
@@ -147,7 +147,7 @@ def score(
     where = Where(backend=network.backend, max_memory=max_memory)
     data = open_training_set(Given(rows.inputs, rows.targets), settings, where)
     with data.backend.context():
-        loss = loss_of(network, data)
+        loss = compute_loss(network, data)
     if not are_classes:
         return Score(rows.count, None, loss, np.zeros((0, 0), dtype=int))
     return Score(rows.count, int(confusion.trace()) / rows.count, loss, confusion)

@@ -88,7 +88,7 @@ def test_resume_without_a_checkpoint_starts_at_the_beginning(path):
     assert checkpoints.read_checkpoint(path).position.iteration == 300
 
 
-@pytest.mark.parametrize("where", ["_finite", "_has_settled"])
+@pytest.mark.parametrize("where", ["_are_finite", "_has_settled"])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_the_keyboard_saves_what_was_done(path, monkeypatch, where, kind):
     """Wherever it comes, and with no checkpoint due for seconds: the last whole stretch."""

@@ -51,7 +51,7 @@ def test_columns_of_nothing_are_refused(tmp_path):
     paths = saved(tmp_path, x=np.ones((3, 0)), y=np.ones(3))
     with pytest.raises(ValueError, match=r"inputs are empty: shape \(3, 0\)"):
         neuron_xp.train(*paths.values())
-    with pytest.raises(ValueError, match=r"for Dask give its arrays or dataframes, or type"):
+    with pytest.raises(ValueError, match=r"for Dask give its arrays or dataframes, or give"):
         neuron_xp.train(*paths.values(), backend="dask")
 
 
