@@ -22,7 +22,7 @@ from neuron_xp.neuron.step import Examples, Method, Scaling
 from neuron_xp.random_start import draw_start, make_generator
 from neuron_xp.training.batches import take_batch
 from neuron_xp.training.in_memory import InMemory
-from neuron_xp.training.preparation import mean_loss, safe_learning_rate
+from neuron_xp.training.preparation import compute_mean_loss, find_safe_learning_rate
 
 NUMPY = open_backend("numpy").without_kernels()
 ARITHMETIC = choose_arithmetic(NUMPY, "reproducible", no_tiny_inputs=False)
@@ -120,7 +120,7 @@ def in_memory(inputs, targets, sample_weight=None, **settings):
 
 def automatic_rate(inputs, sample_weight=None, *, bias=False, l2=0.0, rule="cross_entropy"):
     data = in_memory(inputs, [[0.0]] * len(inputs), sample_weight)
-    return safe_learning_rate(data, rule=rule, bias=bias, l2=l2)
+    return find_safe_learning_rate(data, rule=rule, bias=bias, l2=l2)
 
 
 def scaling(inputs):
@@ -137,7 +137,7 @@ def rows_of_batch(iteration, count, **settings):
 
 def loss_of(weights, biases, inputs, targets, *, sample_weight=None, l2=0.0, **rule):
     data = in_memory(inputs, targets, sample_weight, **rule)
-    return mean_loss(data, parameters(weights, biases), l2)
+    return compute_mean_loss(data, parameters(weights, biases), l2)
 
 
 def fingerprint(weights, biases=(), scale=None):
