@@ -48,8 +48,8 @@ from neuron_xp.workflows.table_training import TrainedOnTable
 
 
 @contextmanager
-def table_file(path: Path | str) -> Iterator[Path | str]:
-    """The table's file; for '-' one with the CSV from stdin."""
+def open_table_file(path: Path | str) -> Iterator[Path | str]:
+    """Yield the table's file; for '-' one with the CSV from stdin."""
     if str(path) != "-":
         yield path
         return
@@ -106,7 +106,7 @@ def train(
     started = time.perf_counter()
     with (
         open_cluster_of(cluster, where) as on_cluster,
-        table_file(data) as file,
+        open_table_file(data) as file,
         make_bar(settings.iterations) as on_progress,
     ):
         trained = table_training.fit_table(
@@ -165,7 +165,7 @@ def predict(model: Path, data: Path, output: Path | None, force: bool, where: Wh
     elif where.max_memory is not None:
         raise ValueError("--max-memory holds no answers for stdout; give a file: -o answers.csv")
     network = NeuralNetwork.load(model, backend=where.backend, device=where.device)
-    with table_file(data) as file:
+    with open_table_file(data) as file:
         chunks = table_scoring.predict_in_chunks(network, file, max_memory=where.max_memory)
         if output is None:
             text = io.StringIO()
@@ -209,7 +209,7 @@ def _header(chunk: Predictions) -> list[str]:
 def evaluate(model: Path, data: Path, where: Where) -> Outcome:
     """How a model does on a table: accuracy, loss, and which classes it confuses."""
     network = NeuralNetwork.load(model, backend=where.backend, device=where.device)
-    with table_file(data) as file:
+    with open_table_file(data) as file:
         score = table_scoring.evaluate(network, file, max_memory=where.max_memory)
     text = align_pairs(_scores(score, "table"))
     if score.accuracy is not None:
@@ -233,7 +233,7 @@ def _confusion(score: Score, classes: tuple[str, ...]) -> str:
 def verify(model: Path, data: Path | str, where: Where, cluster: ClusterOptions) -> Outcome:
     """Train again from what the model holds: are the bits the same? Status 0: yes, 1: no."""
     network = NeuralNetwork.load(model)
-    with open_cluster_of(cluster, where) as on_cluster, table_file(data) as file:
+    with open_cluster_of(cluster, where) as on_cluster, open_table_file(data) as file:
         found = table_training.verify(
             network, file, backend=where.backend, device=where.device,
             max_memory=where.max_memory, on_cluster=on_cluster,

@@ -1,6 +1,7 @@
 """Fitting: from a training set and settings to a network, by a start, a loop and checkpoints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -63,7 +64,6 @@ def _fit(
     checkpoint = None
     if saving is not None and digest is not None:
         checkpoint = saving.read(settings, digest)
-    state: State | None = None
 
     def make_network(state: State) -> NeuralNetwork:
         return NeuralNetwork(
@@ -72,31 +72,38 @@ def _fit(
             history=state.history, data_fingerprint=digest,
         )  # fmt: skip
 
-    def save() -> None:
-        if saving is not None and state is not None:
+    def save(state: State) -> None:
+        if saving is not None:
             saving.write(make_network(state).to_model(state.iteration))
 
-    try:
+    with _explain_lost_cluster(saving):
         parameters = _start_parameters(data, settings, checkpoint)
         if settings.standardize:
             data = data.with_scaling(find_scaling(data))
         learning_rate = _find_learning_rate(data, settings)
         state = _start_state(data, settings, parameters, checkpoint)
         states = iterate(data, settings, state, learning_rate=learning_rate, pace=pace)
-        for state in states:
-            if saving is not None and saving.is_due(state.iteration):
-                save()
-            if on_progress is not None:
-                _, loss = state.history[-1]
-                on_progress(Progress(state.iteration, settings.iterations, loss))
-    except (KeyboardInterrupt, SystemExit):
-        save()
-        raise
-    except ClusterLostError as error:
-        save()
-        raise ClusterLostError(f"{error}; {_how_to_go_on(saving)}") from error
-    save()
+        try:
+            for state in states:
+                if saving is not None and saving.is_due(state.iteration):
+                    save(state)
+                if on_progress is not None:
+                    _, loss = state.history[-1]
+                    on_progress(Progress(state.iteration, settings.iterations, loss))
+        except (KeyboardInterrupt, SystemExit, ClusterLostError):
+            save(state)
+            raise
+        save(state)
     return _move_network(make_network(state), data)
+
+
+@contextmanager
+def _explain_lost_cluster(saving: Saving | None) -> Iterator[None]:
+    """Add to ClusterLostError how a run goes on."""
+    try:
+        yield
+    except ClusterLostError as error:
+        raise ClusterLostError(f"{error}; {_how_to_go_on(saving)}") from error
 
 
 def _default_pace(data: TrainingSet, saving: Saving | None) -> Pace:
