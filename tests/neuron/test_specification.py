@@ -26,10 +26,9 @@ from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.learning_rules import RULES
 from neuron_xp.neuron.step import Examples, Method, Scaling
 from neuron_xp.random_start import draw_start, make_generator
-from neuron_xp.training.batches import batch
-from neuron_xp.training.fit import compute_mean_loss
+from neuron_xp.training.batches import take_batch
 from neuron_xp.training.in_memory import InMemory
-from neuron_xp.training.preparation import find_safe_learning_rate
+from neuron_xp.training.preparation import compute_mean_loss, find_safe_learning_rate
 
 PAGE = Path(reproducible.__file__).with_name("README.md").read_text("utf-8")
 HEX_FLOAT = re.compile(r"0x[0-9a-f]+(?:\.[0-9a-f]+)?p[+-]\d+")
@@ -160,7 +159,7 @@ def scaling(inputs):
 
 def rows_of_batch(iteration, count, **settings):
     column = np.arange(count)[:, None]
-    found = batch(Examples(column, column), iteration, Settings(**settings), NUMPY)
+    found = take_batch(Examples(column, column), iteration, Settings(**settings), NUMPY)
     return found.inputs[:, 0].tolist()
 
 
