@@ -49,7 +49,7 @@ def fit(
     interrupts or a cluster is lost: then with what the last whole stretch gave.
     `pace` says how often the host looks in; None suits the data.
     """
-    with data.backend.context():
+    with data.backend.context(), _explain_lost_cluster(saving):
         return _fit(data, settings, saving, on_progress, pace or _default_pace(data, saving))
 
 
@@ -76,24 +76,23 @@ def _fit(
         if saving is not None:
             saving.write(make_network(state).to_model(state.iteration))
 
-    with _explain_lost_cluster(saving):
-        parameters = _start_parameters(data, settings, checkpoint)
-        if settings.standardize:
-            data = data.with_scaling(find_scaling(data))
-        learning_rate = _find_learning_rate(data, settings)
-        state = _start_state(data, settings, parameters, checkpoint)
-        states = iterate(data, settings, state, learning_rate=learning_rate, pace=pace)
-        try:
-            for state in states:
-                if saving is not None and saving.is_due(state.iteration):
-                    save(state)
-                if on_progress is not None:
-                    _, loss = state.history[-1]
-                    on_progress(Progress(state.iteration, settings.iterations, loss))
-        except (KeyboardInterrupt, SystemExit, ClusterLostError):
-            save(state)
-            raise
+    parameters = _start_parameters(data, settings, checkpoint)
+    if settings.standardize:
+        data = data.with_scaling(find_scaling(data))
+    learning_rate = _find_learning_rate(data, settings)
+    state = _start_state(data, settings, parameters, checkpoint)
+    states = iterate(data, settings, state, learning_rate=learning_rate, pace=pace)
+    try:
+        for state in states:
+            if saving is not None and saving.is_due(state.iteration):
+                save(state)
+            if on_progress is not None:
+                loss = state.history[-1][1]
+                on_progress(Progress(state.iteration, settings.iterations, loss))
+    except (KeyboardInterrupt, SystemExit, ClusterLostError):
         save(state)
+        raise
+    save(state)
     return _move_network(make_network(state), data)
 
 

@@ -182,11 +182,11 @@ def plain_step(
         layers.append(sigmoid(layers[-1] @ weight))
     adjusted = list(weights)
     error = targets - layers[-1]
-    for place in reversed(range(len(weights))):
-        delta = error * layers[place + 1] * (1 - layers[place + 1])
-        if place:
-            error = delta @ weights[place].T
-        adjusted[place] = weights[place] + rate * (layers[place].T @ delta)
+    for layer in reversed(range(len(weights))):
+        delta = error * layers[layer + 1] * (1 - layers[layer + 1])
+        if layer:
+            error = delta @ weights[layer].T
+        adjusted[layer] = weights[layer] + rate * (layers[layer].T @ delta)
     return adjusted
 
 

@@ -67,10 +67,10 @@ def run_matrix(
     cases, arithmetics, done = tuple(cases), tuple(arithmetics), set()
     for backend in backends:
         for arithmetic in arithmetics:
-            place = str(backend), name_engine(backend, arithmetic), arithmetic
-            if place in done:  # native arithmetic knows no kernels
+            row = str(backend), name_engine(backend, arithmetic), arithmetic
+            if row in done:  # native arithmetic knows no kernels
                 continue
-            done.add(place)
+            done.add(row)
             for case in cases:
                 if case.iterations > backend.patience:
                     continue
@@ -107,6 +107,6 @@ def ulp_distance(a: np.ndarray, b: np.ndarray) -> int:
 
 
 def _rank(x: np.ndarray) -> int:
-    """The place of a float64 among all floats: neighbours differ by 1, and 0.0 is 0."""
+    """Return the rank of a float64 among all floats: neighbours differ by 1, and 0.0 is 0."""
     bits = int(np.float64(x).view("int64"))
     return bits if bits >= 0 else -(bits & (2**63 - 1))

@@ -29,7 +29,7 @@ from neuron_xp.tables.survey import (
 )
 
 SPLIT_BYTES = 9
-"""Of a row, while those that are held out are drawn: its place, and whether it is one."""
+"""Bytes of a row while rows to hold out are drawn: its number, and whether it is one."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -168,15 +168,15 @@ def multiply_by_one(x, weight, z):
 
 
 @compiled
-def sum_over_examples(rows, first, inputs, delta, no_tiny_inputs, row, sums, place, step):
-    """sums[place + i * step] = the sum over r of rows[first + r * inputs + i] * delta[r]."""
+def sum_over_examples(rows, first, inputs, delta, no_tiny_inputs, row, sums, first_sum, step):
+    """sums[first_sum + i * step] = the sum over r of rows[first + r * inputs + i] * delta[r]."""
     for start in range(0, inputs, WIDTH):
         if no_tiny_inputs:
             unflushed_column_sums(rows, first + start, inputs, delta, row, 0)
         else:
             column_sums(rows, first + start, inputs, delta, row, 0)
         for i in range(min(WIDTH, inputs - start)):
-            sums[place + (start + i) * step] = row[i]
+            sums[first_sum + (start + i) * step] = row[i]
 
 
 @compiled

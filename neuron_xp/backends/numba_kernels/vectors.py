@@ -58,14 +58,14 @@ def _add_halves(builder: Any, a: Any, b: Any, groups: int) -> Any:
     """Add each group's upper half to its lower: those of a, then those of b."""
     size = WIDTH // groups
     low = [g * size + i for g in range(2 * groups) for i in range(size // 2)]
-    high = [place + size // 2 for place in low]
+    high = [lane + size // 2 for lane in low]
     return builder.fadd(_pick(builder, a, b, low), _pick(builder, a, b, high))
 
 
 def _row_sums_code(
     context: Any, builder: Any, signature: Any, arguments: Any, no_tiny_inputs: bool
 ) -> Any:
-    rows, start, stride, weights, first, count, sums, place = arguments
+    rows, start, stride, weights, first, count, sums, number = arguments
     rows = _pointer(context, builder, signature.args[0], rows)
     weights = _pointer(context, builder, signature.args[3], weights)
     sums = _pointer(context, builder, signature.args[6], sums)
@@ -93,14 +93,14 @@ def _row_sums_code(
     while len(vectors) > 1:
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
         vectors, groups = [_add_halves(builder, a, b, groups) for a, b in pairs], groups * 2
-    builder.store(vectors[0], _address(builder, sums, place), align=8)
+    builder.store(vectors[0], _address(builder, sums, number), align=8)
     return context.get_dummy_value()
 
 
 def _column_sums_code(
     context: Any, builder: Any, signature: Any, arguments: Any, no_tiny_inputs: bool
 ) -> Any:
-    rows, start, stride, delta, sums, place = arguments
+    rows, start, stride, delta, sums, number = arguments
     rows = _pointer(context, builder, signature.args[0], rows)
     delta = _pointer(context, builder, signature.args[3], delta)
     sums = _pointer(context, builder, signature.args[4], sums)
@@ -117,7 +117,7 @@ def _column_sums_code(
             return term(row)
         return builder.fadd(tree(row, 2 * step), tree(row + step, 2 * step))
 
-    builder.store(tree(0, 1), _address(builder, sums, place), align=8)
+    builder.store(tree(0, 1), _address(builder, sums, number), align=8)
     return context.get_dummy_value()
 
 
