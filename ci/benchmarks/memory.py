@@ -8,13 +8,20 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def find_in_proc(file: str, key: str) -> str | None:
+    """Find a value in one of Linux's files; None on other systems."""
+    with suppress(OSError):
+        for line in Path("/proc", file).read_text("utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == key:
+                return value.strip()
+    return None
+
+
 def find_free_bytes() -> float:
     """Return what could be had now; infinity where that is not told."""
-    with suppress(OSError):
-        for line in Path("/proc/meminfo").read_text("utf-8").splitlines():
-            if line.startswith("MemAvailable"):
-                return int(line.split()[1]) * 1024
-    return float("inf")
+    told = find_in_proc("meminfo", "MemAvailable")
+    return float("inf") if told is None else int(told.split()[0]) * 1024
 
 
 def restart_peak() -> int:

@@ -59,8 +59,8 @@ def _convert(problem: Problem, convert: Callable[[np.ndarray], Any]) -> list[Any
     return [convert(array) for array in (problem.inputs, problem.targets, *problem.start)]
 
 
-def _end_plain(weights: Any) -> Ending:
-    return Ending([float(x) for w in weights for x in np.asarray(w).ravel()], None)
+def _end_plain(weights: Any, fingerprint: str | None = None) -> Ending:
+    return Ending([float(x) for w in weights for x in np.asarray(w).ravel()], fingerprint)
 
 
 def _repeat(
@@ -136,8 +136,9 @@ def make_jax(problem: Problem, threads: int | None) -> Program:
 
 
 def make_ours(
-    problem: Problem, threads: int | None, *, backend: str, arithmetic: str, kernels: bool = True
-) -> Program:
+    problem: Problem, threads: int | None, *,
+    backend: str, arithmetic: str = "reproducible", kernels: bool = True,
+) -> Program:  # fmt: skip
     place = open_backend(backend)
     name_says_kernels = backend == "numpy" and arithmetic == "reproducible" and kernels
     if not kernels:
@@ -151,25 +152,26 @@ def make_ours(
         if name_says_kernels and name_engine(place, arithmetic) != "kernels":
             raise RuntimeError("the kernels are not used; is numba installed?")
         with place.context():
-            weights = _end_plain(map(place.to_host, network.weights)).weights
-        return Ending(weights, network.fingerprint() if arithmetic == "reproducible" else None)
+            weights = [place.to_host(w) for w in network.weights]
+        return _end_plain(weights, network.fingerprint() if arithmetic == "reproducible" else None)
 
     return Program(train, end, sets_up=True)
 
 
-Maker = Callable[[Problem, int | None], Program]
+def end_network(network: NeuralNetwork) -> Ending:
+    """End on a network in reproducible arithmetic on NumPy."""
+    return _end_plain(network.weights, network.fingerprint())
 
-CONTENDERS: dict[str, Maker] = {
+
+CONTENDERS: dict[str, Callable[[Problem, int | None], Program]] = {
     PLAIN: make_numpy,
     "torch by hand": make_torch,
     "torch nn + SGD": make_torch_modules,
     "jax, jitted": make_jax,
-    KERNELS: partial(make_ours, backend="numpy", arithmetic="reproducible"),
-    "neuron_xp numpy, arrays": partial(
-        make_ours, backend="numpy", arithmetic="reproducible", kernels=False
-    ),
-    "neuron_xp torch": partial(make_ours, backend="torch", arithmetic="reproducible"),
-    "neuron_xp jax": partial(make_ours, backend="jax", arithmetic="reproducible"),
+    KERNELS: partial(make_ours, backend="numpy"),
+    "neuron_xp numpy, arrays": partial(make_ours, backend="numpy", kernels=False),
+    "neuron_xp torch": partial(make_ours, backend="torch"),
+    "neuron_xp jax": partial(make_ours, backend="jax"),
     "neuron_xp numpy, native": partial(make_ours, backend="numpy", arithmetic="native"),
     "neuron_xp torch, native": partial(make_ours, backend="torch", arithmetic="native"),
     "neuron_xp jax, native": partial(make_ours, backend="jax", arithmetic="native"),

@@ -2,16 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self
 
 from ci.benchmarks.memory import measure_peak, restart_peak
-from ci.benchmarks.processes import Process, Worker
-from ci.benchmarks.programs import CONTENDERS
+from ci.benchmarks.programs import CONTENDERS, Program
 from ci.benchmarks.shapes import Shape, make_problem
-from neuron_xp.workflows.clock import Clock, take_turns, time_call
-
-T = TypeVar("T")
-W = TypeVar("W")
+from neuron_xp.workflows.clock import Clock, time_call
 
 
 class Pace(NamedTuple):
@@ -21,12 +17,8 @@ class Pace(NamedTuple):
     seconds: float
     say: Callable[[str], object]
 
-    def announce(self, title: str) -> Callable[[int], object]:
-        """Make what announces a round by its number."""
-        return lambda number: self.say(f"{title} round {number} of {self.rounds}")
 
-
-class First(NamedTuple):
+class FirstCall(NamedTuple):
     """The first training: seconds with compilation, memory, and what it ended on."""
 
     seconds: float
@@ -36,61 +28,77 @@ class First(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A measured run: seconds of an iteration, and the peak of memory in runs so far."""
+    """A round of one way; see `results.Way`."""
 
     seconds: float
-    iterations: int
-    peak_bytes: int
+    iterations: int = 1
+    peak_bytes: int | None = None
+    resident_bytes: int | None = None
+    from_disk: int | None = None
+    parts: int | None = None
+    tasks: int | None = None
+
+
+class Worker:
+    """A worker with a program, which trains first, and then takes part in rounds."""
+
+    def __init__(self, program: Program, compared: int) -> None:
+        self.program = program
+        self.compared = compared
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def get_ready(self) -> None:
+        """Answer, which an open worker does."""
+
+    def train_first(self) -> FirstCall:
+        """Train for the first time."""
+        before = restart_peak()
+        seconds, result = time_call(partial(self.program.train, self.compared))
+        ending = self.program.end(result)
+        del result
+        peak = measure_peak()
+        self.prepare_rounds()
+        self.resident_bytes = restart_peak()
+        return FirstCall(seconds, peak - before, *ending)
+
+    def prepare_rounds(self) -> None:
+        """Choose how long measured runs are, if that is to be chosen."""
+
+    def run(self) -> dict[str, Run]:
+        """Measure one round of each way."""
+        raise NotImplementedError
+
+
+def run(worker: Worker) -> dict[str, Run]:
+    """Have a worker of any kind measure one round."""
+    return worker.run()
 
 
 class TimedProgram(Worker):
-    """One contender on one shape."""
+    """One of `CONTENDERS` on one shape; the name is that of its way."""
 
-    def __init__(self, contender: str, shape: Shape, threads: int | None, seconds: float) -> None:
+    def __init__(
+        self, contender: str, shape: Shape, threads: int | None, seconds: float, name: str
+    ) -> None:
+        super().__init__(CONTENDERS[contender](make_problem(shape), threads), shape.compared)
+        self.name = name
         self.shape = shape
         self.seconds = seconds
-        self.program = CONTENDERS[contender](make_problem(shape), threads)
         self.clock = Clock(self.program.train, sets_up=self.program.sets_up)
-        self.memory_before = restart_peak()
 
-    def train_first(self) -> First:
-        """Train for the first time, and choose how long measured runs are."""
-        seconds, result = time_call(partial(self.program.train, self.shape.compared))
-        weights, fingerprint = self.program.end(result)
-        del result
-        memory = measure_peak() - self.memory_before
+    def prepare_rounds(self) -> None:
+        """Choose the iterations of a run, where the shape does not say."""
         if self.shape.iterations is None:
             self.clock.lengthen_runs(self.seconds)
         else:
             self.clock.iterations = self.shape.iterations
-        self.memory_before = restart_peak()
-        return First(seconds, memory, weights, fingerprint)
 
-    def run(self) -> Run:
+    def run(self) -> dict[str, Run]:
         """Measure once."""
-        seconds = self.clock.time_iteration()
-        return Run(seconds, self.clock.iterations, measure_peak() - self.memory_before)
-
-
-def start_timed(
-    contender: str, shape: Shape, threads: int | None, seconds: float
-) -> Process[TimedProgram]:
-    """Start a process with one of `CONTENDERS` on one shape."""
-    limit = {} if threads is None else {"OPENBLAS_NUM_THREADS": str(threads)}
-    return Process(partial(TimedProgram, contender, shape, threads, seconds), limit)
-
-
-def take_turns_with(
-    memory: Process[TimedProgram],
-    process: Process[W],
-    run: Callable[[W], T],
-    title: str,
-    pace: Pace,
-) -> list[tuple[T, float]]:
-    """Return for each round what the process's run gives, and the seconds in memory."""
-    rounds = take_turns(
-        {title: lambda: (process.ask(run), memory.ask(TimedProgram.run).seconds)},
-        pace.rounds,
-        pace.announce(title),
-    )
-    return rounds[title]
+        seconds, resident = self.clock.time_iteration(), self.resident_bytes
+        return {self.name: Run(seconds, self.clock.iterations, measure_peak() - resident, resident)}

@@ -42,9 +42,7 @@ def watch_second(
 ) -> T:
     """Return what is found for the second of three iterations; after the third is the loss.
 
-    train : with all but iterations and on_progress settled
-    prepare : called before it
-    begin : called when it begins; what it returns is called when it has ended, and finds
+    begin : called when it begins, after prepare; what it returns is called when it has ended
     pause : seconds; a stretch that took so long is followed by one of a single iteration
     """
     ends: list[Callable[[], T]] = []
@@ -55,8 +53,8 @@ def watch_second(
             time.sleep(pause)
             prepare()
             ends.append(begin())
-        elif progress.iteration == 2 and ends:
-            found.append(ends[0]())
+        elif progress.iteration == 2:
+            found.extend(end() for end in ends)
 
     train(iterations=3, on_progress=look)
     if not found:
