@@ -73,7 +73,7 @@ def measure(sizes: Sizes, arguments: Namespace) -> Record:
 
 def list_contests(sizes: Sizes, rounds: int) -> Iterator[tuple[str, Iterable[Contest]]]:
     """Yield each section, whose contests are measured as they are taken."""
-    pace = Pace(rounds, sizes.seconds, lambda line: print(line, file=sys.stderr, flush=True))
+    pace = Pace(rounds, sizes.seconds)
     two = PLAIN, KERNELS
     yield "shapes", (contest.measure(shape, [*CONTENDERS], pace) for shape in sizes.shapes)
     shapes = (random_shape(rows, FEATURES) for rows in sizes.growth_rows)

@@ -1,7 +1,8 @@
 """Training on clusters of processes, beside the same rows in the memory of one."""
 
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -10,10 +11,9 @@ from typing import TYPE_CHECKING
 import neuron_xp
 from ci.benchmarks.contest import Openers, hold
 from ci.benchmarks.programs import KERNELS, Program, end_network
-from ci.benchmarks.results import IDLE, IN_MEMORY, ON_CLUSTER, Contest
+from ci.benchmarks.results import IDLE, IN_MEMORY, ON_CLUSTER, Contest, Way
 from ci.benchmarks.shapes import FEATURES, Shape, make_inputs, make_targets, random_shape
-from ci.benchmarks.timed import Pace, Run, TimedProgram, Worker
-from ci.benchmarks.watches import Between
+from ci.benchmarks.timed import Pace, TimedProgram, Worker
 from neuron_xp.neuron.exact_sum import LEAF
 
 if TYPE_CHECKING:
@@ -114,6 +114,16 @@ def count_tasks(parts: int, fan_in: int) -> int:
     return tasks
 
 
+def reckon_iteration(marks: Sequence[tuple[int, float]]) -> float:
+    """Return the seconds of an iteration, by the calls of `on_progress` but the last.
+
+    Before that one the loss is recorded, which is no part of an iteration. Training in parts
+    begins with a stretch of one iteration; so four iterations are enough.
+    """
+    (first, began), *_, (last, ended), _ = marks
+    return (ended - began) / (last - first)
+
+
 class Trainer(Worker):
     """The client; the first of the cuts is the one whose training is compared."""
 
@@ -121,25 +131,29 @@ class Trainer(Worker):
         super().__init__(Program(partial(_train, cuts[0]), end_network), cuts[0].shape.compared)
         self.cuts = cuts
 
-    def run(self) -> dict[str, Run]:
+    def run(self) -> dict[str, Way]:
         """Measure one round: an iteration on each cut."""
         runs = [_time(cut) for cut in self.cuts]
         idle = {f"{IDLE}, {run.tasks} tasks": run for run in runs[1:]}
         return {ON_CLUSTER: runs[0], **idle}
 
 
-def _time(cut: Cut) -> Run:
+def _time(cut: Cut) -> Way:
     from neuron_xp.cluster.scheduler import FAN_IN
 
-    watch, parts = Between(), len(cut.sizes())
-    _train(cut, cut.iterations, watch)
-    return Run(watch.seconds(), cut.iterations, parts=parts, tasks=count_tasks(parts, FAN_IN))
+    marks: list[tuple[int, float]] = []
+    _train(cut, cut.iterations, lambda at: marks.append((at.iteration, time.perf_counter())))
+    parts = len(cut.sizes())
+    tasks = count_tasks(parts, FAN_IN)
+    return Way((reckon_iteration(marks),), cut.iterations, parts=parts, tasks=tasks)
 
 
-def _train(cut: Cut, iterations: int, watch: Between | None = None) -> neuron_xp.NeuralNetwork:
+def _train(
+    cut: Cut, iterations: int, on_progress: Callable[[neuron_xp.Progress], None] | None = None
+) -> neuron_xp.NeuralNetwork:
     return neuron_xp.train(
         *cut.load(), learning_rate=cut.shape.learning_rate, iterations=iterations,
-        loss_every=iterations, on_progress=watch,
+        loss_every=iterations, on_progress=on_progress,
     )  # fmt: skip
 
 

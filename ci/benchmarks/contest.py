@@ -1,5 +1,6 @@
 """Contenders on one shape: they take turns, each in a process of its own."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
@@ -7,12 +8,12 @@ from functools import partial
 from math import isnan, nan
 from typing import TypeVar
 
-from ci.benchmarks.memory import find_free_bytes
+from ci.benchmarks.machine import find_free_bytes
 from ci.benchmarks.processes import Process, WorkerError
 from ci.benchmarks.programs import PLAIN
 from ci.benchmarks.results import Contest, First, Way
 from ci.benchmarks.shapes import Shape
-from ci.benchmarks.timed import FirstCall, Pace, Run, TimedProgram, Worker, run
+from ci.benchmarks.timed import Pace, TimedProgram, Worker, run
 from neuron_xp.workflows.clock import take_turns
 
 T = TypeVar("T")
@@ -22,6 +23,11 @@ COPIES_AT_ONCE = 4
 """What the one that works may need beside its data, in copies of the inputs, about."""
 BOUND = 1e-6
 """Weights of the others may differ from plain NumPy's by so much: a loose one, for float64."""
+
+
+def say(line: str) -> None:
+    """Tell how far it is, beside what is found."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def measure(
@@ -66,11 +72,11 @@ def hold(
             ask(name, Worker.get_ready)
         firsts = {}
         for name in processes:
-            pace.say(f"{contest.title}: first call of {name}")
+            say(f"{contest.title}: first call of {name}")
             firsts[name] = ask(name, Worker.train_first)
         turns = {name: partial(ask, name, run) for name in processes}
         runs = take_turns(
-            turns, pace.rounds, lambda n: pace.say(f"{contest.title}: round {n} of {pace.rounds}")
+            turns, pace.rounds, lambda n: say(f"{contest.title}: round {n} of {pace.rounds}")
         )
     return summarize(
         replace(contest, left_out=left_out),
@@ -85,35 +91,27 @@ def hold(
 
 def summarize(
     contest: Contest,
-    firsts: Mapping[str, FirstCall],
-    runs: Mapping[str, Sequence[Mapping[str, Run]]],
+    firsts: Mapping[str, tuple[First, Sequence[float]]],
+    runs: Mapping[str, Sequence[Mapping[str, Way]]],
 ) -> Contest:
     """Add what contenders answered, and how far apart the weights are that they ended on."""
-    base = firsts.get(contest.beside)
-    found = {}
-    for name, (seconds, size, weights, fingerprint) in firsts.items():
-        distance = None if base is None else measure_distance(weights, base.weights)
-        found[name] = First(seconds, size, fingerprint, distance)
-    ways = {
-        name: make_way([round_[name] for round_ in rounds])
-        for rounds in runs.values()
-        for name in rounds[0]
-    }
+    found = {name: first for name, (first, _) in firsts.items()}
+    if contest.beside in firsts:
+        _, base = firsts[contest.beside]
+        found = {
+            name: replace(first, distance=measure_distance(weights, base))
+            for name, (first, weights) in firsts.items()
+        }
+    ways = {name: gather([run[name] for run in of]) for of in runs.values() for name in of[0]}
     return replace(contest, firsts=found, ways=ways)
 
 
-def make_way(runs: Sequence[Run]) -> Way:
-    """Gather the rounds of a way."""
-    last = runs[-1]
-    return Way(
-        rounds=tuple(of.seconds for of in runs),
-        iterations=last.iterations,
-        peak_bytes=last.peak_bytes,
-        resident_bytes=last.resident_bytes,
-        from_disk=None if last.from_disk is None else tuple(of.from_disk for of in runs),
-        parts=last.parts,
-        tasks=last.tasks,
-    )
+def gather(rounds: Sequence[Way]) -> Way:
+    """Make one way of those that have one round each."""
+    last = rounds[-1]
+    if last.from_disk is not None:
+        last = replace(last, from_disk=tuple(x for of in rounds for x in of.from_disk or ()))
+    return replace(last, rounds=tuple(x for of in rounds for x in of.rounds))
 
 
 def measure_distance(a: Sequence[float], b: Sequence[float]) -> float:

@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -12,12 +13,12 @@ import numpy as np
 
 import neuron_xp
 from ci.benchmarks.contest import Openers, hold
-from ci.benchmarks.memory import find_free_bytes, find_in_proc, measure_peak
+from ci.benchmarks.machine import find_free_bytes, find_in_proc, measure_peak
 from ci.benchmarks.programs import KERNELS, Program, end_network
-from ci.benchmarks.results import IN_MEMORY, Contest
+from ci.benchmarks.results import IN_MEMORY, Contest, Way
 from ci.benchmarks.shapes import BYTES, FEATURES, Shape, make_inputs, make_targets, random_shape
-from ci.benchmarks.timed import Pace, Run, TimedProgram, Worker
-from ci.benchmarks.watches import watch_second
+from ci.benchmarks.timed import Pace, TimedProgram, Worker
+from neuron_xp.training import loop
 
 MAX_MEMORY = "256MB"
 COPIES = 4
@@ -84,7 +85,7 @@ class Reader(Worker):
         if hasattr(os, "posix_fadvise"):
             self.preparations["cold"] = self.drop
 
-    def run(self) -> dict[str, Run]:
+    def run(self) -> dict[str, Way]:
         """Measure one round: reading alone in each state, then an iteration."""
         found = {}
         for state, prepare in self.preparations.items():
@@ -93,9 +94,9 @@ class Reader(Worker):
             self.read()
             found[f"reading alone, {state}"] = end()
         for state, prepare in self.preparations.items():
-            run = watch_second(self.train, prepare, start_pass)
+            way = watch_second(self.train, prepare)
             peak, resident = measure_peak() - self.resident_bytes, self.resident_bytes
-            found[f"iteration, {state}"] = run._replace(peak_bytes=peak, resident_bytes=resident)
+            found[f"iteration, {state}"] = replace(way, peak_bytes=peak, resident_bytes=resident)
         return found
 
     def read(self) -> None:
@@ -113,13 +114,40 @@ class Reader(Worker):
                 os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def start_pass() -> Callable[[], Run]:
+def watch_second(
+    train: Callable[..., object], prepare: Callable[[], object], pause: float = loop.Pace.seconds
+) -> Way:
+    """Measure the second of three iterations, after it is prepared; after the third is the loss.
+
+    A training of one iteration takes longer to look at the data than to learn from them.
+
+    pause : seconds; a stretch that took so long is followed by one of a single iteration
+    """
+    ends: list[Callable[[], Way]] = []
+    found: list[Way] = []
+
+    def look(progress: neuron_xp.Progress) -> None:
+        if progress.iteration == 1:
+            time.sleep(pause)
+            prepare()
+            ends.append(start_pass())
+        elif progress.iteration == 2:
+            found.extend(end() for end in ends)
+
+    train(iterations=3, on_progress=look)
+    if not found:
+        raise RuntimeError("training does not call back after each iteration")
+    return found[0]
+
+
+def start_pass() -> Callable[[], Way]:
     """Begin to measure a pass over the files; what is returned ends it."""
     stored, began = count_bytes_from_disk(), time.perf_counter()
 
-    def end() -> Run:
+    def end() -> Way:
         seconds, now = time.perf_counter() - began, count_bytes_from_disk()
-        return Run(seconds, from_disk=None if now is None or stored is None else now - stored)
+        fetched = None if now is None or stored is None else now - stored
+        return Way((seconds,), from_disk=(fetched,))
 
     return end
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.benchmarks.programs import PLAIN
+from ci.benchmarks.programs import KERNELS, PLAIN
 from ci.benchmarks.report import report
 from ci.benchmarks.results import IN_MEMORY, ON_CLUSTER, Contest, Record, read
 from ci.benchmarks.shapes import FEATURES, Shape
@@ -26,10 +26,7 @@ LINE_COLOURS = (*COLOURS.values(), "#7b4fa3")
 BARS = {"reading alone": "#9aa5b1", "iteration": COLOURS["numpy"]}
 LEGEND = "pale: the libraries alone\nfull or dotted: reproducible\nstriped: native\n"
 OURS = "neuron_xp"
-LINES: dict[str, dict[str, Any]] = {  # Any: as matplotlib's keywords are
-    PLAIN: {"color": "black", "marker": "s"},
-    OURS: {"color": COLOURS["numpy"], "marker": "o"},
-}
+LINES = {PLAIN: ("black", "s"), KERNELS: (COLOURS["numpy"], "o")}
 
 
 def draw(record: Record, file: Path) -> None:
@@ -44,34 +41,27 @@ def make_figure(record: Record) -> "Figure":
     mpl.use("Agg")
     from matplotlib.figure import Figure
 
-    contests = {section: _drop_empty(found) for section, found in record.contests.items()}
-    heights = HEIGHTS if contests["disk"] or contests["cluster"] else HEIGHTS[:-1]
+    contests, cores = record.contests, record.machine.cores
+    apart = (*contests["disk"], *contests["cluster"])
+    heights = HEIGHTS if any(contest.ways for contest in apart) else HEIGHTS[:-1]
     figure = Figure((WIDTH, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)
     above, middle, *last = parts[:, 0]
     _draw_ratios(above.subplots(), contests["shapes"])
     by_rows, by_threads = middle.subplots(1, 2)
-    _draw_growth(by_rows, contests["rows"], f"rows (x {FEATURES} features)")
+    _draw_growth(by_rows, contests["rows"], f"rows (x {FEATURES} features)", base=10)
     by_rows.set_title("Growth with rows")
-    _draw_growth(by_threads, contests["threads"], "threads")
-    by_threads.set_title("Growth with threads" + _name_shape(contests["threads"]))
-    cores = record.machine.cores
+    _draw_growth(by_threads, contests["threads"], "threads", base=2)
+    counts = [contest.threads or 1 for contest in contests["threads"]]
+    by_threads.set_xticks(counts, map(str, counts))
+    by_threads.set_title(f"Growth with threads, {contests['threads'][0].shape.name}")
     for below in last:
         disk, scaling, tasks = below.subplots(1, 3)
-        _draw_disk(disk, contests["disk"])
+        _draw_disk(disk, *contests["disk"])
         _draw_scaling(scaling, contests["cluster"], cores)
-        scaling.set_title(f"Cluster{_name_shape(contests['cluster'])}, {cores} cores")
         _draw_tasks(tasks, contests["cluster"])
     figure.suptitle(f"neuron_xp on {record.machine.processor}, {cores} cores")
     return figure
-
-
-def _drop_empty(contests: Sequence[Contest]) -> list[Contest]:
-    return [contest for contest in contests if contest.ways]
-
-
-def _name_shape(contests: Sequence[Contest]) -> str:
-    return f", {contests[0].shape.name}" if contests else ""
 
 
 def name_ways(contests: Sequence[Contest]) -> list[str]:
@@ -108,7 +98,7 @@ def _title(shape: Shape) -> str:
     return own if "x" not in shape.name else shape.name.replace(", ", "\n")
 
 
-def _style(name: str) -> dict[str, Any]:
+def _style(name: str) -> dict[str, Any]:  # Any: as matplotlib's keywords are
     """Choose the library's colour; full for reproducible, striped for native, else pale."""
     colour = next((c for library, c in COLOURS.items() if library in name), "grey")
     if not name.startswith(OURS):
@@ -121,31 +111,26 @@ def _style(name: str) -> dict[str, Any]:
     return {"facecolor": colour, "edgecolor": colour}
 
 
-def _draw_growth(axes: "Axes", contests: Sequence[Contest], label: str) -> None:
-    by_threads = label == "threads"
-    for name in name_ways(contests):
+def _draw_growth(axes: "Axes", contests: Sequence[Contest], label: str, base: int) -> None:
+    for name, (colour, marker) in LINES.items():
         found = [contest for contest in contests if name in contest.ways]
-        at = [(contest.threads or 1) if by_threads else contest.shape.rows for contest in found]
+        at = [contest.threads or contest.shape.rows for contest in found]
         seconds = [contest.ways[name].median for contest in found]
-        axes.plot(at, seconds, label=name, **LINES[PLAIN if name == PLAIN else OURS])
-    axes.set_xscale("log", base=2 if by_threads else 10)
+        axes.plot(at, seconds, label=name, color=colour, marker=marker)
+    axes.set_xscale("log", base=base)
     axes.set_yscale("log")
-    if by_threads:
-        ticks = [contest.threads or 1 for contest in contests]
-        axes.set_xticks(ticks, map(str, ticks))
     _finish(axes, label, "seconds per iteration")
 
 
-def _draw_disk(axes: "Axes", contests: Sequence[Contest]) -> None:
+def _draw_disk(axes: "Axes", contest: Contest) -> None:
     """Draw a bar for each pass over the rows, the first one on top."""
-    for contest in contests:
-        names = list(contest.ways)[::-1]
-        speeds = [contest.bytes / contest.ways[name].median / 1e9 for name in names]
-        bars = axes.barh(names, speeds, color=[BARS[name.partition(",")[0]] for name in names])
-        axes.bar_label(bars, [f"{speed:.2g}" for speed in speeds], padding=3, fontsize=8)
-        axes.set_title(f"From disk, {contest.shape.name}, {contest.bytes / 1e9:.2g} GB")
+    names = list(contest.ways)[::-1]
+    speeds = [contest.bytes / contest.ways[name].median / 1e9 for name in names]
+    bars = axes.barh(names, speeds, color=[BARS[name.partition(",")[0]] for name in names])
+    axes.bar_label(bars, [f"{speed:.2g}" for speed in speeds], padding=3, fontsize=8)
     axes.margins(x=0.14)
     axes.set_xlabel("GB/s")
+    axes.set_title(f"From disk, {contest.shape.name}, {contest.bytes / 1e9:.2g} GB")
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
 
@@ -163,6 +148,7 @@ def _draw_scaling(axes: "Axes", contests: Sequence[Contest], cores: int) -> None
     axes.plot(workers, speeds, "o-", color=LINE_COLOURS[0], label="cluster")
     axes.set_xticks(workers)
     axes.set_ylim(bottom=0)
+    axes.set_title(f"Cluster, {contests[0].shape.name}, {cores} cores")
     _finish(axes, "workers of one thread", "million rows/s")
 
 

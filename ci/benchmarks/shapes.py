@@ -43,6 +43,7 @@ class Problem(NamedTuple):
     start: list[np.ndarray]
     learning_rate: float
     hidden: tuple[int, ...]
+    threads: int | None
 
 
 ARTICLE = "article"
@@ -60,14 +61,8 @@ FEATURES = 20
 """Of the data whose growth is measured, and that are not in memory."""
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How much is measured.
-
-    seconds : of a measured run
-    growth_rows, threads_rows : of the growth with rows and with threads
-    workers, many : of the clusters; see `cluster.measure`
-    """
+class Sizes(NamedTuple):
+    """How much is measured; seconds: of a run; many: see `cluster.measure`."""
 
     seconds: float
     shapes: tuple[Shape, ...]
@@ -98,7 +93,7 @@ QUICK = Sizes(
 )  # fmt: skip
 
 
-def make_problem(shape: Shape) -> Problem:
+def make_problem(shape: Shape, threads: int | None = None) -> Problem:
     """Make the data, and the weights that training starts from."""
     if shape.name == ARTICLE:
         inputs = np.array([[0, 0, 1], [1, 1, 1], [1, 0, 1], [0, 1, 1]], dtype="float64")
@@ -107,7 +102,7 @@ def make_problem(shape: Shape) -> Problem:
         inputs = make_inputs(0, shape.rows, shape.features)
         targets = make_targets(inputs)
     start = draw_start(pairwise((shape.features, *shape.hidden, 1)), seed=START_SEED)
-    return Problem(inputs, targets, start, shape.learning_rate, shape.hidden)
+    return Problem(inputs, targets, start, shape.learning_rate, shape.hidden, threads)
 
 
 def make_inputs(first: int, rows: int, features: int) -> np.ndarray:

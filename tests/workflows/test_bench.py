@@ -20,7 +20,7 @@ sys.path.append(str(ROOT))  # ci/ is no part of the package
 
 from ci.benchmarks import contest, options, processes, report, shapes, timed  # noqa: E402
 from ci.benchmarks.programs import PLAIN  # noqa: E402
-from ci.benchmarks.results import Contest  # noqa: E402
+from ci.benchmarks.results import Contest, First, Way  # noqa: E402
 
 TINY = ["--rows", "70", "--features", "3", "--hidden", "2", "--seconds", "0.001"]
 TWO = ["--backend", "numpy", "--backend", "array_api_strict"]
@@ -150,9 +150,9 @@ TRIALS = {  # made up: three rounds; in the second the whole machine was slow
 
 def summarized(shape=SHAPE, trials=TRIALS, left_out=()):
     empty = Contest(shape.name, PLAIN, shape, shape.input_bytes, left_out=dict(left_out))
-    firsts = {name: timed.FirstCall(1.25, 0, of[2], of[1]) for name, of in trials.items()}
+    firsts = {name: (First(1.25, 0, of[1]), of[2]) for name, of in trials.items()}
     runs = {
-        name: [{name: timed.Run(seconds, 3, 2_000_000)} for seconds in of[0]]
+        name: [{name: Way((seconds,), 3, 2_000_000)} for seconds in of[0]]
         for name, of in trials.items()
     }
     return contest.summarize(empty, firsts, runs)
@@ -201,7 +201,7 @@ def test_a_shape_too_large_for_the_machine_is_no_fault():
 
 
 def test_a_contender_that_fails_is_left_out():
-    pace = timed.Pace(2, 0.001, lambda line: None)
+    pace = timed.Pace(2, 0.001)
     result = contest.measure(SHAPE, [PLAIN, "nobody"], pace)
     assert list(result.ways) == list(result.firsts) == [PLAIN]
     assert len(result.ways[PLAIN].rounds) == 2
@@ -230,7 +230,7 @@ def test_options_that_make_no_sense(words, capsys):
 
 def test_the_start_is_trains():
     shape = shapes.random_shape(30, 5, hidden=(4,))
-    inputs, targets, start, rate, hidden = shapes.make_problem(shape)
+    inputs, targets, start, rate, hidden, _ = shapes.make_problem(shape)
     network = neuron_xp.train(inputs, targets, hidden=hidden, learning_rate=rate, iterations=0)
     assert all((a == b).all() for a, b in zip(network.weights, start, strict=True))
 

@@ -17,7 +17,7 @@ from ci.benchmarks.report import report  # noqa: E402
 from ci.benchmarks.results import IN_MEMORY, ON_CLUSTER, First, Way  # noqa: E402
 from ci.benchmarks.timed import Pace  # noqa: E402
 
-PACE = Pace(rounds=1, seconds=0.01, say=lambda line: None)
+PACE = Pace(rounds=1, seconds=0.01)
 
 # --- clusters ----------------------------------------------------------------------------
 
