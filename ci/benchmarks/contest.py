@@ -53,7 +53,16 @@ def hold(
     needed = copies * contest.shape.input_bytes
     if needed > (find_free_bytes() if free is None else free):
         return replace(contest, too_large=f"needs some {needed / 1e9:.0f} GB")
-    limit = {} if contest.threads is None else {"OPENBLAS_NUM_THREADS": str(contest.threads)}
+    with ExitStack() as stack:
+        limit = {} if contest.threads is None else {"OPENBLAS_NUM_THREADS": str(contest.threads)}
+        processes = {
+            name: stack.enter_context(Process(open_worker, limit))
+            for name, open_worker in openers.items()
+        }
+        return _take_turns(contest, processes, pace)
+
+
+def _take_turns(contest: Contest, processes: Mapping[str, Process[Worker]], pace: Pace) -> Contest:
     left_out: dict[str, str] = {}
 
     def ask(name: str, method: Callable[[Worker], T]) -> T | None:
@@ -63,29 +72,23 @@ def hold(
             left_out[name] = str(error)
             return None
 
-    with ExitStack() as stack:
-        processes = {
-            name: stack.enter_context(Process(open_worker, limit))
-            for name, open_worker in openers.items()
-        }
-        for name in processes:
-            ask(name, Worker.get_ready)
-        firsts = {}
-        for name in processes:
-            say(f"{contest.title}: first call of {name}")
-            firsts[name] = ask(name, Worker.train_first)
-        turns = {name: partial(ask, name, run) for name in processes}
-        runs = take_turns(
-            turns, pace.rounds, lambda n: say(f"{contest.title}: round {n} of {pace.rounds}")
-        )
+    def train_first(name: str) -> tuple[First, list[float]] | None:
+        say(f"{contest.title}: first call of {name}")
+        return ask(name, Worker.train_first)
+
+    for name in processes:
+        ask(name, Worker.get_ready)
+    firsts = {name: train_first(name) for name in processes}
+    runs = take_turns(
+        {name: partial(ask, name, run) for name in processes},
+        pace.rounds,
+        lambda number: say(f"{contest.title}: round {number} of {pace.rounds}"),
+    )
+    stayed = [name for name in processes if name not in left_out]
     return summarize(
         replace(contest, left_out=left_out),
-        {name: first for name, first in firsts.items() if first and name not in left_out},
-        {
-            name: [found for found in of if found]
-            for name, of in runs.items()
-            if name not in left_out
-        },
+        {name: first for name, first in firsts.items() if first and name in stayed},
+        {name: [found for found in runs[name] if found] for name in stayed},
     )
 
 

@@ -37,13 +37,9 @@ class Worker(AbstractContextManager["Worker"]):
         seconds, result = time_call(partial(self.program.train, self.compared))
         weights, fingerprint = self.program.end(result)
         del result
-        peak = measure_peak()
-        self.prepare_rounds()
+        first = First(seconds, measure_peak() - before, fingerprint)
         self.resident_bytes = restart_peak()
-        return First(seconds, peak - before, fingerprint), weights
-
-    def prepare_rounds(self) -> None:
-        """Choose how long measured runs are, if that is to be chosen."""
+        return first, weights
 
     def run(self) -> dict[str, Way]:
         """Measure one round of each way."""
@@ -67,12 +63,15 @@ class TimedProgram(Worker):
         self.seconds = seconds
         self.clock = Clock(self.program.train, sets_up=self.program.sets_up)
 
-    def prepare_rounds(self) -> None:
-        """Choose the iterations of a run, where the shape does not say."""
+    def train_first(self) -> tuple[First, list[float]]:
+        """Choose also the iterations of a run, where the shape does not say."""
+        found = super().train_first()
         if self.shape.iterations is None:
             self.clock.lengthen_runs(self.seconds)
         else:
             self.clock.iterations = self.shape.iterations
+        self.resident_bytes = restart_peak()
+        return found
 
     def run(self) -> dict[str, Way]:
         """Measure once."""
