@@ -1,21 +1,23 @@
-"""Training on a cluster of processes, beside the same rows in the memory of one."""
+"""Training on clusters of processes, beside the same rows in the memory of one."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from statistics import median
+from typing import TYPE_CHECKING
 
-from ci.benchmarks.cluster_worker import Cut, Trainer, open_trainer
-from ci.benchmarks.machine import count_cores
-from ci.benchmarks.memory import find_free_bytes
-from ci.benchmarks.processes import Process, WorkerError
-from ci.benchmarks.programs import KERNELS
-from ci.benchmarks.results import ClusterResult, CutResult, WorkersResult
-from ci.benchmarks.shapes import FEATURES, Shape, random_shape
-from ci.benchmarks.text import find_different, format_duration, format_number, format_table
-from ci.benchmarks.timed import Pace, TimedProgram, start_timed, take_turns_with
+import neuron_xp
+from ci.benchmarks.contest import Openers, hold
+from ci.benchmarks.programs import KERNELS, Program, end_network
+from ci.benchmarks.results import IDLE, IN_MEMORY, ON_CLUSTER, Contest, Way
+from ci.benchmarks.shapes import FEATURES, Shape, make_inputs, make_targets, random_shape
+from ci.benchmarks.timed import Pace, TimedProgram, Worker
 from neuron_xp.neuron.exact_sum import LEAF
-from neuron_xp.workflows.clock import compare
+
+if TYPE_CHECKING:
+    from dask.array import Array
 
 TINY = 1000
 PARTS_A_WORKER = 2
@@ -23,16 +25,13 @@ MOST_PARTS_A_WORKER = 16  # of a thread each: of more parts the program makes fe
 ITERATIONS, OF_MANY_PARTS = 16, 8  # in stretches of 1, 2, 4, 8 and 1, or shorter ones
 COPIES = 6
 """Of the inputs, at most: in memory, at the workers, and what loads and checks them."""
-HEADER = ("workers", "tasks/iteration", "overhead", "time/iteration", "million rows/s", "x memory",
-          "a task", "a round trip")  # fmt: skip
 METHOD = f"""\
 Cluster: a scheduler with its client, and worker processes of one thread, on the loopback address;
 rows are made by the tasks that load them. An iteration: between two calls of on_progress, so that
-loading and the loss fall out. Overhead: the time of an iteration on {TINY:,} rows, in which there
-is nothing to compute. A task, a round trip: slope and start of the line from there to the time of
-an iteration on tiny data in {MOST_PARTS_A_WORKER} parts a worker. x memory: each round's ratio to
-the same rows in one process with a thread a core, its median. All of it shares this machine's
-cores: with more workers than cores nothing can be gained."""
+loading and the loss fall out. Nothing to compute: {TINY:,} rows, and data of one leaf a part. A
+task, a round trip: slope and start of the line from {PARTS_A_WORKER} parts a worker to
+{MOST_PARTS_A_WORKER}. In memory: the same rows in one process with a thread a core. All of it
+shares this machine's cores: with more workers than cores nothing can be gained."""
 
 
 def measure(
@@ -41,111 +40,150 @@ def measure(
     many: Sequence[int],
     pace: Pace,
     free: float | None = None,
-) -> ClusterResult:
+) -> Iterator[Contest]:
     """Measure on so many rows, on a cluster of each of these numbers of workers.
 
     many : in how many parts a worker data are cut besides, to see what a task costs
     free : bytes of memory that may be used; None for all that are free
     """
     shape = random_shape(rows, FEATURES)
-    result = ClusterResult(shape, count_cores(), TINY)
-    needed = COPIES * shape.input_bytes
-    if needed > (find_free_bytes() if free is None else free):
-        return replace(result, too_large=f"needs some {needed / 1e9:.0f} GB of memory")
-    found: dict[str, WorkersResult] = {}
-    fingerprint = None
-    try:
-        with start_timed(KERNELS, shape, None, pace.seconds) as memory:
-            memory.wait_until_ready()
-            fingerprint = memory.ask(TimedProgram.train_first).fingerprint
-            for count in workers:
-                cuts = make_cuts(shape, count, many)
-                found[str(count)] = _measure_beside(memory, count, cuts, pace)
-    except WorkerError as error:
-        result = replace(result, failed=str(error))
-    return replace(result, memory=fingerprint, workers=found)
+    for count in workers:
+        title = f"{shape.name} on a cluster, workers: {count}"
+        contest = Contest(title, IN_MEMORY, shape, shape.input_bytes, workers=count)
+        openers: Openers = {
+            IN_MEMORY: partial(TimedProgram, KERNELS, shape, None, pace.seconds, IN_MEMORY),
+            "cluster": partial(open_trainer, count, make_cuts(shape, count, many)),
+        }
+        yield hold(contest, openers, pace, COPIES, free)
 
 
-def make_cuts(shape: Shape, workers: int, many: Sequence[int]) -> tuple[Cut, ...]:
+def make_cuts(shape: Shape, workers: int, many: Sequence[int]) -> "tuple[Cut, ...]":
     """Cut the shape, then data in which there is nothing to compute, also into many parts."""
     few = PARTS_A_WORKER * workers
-    tiny = random_shape(TINY, shape.features)
     counts = [parts * workers for parts in many]
     return (
         Cut(shape, few, ITERATIONS),
-        Cut(tiny, few, ITERATIONS),
+        Cut(random_shape(TINY, shape.features), few, ITERATIONS),
         *(Cut(random_shape(n * LEAF, shape.features), n, OF_MANY_PARTS) for n in counts),
     )
 
 
-def _measure_beside(
-    memory: Process[TimedProgram], workers: int, cuts: tuple[Cut, ...], pace: Pace
-) -> WorkersResult:
-    """Measure a cluster and the rows in memory, in turns; end it before the next begins."""
-    with Process(partial(open_trainer, workers, cuts)) as cluster:
-        cluster.wait_until_ready()
-        tasks = cluster.ask(Trainer.count_tasks)
-        fingerprint = cluster.ask(Trainer.train_first)
-        title = f"cluster, workers: {workers},"
-        rounds = take_turns_with(memory, cluster, Trainer.run, title, pace)
-    timed = []
-    for place, (cut, count) in enumerate(zip(cuts, tasks, strict=True)):
-        seconds = tuple(times[place] for times, _ in rounds)
-        timed.append(CutResult(len(cut.sizes()), count, seconds, median(seconds)))
-    in_memory = tuple(seconds for _, seconds in rounds)
-    return summarize(cuts[0].shape.rows, fingerprint, timed, in_memory)
+@dataclass(frozen=True)
+class Cut:
+    """Data whose chunks the program takes as its parts: they are whole leaves.
+
+    parts : how many; from one to 16 a thread. Data of few leaves may have fewer.
+    iterations : of a measured run
+    """
+
+    shape: Shape
+    parts: int
+    iterations: int
+
+    def sizes(self) -> list[int]:
+        """Return the rows of each part."""
+        leaves = divide_up(self.shape.rows, LEAF)
+        size = divide_up(leaves, self.parts) * LEAF
+        return [min(size, self.shape.rows - first) for first in range(0, self.shape.rows, size)]
+
+    def load(self) -> "tuple[Array, Array]":
+        """Return inputs and targets that are made by the tasks that load them."""
+        from dask import array as da
+        from dask import delayed
+
+        make, pieces, first = delayed(make_inputs), [], 0
+        for size in self.sizes():
+            piece = size, self.shape.features
+            pieces.append(da.from_delayed(make(first, *piece), piece, "float64"))
+            first += size
+        inputs = da.concatenate(pieces)
+        return inputs, inputs.map_blocks(make_targets, chunks=(inputs.chunks[0], (1,)))
 
 
-def summarize(
-    rows: int, fingerprint: str, cuts: Sequence[CutResult], memory: tuple[float, ...]
-) -> WorkersResult:
-    """Add ratios, and what a task and a round trip cost."""
-    large, tiny, *many = cuts
-    last = many[-1]
-    a_task = max(0.0, (last.median - tiny.median) / (last.tasks - tiny.tasks))
-    return WorkersResult(
-        fingerprint=fingerprint,
-        large=large,
-        tiny=tiny,
-        many=tuple(many),
-        memory_rounds=memory,
-        memory_rows_per_second=rows / median(memory),
-        rows_per_second=rows / large.median,
-        ratio_to_memory=compare(large.rounds, memory),
-        seconds_a_task=a_task,
-        seconds_a_round_trip=max(0.0, tiny.median - tiny.tasks * a_task),
-    )
+def divide_up(a: int, b: int) -> int:
+    """a / b, rounded up."""
+    return -(-a // b)
 
 
-def report(result: ClusterResult) -> str:
-    """Write a title and the table, or why there is none."""
-    title = f"cluster: {result.shape.name}, one thread a worker, {result.cores} cores"
-    reason = result.failed or result.too_large
-    if reason:
-        return f"{title}: no figures, {reason}"
-    cells = [_format_cells(workers, found) for workers, found in result.workers.items()]
-    lines = [title, *format_table([HEADER, *cells])]
-    if not find_faults(result):
-        lines.append(f"one fingerprint, in memory too: {str(result.memory)[:12]}")
-    return "\n".join(lines)
+def count_tasks(parts: int, fan_in: int) -> int:
+    """Count an iteration's: one a part, and those that merge so many values, until few are left."""
+    tasks = left = parts
+    while left > fan_in:
+        left = divide_up(left, fan_in)
+        tasks += left
+    return tasks
 
 
-def _format_cells(workers: str, found: WorkersResult) -> tuple[str, ...]:
-    return (
-        workers,
-        str(found.large.tasks),
-        format_duration(found.tiny.median),
-        format_duration(found.large.median),
-        format_number(found.rows_per_second / 1e6),
-        format_number(found.ratio_to_memory),
-        format_duration(found.seconds_a_task),
-        format_duration(found.seconds_a_round_trip),
-    )
+def reckon_iteration(marks: Sequence[tuple[int, float]]) -> float:
+    """Return the seconds of an iteration, by the calls of `on_progress` but the last.
+
+    Before that one the loss is recorded, which is no part of an iteration. Training in parts
+    begins with a stretch of one iteration; so four iterations are enough.
+    """
+    (first, began), *_, (last, ended), _ = marks
+    return (ended - began) / (last - first)
 
 
-def find_faults(result: ClusterResult) -> list[str]:
-    """Say what is not as it should be, in a line each."""
-    if result.failed is not None:
-        return [f"cluster: {result.failed}"]
-    prints = {f"{count} workers": found.fingerprint for count, found in result.workers.items()}
-    return find_different("cluster", {**prints, "in memory": str(result.memory)})
+class Trainer(Worker):
+    """The client; the first of the cuts is the one whose training is compared."""
+
+    def __init__(self, cuts: tuple[Cut, ...]) -> None:
+        super().__init__(Program(partial(_train, cuts[0]), end_network), cuts[0].shape.compared)
+        self.cuts = cuts
+
+    def run(self) -> dict[str, Way]:
+        """Measure one round: an iteration on each cut."""
+        runs = [_time(cut) for cut in self.cuts]
+        idle = {f"{IDLE}, {run.tasks} tasks": run for run in runs[1:]}
+        return {ON_CLUSTER: runs[0], **idle}
+
+
+def _time(cut: Cut) -> Way:
+    from neuron_xp.cluster.scheduler import FAN_IN
+
+    marks: list[tuple[int, float]] = []
+    _train(cut, cut.iterations, lambda at: marks.append((at.iteration, time.perf_counter())))
+    parts = len(cut.sizes())
+    tasks = count_tasks(parts, FAN_IN)
+    return Way((reckon_iteration(marks),), cut.iterations, parts=parts, tasks=tasks)
+
+
+def _train(
+    cut: Cut, iterations: int, on_progress: Callable[[neuron_xp.Progress], None] | None = None
+) -> neuron_xp.NeuralNetwork:
+    return neuron_xp.train(
+        *cut.load(), learning_rate=cut.shape.learning_rate, iterations=iterations,
+        loss_every=iterations, on_progress=on_progress,
+    )  # fmt: skip
+
+
+@contextmanager
+def open_trainer(workers: int, cuts: tuple[Cut, ...]) -> Iterator[Trainer]:
+    """Start a cluster, and end it."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else 8787, even without a page
+            memory_limit=0,  # nothing is spilled or paused; there is enough, or nothing is measured
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        client.wait_for_workers(workers)
+        yield Trainer(cuts)
+
+
+def reckon_costs(contest: Contest) -> tuple[float, float] | None:
+    """Return the seconds of a task and of a round trip, by the ways with nothing to compute."""
+    idle = contest.list_idle()
+    if not idle:
+        return None
+    (few, less), (most, more) = ((way.tasks or 0, way.median) for way in (idle[0], idle[-1]))
+    a_task = max(0.0, (more - less) / (most - few))
+    return a_task, max(0.0, less - few * a_task)

@@ -1,179 +1,158 @@
 """Training from disk: files are written, read and learned from beside the same rows in memory."""
 
+import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory, gettempdir
 
 import numpy as np
 
-from ci.benchmarks.disk_worker import First, Pass, Reader
-from ci.benchmarks.memory import find_free_bytes
-from ci.benchmarks.processes import Process, WorkerError
-from ci.benchmarks.programs import KERNELS
-from ci.benchmarks.results import DiskResult, PassResult
+import neuron_xp
+from ci.benchmarks.contest import Openers, hold
+from ci.benchmarks.machine import find_free_bytes, find_in_proc, measure_peak
+from ci.benchmarks.programs import KERNELS, Program, end_network
+from ci.benchmarks.results import IN_MEMORY, Contest, Way
 from ci.benchmarks.shapes import BYTES, FEATURES, Shape, make_inputs, make_targets, random_shape
-from ci.benchmarks.text import find_different, format_duration, format_number, format_table
-from ci.benchmarks.timed import Pace, TimedProgram, start_timed, take_turns_with
-from neuron_xp.workflows.clock import compare
+from ci.benchmarks.timed import Pace, TimedProgram, Worker
+from neuron_xp.training import loop
 
 MAX_MEMORY = "256MB"
-SHARE_OF_DISK, SHARE_OF_MEMORY = 2, 4
-"""The files take at most such a part of what is free: warm ones must stay in the cache while
-another process holds the same rows."""
-ROW_BYTES = (FEATURES + 1) * BYTES
+COPIES = 4
+"""Of the inputs: in memory, in the files, and in the system's cache, in which they must stay."""
 WRITTEN = 2**16  # rows at a time
-IN_MEMORY = "iteration, in memory"
-HEADER = (
-    "pass over all rows",
-    "time",
-    "million rows/s",
-    "GB/s",
-    "from the disk",
-    "x reading",
-    "x memory",
-)
+PIECE = 2**22  # bytes: as training reads
 METHOD = f"""\
 From disk: two NPY files, of inputs and of targets, in the temporary folder, read by a process of
 its own with max_memory={MAX_MEMORY!r}. Reading alone: unbuffered, in pieces of 4 MiB. Warm: the
 files are in the system's cache; cold: they were written through and are dropped from it
-(posix_fadvise) before each pass. What a disk, or a host of this machine, keeps in memory of its
-own is not dropped. An iteration: between two calls of on_progress, so that the first look at the
-data and the loss fall out. From the disk: the share of the bytes that the system says it had to
-fetch. x reading, x memory: each round's ratio, to reading in the same state and to an iteration in
-memory, its median."""
+(posix_fadvise, where the system has it) before each pass. What a disk, or a host of this machine,
+keeps in memory of its own is not dropped. An iteration: between two calls of on_progress, so that
+the first look at the data and the loss fall out. GB/s: with the targets. From the disk: the share
+of the bytes that the system says it had to fetch."""
 
 
-def measure(wanted: int, pace: Pace) -> DiskResult:
-    """Measure on so many rows, or as many as there is room for."""
-    room = count_rows_with_room(wanted, shutil.disk_usage(gettempdir()).free, find_free_bytes())
-    shape = random_shape(room, FEATURES)
-    result = DiskResult(shape, wanted, MAX_MEMORY, shape.rows * ROW_BYTES)
-    pace.say(f"from disk: writing {result.bytes / 1e9:.2g} GB")
-    try:
-        with (
-            write_files(shape) as files,
-            Process(partial(Reader, files, shape.learning_rate, MAX_MEMORY)) as reader,
-            start_timed(KERNELS, shape, None, pace.seconds) as memory,
-        ):
-            return _measure_beside(result, reader, memory, pace)
-    except (WorkerError, OSError) as error:
-        return replace(result, failed=str(error))
-
-
-def _measure_beside(
-    result: DiskResult,
-    reader: Process[Reader],
-    memory: Process[TimedProgram],
-    pace: Pace,
-) -> DiskResult:
-    reader.wait_until_ready()
-    memory.wait_until_ready()
-    first = reader.ask(partial(Reader.train_first, iterations=result.shape.compared))
-    fingerprint = memory.ask(TimedProgram.train_first).fingerprint
-    passes: dict[str, list[Pass]] = {}
-    for read, seconds in take_turns_with(memory, reader, Reader.run, "from disk:", pace):
-        for name, one in {**read, IN_MEMORY: Pass(seconds, from_disk=0)}.items():
-            passes.setdefault(name, []).append(one)
-    return summarize(result, first, str(fingerprint), passes, reader.ask(Reader.find_peak))
-
-
-def summarize(
-    result: DiskResult,
-    first: First,
-    in_memory: str,
-    passes: Mapping[str, Sequence[Pass]],
-    peak_bytes: int,
-) -> DiskResult:
-    """Add medians and ratios of each pass over the rows."""
-    rounds = {name: tuple(one.seconds for one in of) for name, of in passes.items()}
-
-    def summarize_pass(name: str) -> PassResult:
-        mine, seconds = rounds[name], median(rounds[name])
-        reading = rounds.get("reading alone, " + name.rpartition(", ")[2])
-        told = [one.from_disk for one in passes[name] if one.from_disk is not None]
-        return PassResult(
-            rounds=mine,
-            from_disk=tuple(one.from_disk for one in passes[name]),
-            median=seconds,
-            rows_per_second=result.shape.rows / seconds,
-            gigabytes_per_second=result.bytes / seconds / 1e9,
-            share_from_disk=median(told) / result.bytes if len(told) == len(mine) else None,
-            ratio_to_reading=None if reading is None else compare(mine, reading),
-            ratio_to_memory=compare(mine, rounds[IN_MEMORY]),
-        )
-
-    return replace(
-        result,
-        fingerprints={"from disk": first.fingerprint, "in memory": in_memory},
-        passes={name: summarize_pass(name) for name in passes},
-        peak_bytes=peak_bytes,
-        resident_before=first.resident_before,
-    )
-
-
-def count_rows_with_room(wanted: int, free_on_disk: float, free_in_memory: float) -> int:
-    """Return the rows that are wanted, or fewer where there is little room."""
-    room = min(free_on_disk / SHARE_OF_DISK, free_in_memory / SHARE_OF_MEMORY)
-    return max(1, min(wanted, int(room / ROW_BYTES))) if room < float("inf") else wanted
-
-
-@contextmanager
-def write_files(shape: Shape, piece: int = WRITTEN) -> Iterator[tuple[Path, Path]]:
-    """Write inputs and targets, never whole in this process; remove them afterwards."""
+def measure(rows: int, pace: Pace) -> Contest:
+    """Measure on so many rows."""
+    shape = random_shape(rows, FEATURES)
+    size = rows * (FEATURES + 1) * BYTES
+    title = f"{shape.name} from disk, max_memory={MAX_MEMORY}"
+    contest = Contest(title, IN_MEMORY, shape, size)
+    free = min(find_free_bytes(), shutil.disk_usage(gettempdir()).free)
     with TemporaryDirectory() as folder:
-        paths = Path(folder, "inputs.npy"), Path(folder, "targets.npy")
-        with paths[0].open("wb") as inputs, paths[1].open("wb") as targets:
-            for stream, columns in ((inputs, shape.features), (targets, 1)):
-                size = (shape.rows, columns)
-                header = {"descr": "<f8", "fortran_order": False, "shape": size}
-                np.lib.format.write_array_header_1_0(stream, header)
-            for first in range(0, shape.rows, piece):
-                rows = make_inputs(first, min(piece, shape.rows - first), shape.features)
-                inputs.write(rows.astype("<f8", copy=False).data)
-                targets.write(make_targets(rows).astype("<f8", copy=False).data)
-        yield paths
+        openers: Openers = {
+            "from disk": partial(Reader, Path(folder), shape),
+            IN_MEMORY: partial(TimedProgram, KERNELS, shape, None, pace.seconds, IN_MEMORY),
+        }
+        return hold(contest, openers, pace, COPIES, free)
 
 
-def report(result: DiskResult) -> str:
-    """Write a title, the table, and what the reading process held."""
-    title = (f"from disk: {result.shape.name}, {result.bytes / 1e9:.3g} GB, "
-             f"max_memory={result.max_memory}")  # fmt: skip
-    if result.failed is not None:
-        return f"{title}: no figures, {result.failed}"
-    if result.shape.rows < result.wanted_rows:
-        title += f" (there is no room for {result.wanted_rows:,} rows)"
-    cells = [_format_cells(name, found) for name, found in result.passes.items()]
-    lines = [title, *format_table([HEADER, *cells])]
-    if not any(name.endswith("cold") for name in result.passes):
-        lines.append("cold is left out: this system has no posix_fadvise to drop files by")
-    beside = result.peak_bytes - result.resident_before
-    lines.append(f"the reading process held {result.peak_bytes / 1e6:,.0f} MB at most, "
-                 f"{beside / 1e6:,.0f} MB more than before it trained")  # fmt: skip
-    if not find_faults(result):
-        lines.append(f"one fingerprint: {result.fingerprints['from disk'][:12]}")
-    return "\n".join(lines)
+def write_files(folder: Path, shape: Shape, piece: int = WRITTEN) -> tuple[Path, Path]:
+    """Write inputs and targets, never whole in this process."""
+    paths = folder / "inputs.npy", folder / "targets.npy"
+    with paths[0].open("wb") as inputs, paths[1].open("wb") as targets:
+        for stream, columns in ((inputs, shape.features), (targets, 1)):
+            size = (shape.rows, columns)
+            header = {"descr": "<f8", "fortran_order": False, "shape": size}
+            np.lib.format.write_array_header_1_0(stream, header)
+        for first in range(0, shape.rows, piece):
+            rows = make_inputs(first, min(piece, shape.rows - first), shape.features)
+            inputs.write(rows.astype("<f8", copy=False).data)
+            targets.write(make_targets(rows).astype("<f8", copy=False).data)
+    return paths
 
 
-def _format_cells(name: str, found: PassResult) -> tuple[str, ...]:
-    share = found.share_from_disk
-    return (
-        name,
-        format_duration(found.median),
-        format_number(found.rows_per_second / 1e6),
-        format_number(found.gigabytes_per_second),
-        "-" if share is None or name == IN_MEMORY else f"{share:.0%}",
-        format_number(found.ratio_to_reading),
-        format_number(found.ratio_to_memory),
-    )
+class Reader(Worker):
+    """A reader of one training set in two files, which it writes into the folder."""
+
+    def __init__(self, folder: Path, shape: Shape) -> None:
+        self.files = write_files(folder, shape)
+        for file in self.files:  # only what is on the disk can be dropped
+            with file.open("rb+") as stream:
+                os.fsync(stream.fileno())
+        self.train = partial(
+            neuron_xp.train,
+            *self.files,
+            learning_rate=shape.learning_rate,
+            max_memory=MAX_MEMORY,
+            loss_every=shape.compared,
+        )
+        super().__init__(Program(lambda n: self.train(iterations=n), end_network), shape.compared)
+        self.preparations: dict[str, Callable[[], object]] = {"warm": self.read}
+        if hasattr(os, "posix_fadvise"):
+            self.preparations["cold"] = self.drop
+
+    def run(self) -> dict[str, Way]:
+        """Measure one round: reading alone in each state, then an iteration."""
+        found = {}
+        for state, prepare in self.preparations.items():
+            prepare()
+            end = start_pass()
+            self.read()
+            found[f"reading alone, {state}"] = end()
+        for state, prepare in self.preparations.items():
+            way = watch_second(self.train, prepare)
+            peak, resident = measure_peak() - self.resident_bytes, self.resident_bytes
+            found[f"iteration, {state}"] = replace(way, peak_bytes=peak, resident_bytes=resident)
+        return found
+
+    def read(self) -> None:
+        """Read every byte, and nothing else."""
+        buffer = bytearray(PIECE)
+        for file in self.files:
+            with file.open("rb", buffering=0) as stream:
+                while stream.readinto(buffer):
+                    pass
+
+    def drop(self) -> None:
+        """Drop the files out of the system's cache."""
+        for file in self.files:
+            with file.open("rb") as stream:
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def find_faults(result: DiskResult) -> list[str]:
-    """Say what is not as it should be, in a line each."""
-    if result.failed is not None:
-        return [f"from disk: {result.failed}"]
-    return find_different("from disk", result.fingerprints)
+def watch_second(
+    train: Callable[..., object], prepare: Callable[[], object], pause: float = loop.Pace.seconds
+) -> Way:
+    """Measure the second of three iterations, after it is prepared; after the third is the loss.
+
+    A training of one iteration takes longer to look at the data than to learn from them.
+
+    pause : seconds; a stretch that took so long is followed by one of a single iteration
+    """
+    ends: list[Callable[[], Way]] = []
+    found: list[Way] = []
+
+    def look(progress: neuron_xp.Progress) -> None:
+        if progress.iteration == 1:
+            time.sleep(pause)
+            prepare()
+            ends.append(start_pass())
+        elif progress.iteration == 2:
+            found.extend(end() for end in ends)
+
+    train(iterations=3, on_progress=look)
+    if not found:
+        raise RuntimeError("training does not call back after each iteration")
+    return found[0]
+
+
+def start_pass() -> Callable[[], Way]:
+    """Begin to measure a pass over the files; what is returned ends it."""
+    stored, began = count_bytes_from_disk(), time.perf_counter()
+
+    def end() -> Way:
+        seconds, now = time.perf_counter() - began, count_bytes_from_disk()
+        fetched = None if now is None or stored is None else now - stored
+        return Way((seconds,), from_disk=(fetched,))
+
+    return end
+
+
+def count_bytes_from_disk() -> int | None:
+    """Return what this process has had read from storage, where the system tells: on Linux."""
+    told = find_in_proc("self/io", "read_bytes")
+    return None if told is None else int(told)

@@ -20,7 +20,6 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--plot", type=_path, metavar="FILE", help="draw it: .png, .svg or .pdf")
     parser.add_argument("--rounds", type=_rounds, metavar="N",
                         help=f"default: {ROUNDS}; {QUICK_ROUNDS} with --quick")  # fmt: skip
-    parser.add_argument("extras", nargs="*", help="further extras to install")
     arguments = parser.parse_args(words)
     if arguments.rounds is None:
         arguments.rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
@@ -29,14 +28,9 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 
 def format_words(arguments: argparse.Namespace) -> list[str]:
     """Write the same options again, for another process in another folder."""
-    given = {name: value for name, value in vars(arguments).items() if name != "extras"}
-    flags = [f"--{name}" for name, value in given.items() if value is True]
-    values = [
-        f"--{name}={value}"
-        for name, value in given.items()
-        if value is not None and not isinstance(value, bool)
-    ]
-    return flags + values
+    words = ["--quick"] if arguments.quick else []
+    values = {name: value for name, value in vars(arguments).items() if name != "quick" and value}
+    return words + [f"--{name}={value}" for name, value in values.items()]
 
 
 def _path(word: str) -> Path:

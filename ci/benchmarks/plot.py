@@ -1,6 +1,6 @@
 """The picture: ratios to plain NumPy for each shape, growth, and data that are not in memory.
 
-A picture of figures that were written: python -m ci.benchmarks.plot FIGURES.json PICTURE.png
+Of figures that were written, also the tables: python -m ci.benchmarks.plot FIGURES.json PICTURE.png
 """
 
 import sys
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.benchmarks.contest import name_contenders
-from ci.benchmarks.programs import PLAIN
-from ci.benchmarks.results import ClusterResult, DiskResult, Record, ShapeResult, read
-from ci.benchmarks.shapes import Shape
+from ci.benchmarks.programs import KERNELS, PLAIN
+from ci.benchmarks.report import report
+from ci.benchmarks.results import IN_MEMORY, ON_CLUSTER, Contest, Record, read
+from ci.benchmarks.shapes import FEATURES, Shape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,10 +26,7 @@ LINE_COLOURS = (*COLOURS.values(), "#7b4fa3")
 BARS = {"reading alone": "#9aa5b1", "iteration": COLOURS["numpy"]}
 LEGEND = "pale: the libraries alone\nfull or dotted: reproducible\nstriped: native\n"
 OURS = "neuron_xp"
-LINES: dict[str, dict[str, Any]] = {  # Any: as matplotlib's keywords are
-    PLAIN: {"color": "black", "marker": "s"},
-    OURS: {"color": COLOURS["numpy"], "marker": "o"},
-}
+LINES = {PLAIN: ("black", "s"), KERNELS: (COLOURS["numpy"], "o")}
 
 
 def draw(record: Record, file: Path) -> None:
@@ -44,35 +41,41 @@ def make_figure(record: Record) -> "Figure":
     mpl.use("Agg")
     from matplotlib.figure import Figure
 
-    parts = bool(record.disk.passes or record.cluster.workers)
-    heights = HEIGHTS if parts else HEIGHTS[:-1]
+    contests, cores = record.contests, record.machine.cores
+    apart = (*contests["disk"], *contests["cluster"])
+    heights = HEIGHTS if any(contest.ways for contest in apart) else HEIGHTS[:-1]
     figure = Figure((WIDTH, sum(heights)), layout="constrained")
-    rows_of_panels = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)
-    above, below, *last = rows_of_panels[:, 0]
-    _draw_ratios(above.subplots(), record.shapes)
-    rows, threads = below.subplots(1, 2)
-    growth = record.growth
-    _draw_growth(rows, growth.rows, f"rows (x {growth.rows[0].shape.features} features)")
-    rows.set_title("Growth with rows")
-    _draw_growth(threads, growth.threads, "threads")
-    threads.set_title(f"Growth with threads, {growth.threads[0].shape.name}")
-    for row in last:
-        disk, scaling, tasks = row.subplots(1, 3)
-        _draw_disk(disk, record.disk)
-        _draw_scaling(scaling, record.cluster)
-        _draw_tasks(tasks, record.cluster)
-    machine = record.machine
-    figure.suptitle(f"neuron_xp on {machine.processor}, {machine.cores} cores")
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)
+    above, middle, *last = parts[:, 0]
+    _draw_ratios(above.subplots(), contests["shapes"])
+    by_rows, by_threads = middle.subplots(1, 2)
+    _draw_growth(by_rows, contests["rows"], f"rows (x {FEATURES} features)", base=10)
+    by_rows.set_title("Growth with rows")
+    _draw_growth(by_threads, contests["threads"], "threads", base=2)
+    counts = [contest.threads or 1 for contest in contests["threads"]]
+    by_threads.set_xticks(counts, map(str, counts))
+    by_threads.set_title(f"Growth with threads, {contests['threads'][0].shape.name}")
+    for below in last:
+        disk, scaling, tasks = below.subplots(1, 3)
+        _draw_disk(disk, *contests["disk"])
+        _draw_scaling(scaling, contests["cluster"], cores)
+        _draw_tasks(tasks, contests["cluster"])
+    figure.suptitle(f"neuron_xp on {record.machine.processor}, {cores} cores")
     return figure
 
 
-def _draw_ratios(axes: "Axes", results: Sequence[ShapeResult]) -> None:
+def name_ways(contests: Sequence[Contest]) -> list[str]:
+    """List those that any of the contests has, each once."""
+    return list(dict.fromkeys(name for contest in contests for name in contest.ways))
+
+
+def _draw_ratios(axes: "Axes", contests: Sequence[Contest]) -> None:
     """Draw a group of bars for each shape, a bar for each contender but the one at 1."""
-    names = [name for name in name_contenders(results) if name != PLAIN]
+    names = [name for name in name_ways(contests) if name != PLAIN]
     width = SHARE_OF_A_GROUP / max(1, len(names))
     for place, name in enumerate(names):
-        rows = [result.contenders.get(name) for result in results]
-        found = [(k, row.ratio) for k, row in enumerate(rows) if row and row.ratio is not None]
+        ratios = [contest.ratio(name) if name in contest.ways else None for contest in contests]
+        found = [(group, ratio) for group, ratio in enumerate(ratios) if ratio is not None]
         at = [group + width * (place - (len(names) - 1) / 2) for group, _ in found]
         bars = axes.bar(at, [r - 1 for _, r in found], width, bottom=1, label=name, **_style(name))
         labels = [f"{r:.0f}" if r >= 10 else f"{r:.2g}" for _, r in found]
@@ -80,7 +83,7 @@ def _draw_ratios(axes: "Axes", results: Sequence[ShapeResult]) -> None:
     axes.axhline(1, color="black", linewidth=1.2, label=PLAIN)
     axes.set_yscale("log")
     axes.margins(x=0.01, y=0.14)
-    axes.set_xticks(range(len(results)), [_title(result.shape) for result in results])
+    axes.set_xticks(range(len(contests)), [_title(contest.shape) for contest in contests])
     axes.set_ylabel(f"time per iteration / {PLAIN}'s")
     axes.set_title("Time per iteration beside the same program in plain NumPy: below 1 is faster")
     axes.yaxis.set_major_formatter("{x:g}")
@@ -95,7 +98,7 @@ def _title(shape: Shape) -> str:
     return own if "x" not in shape.name else shape.name.replace(", ", "\n")
 
 
-def _style(name: str) -> dict[str, Any]:
+def _style(name: str) -> dict[str, Any]:  # Any: as matplotlib's keywords are
     """Choose the library's colour; full for reproducible, striped for native, else pale."""
     colour = next((c for library, c in COLOURS.items() if library in name), "grey")
     if not name.startswith(OURS):
@@ -108,62 +111,57 @@ def _style(name: str) -> dict[str, Any]:
     return {"facecolor": colour, "edgecolor": colour}
 
 
-def _draw_growth(axes: "Axes", results: Sequence[ShapeResult], label: str) -> None:
-    by_threads = label == "threads"
-    for name in name_contenders(results):
-        found = [result for result in results if name in result.contenders]
-        at = [(result.threads or 1) if by_threads else result.shape.rows for result in found]
-        seconds = [result.contenders[name].median for result in found]
-        axes.plot(at, seconds, label=name, **LINES[PLAIN if name == PLAIN else OURS])
-    axes.set_xscale("log", base=2 if by_threads else 10)
+def _draw_growth(axes: "Axes", contests: Sequence[Contest], label: str, base: int) -> None:
+    for name, (colour, marker) in LINES.items():
+        found = [contest for contest in contests if name in contest.ways]
+        at = [contest.threads or contest.shape.rows for contest in found]
+        seconds = [contest.ways[name].median for contest in found]
+        axes.plot(at, seconds, label=name, color=colour, marker=marker)
+    axes.set_xscale("log", base=base)
     axes.set_yscale("log")
-    if by_threads:
-        ticks = sorted({result.threads or 1 for result in results})
-        axes.set_xticks(ticks, map(str, ticks))
     _finish(axes, label, "seconds per iteration")
 
 
-def _draw_disk(axes: "Axes", result: DiskResult) -> None:
+def _draw_disk(axes: "Axes", contest: Contest) -> None:
     """Draw a bar for each pass over the rows, the first one on top."""
-    names = list(result.passes)[::-1]
-    speeds = [result.passes[name].gigabytes_per_second for name in names]
+    names = list(contest.ways)[::-1]
+    speeds = [contest.bytes / contest.ways[name].median / 1e9 for name in names]
     bars = axes.barh(names, speeds, color=[BARS[name.partition(",")[0]] for name in names])
     axes.bar_label(bars, [f"{speed:.2g}" for speed in speeds], padding=3, fontsize=8)
     axes.margins(x=0.14)
     axes.set_xlabel("GB/s")
-    axes.set_title(f"From disk, {result.shape.name}, {result.bytes / 1e9:.2g} GB")
+    axes.set_title(f"From disk, {contest.shape.name}, {contest.bytes / 1e9:.2g} GB")
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
 
 
-def _draw_scaling(axes: "Axes", result: ClusterResult) -> None:
-    axes.set_title(f"Cluster, {result.shape.name}, {result.cores} cores")
-    if not result.workers:
-        return
-    found = result.workers.values()
-    workers = [int(count) for count in result.workers]
-    speeds = [of.rows_per_second / 1e6 for of in found]
-    memory = [of.memory_rows_per_second / 1e6 for of in found]
+def _draw_scaling(axes: "Axes", contests: Sequence[Contest], cores: int) -> None:
+    found = [contest for contest in contests if contest.ways.keys() >= {IN_MEMORY, ON_CLUSTER}]
+    workers = [contest.workers or 1 for contest in found]
+    memory, speeds = (
+        [contest.shape.rows / contest.ways[name].median / 1e6 for contest in found]
+        for name in (IN_MEMORY, ON_CLUSTER)
+    )
     ideal = [speeds[0] * count / workers[0] for count in workers]
-    axes.plot(workers, memory, "s-", color="black", label=f"in memory, {result.cores} threads")
+    axes.plot(workers, memory, "s-", color="black", label=f"in memory, {cores} threads")
     axes.plot(workers, ideal, ":", color="grey", label="as many times the first")
     axes.plot(workers, speeds, "o-", color=LINE_COLOURS[0], label="cluster")
     axes.set_xticks(workers)
     axes.set_ylim(bottom=0)
+    axes.set_title(f"Cluster, {contests[0].shape.name}, {cores} cores")
     _finish(axes, "workers of one thread", "million rows/s")
 
 
-def _draw_tasks(axes: "Axes", result: ClusterResult) -> None:
+def _draw_tasks(axes: "Axes", contests: Sequence[Contest]) -> None:
+    for colour, contest in zip(LINE_COLOURS, contests, strict=False):
+        ways = contest.list_idle()
+        tasks, seconds = [way.tasks or 0 for way in ways], [way.median for way in ways]
+        axes.plot(tasks, seconds, "o-", color=colour, label=f"workers: {contest.workers}")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_yscale("log")
     axes.set_title("Cluster, nothing to compute")
-    for colour, (workers, found) in zip(LINE_COLOURS, result.workers.items(), strict=False):
-        cuts = [found.tiny, *found.many]
-        tasks, seconds = [cut.tasks for cut in cuts], [cut.median for cut in cuts]
-        axes.plot(tasks, seconds, "o-", color=colour, label=f"workers: {workers}")
-    if result.workers:
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_yscale("log")
-        _finish(axes, "tasks per iteration", "seconds per iteration")
+    _finish(axes, "tasks per iteration", "seconds per iteration")
 
 
 def _finish(axes: "Axes", across: str, up: str) -> None:
@@ -174,4 +172,6 @@ def _finish(axes: "Axes", across: str, up: str) -> None:
 
 
 if __name__ == "__main__":
-    draw(read(Path(sys.argv[1])), Path(sys.argv[2]))
+    figures = read(Path(sys.argv[1]))
+    print(*(report(found) for of in figures.contests.values() for found in of), sep="\n\n")
+    draw(figures, Path(sys.argv[2]))

@@ -5,7 +5,6 @@ train for any number of iterations, from the same start each time.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -29,14 +28,10 @@ class Ending(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A way to train.
+    """A way to train: train(iterations) returns when the work is done.
 
-    train(iterations)
-        Returns when the work is done.
-    end(its result)
-        Called outside the clock.
-    sets_up
-        Whether train also checks and prepares the data, which is no part of an iteration.
+    end : called with its result, outside the clock
+    sets_up : whether train also checks and prepares the data, which is no part of an iteration
     """
 
     train: Callable[[int], Any]
@@ -47,51 +42,39 @@ class Program(NamedTuple):
 # --- the article's program: operators that all three libraries have ---------------------
 
 
-def _make_step(
-    problem: Problem, inputs: Any, targets: Any, sigmoid: Callable[[Any], Any]
-) -> Callable[[list[Any]], list[Any]]:
-    rate = problem.learning_rate
-    return lambda weights: plain_step(weights, inputs, targets, rate, sigmoid)
-
-
 def _convert(problem: Problem, convert: Callable[[np.ndarray], Any]) -> list[Any]:
     """Return inputs, targets and the start as a library's own."""
     return [convert(array) for array in (problem.inputs, problem.targets, *problem.start)]
 
 
-def _end_plain(weights: Any) -> Ending:
-    return Ending([float(x) for w in weights for x in np.asarray(w).ravel()], None)
+def _end_plain(weights: Any, fingerprint: str | None = None) -> Ending:
+    return Ending([float(x) for w in weights for x in np.asarray(w).ravel()], fingerprint)
 
 
 def _repeat(
-    step: Callable[[list[Any]], list[Any]],
-    start: list[Any],
-    context: Callable[[], AbstractContextManager[object]] = nullcontext,
+    problem: Problem, inputs: Any, targets: Any, *start: Any, sigmoid: Callable[[Any], Any]
 ) -> Program:
     def train(iterations: int) -> list[Any]:
-        weights = start
-        with context():
-            for _ in range(iterations):
-                weights = step(weights)
+        weights = list(start)
+        for _ in range(iterations):
+            weights = plain_step(weights, inputs, targets, problem.learning_rate, sigmoid)
         return weights
 
     return Program(train, _end_plain)
 
 
-def make_numpy(problem: Problem, threads: int | None) -> Program:
-    step = _make_step(problem, problem.inputs, problem.targets, plain_sigmoid)
-    return _repeat(step, problem.start)
+def make_numpy(problem: Problem) -> Program:
+    return _repeat(problem, *_convert(problem, np.asarray), sigmoid=plain_sigmoid)
 
 
-def make_torch(problem: Problem, threads: int | None) -> Program:
+def make_torch(problem: Problem) -> Program:
     import torch
 
-    inputs, targets, *start = _convert(problem, torch.from_numpy)
-    step = _make_step(problem, inputs, targets, torch.sigmoid)
-    return _repeat(step, start, torch.no_grad)
+    torch.set_grad_enabled(False)  # this process has no other program
+    return _repeat(problem, *_convert(problem, torch.from_numpy), sigmoid=torch.sigmoid)
 
 
-def make_torch_modules(problem: Problem, threads: int | None) -> Program:
+def make_torch_modules(problem: Problem) -> Program:
     """As PyTorch is used: modules, autograd, an optimizer. The halved squared error, summed."""
     import torch
 
@@ -114,15 +97,17 @@ def make_torch_modules(problem: Problem, threads: int | None) -> Program:
     return Program(train, _end_plain)
 
 
-def make_jax(problem: Problem, threads: int | None) -> Program:
+def make_jax(problem: Problem) -> Program:
     import jax
 
     jax.config.update("jax_enable_x64", True)
     inputs, targets, *start = _convert(problem, jax.numpy.asarray)
 
     def run(count: int, weights: list[Any], inputs: Any, targets: Any) -> list[Any]:
-        step = _make_step(problem, inputs, targets, jax.nn.sigmoid)
-        return list(jax.lax.fori_loop(0, count, lambda _, w: step(w), weights))
+        def step(_: int, weights: list[Any]) -> list[Any]:
+            return plain_step(weights, inputs, targets, problem.learning_rate, jax.nn.sigmoid)
+
+        return list(jax.lax.fori_loop(0, count, step, weights))
 
     compiled = jax.jit(run)
 
@@ -136,7 +121,7 @@ def make_jax(problem: Problem, threads: int | None) -> Program:
 
 
 def make_ours(
-    problem: Problem, threads: int | None, *, backend: str, arithmetic: str, kernels: bool = True
+    problem: Problem, *, backend: str, arithmetic: str = "reproducible", kernels: bool = True
 ) -> Program:
     place = open_backend(backend)
     name_says_kernels = backend == "numpy" and arithmetic == "reproducible" and kernels
@@ -144,32 +129,33 @@ def make_ours(
         place = place.without_kernels()
     train = make_training(
         place, arithmetic, problem.inputs, problem.targets,
-        hidden=problem.hidden, learning_rate=problem.learning_rate, threads=threads,
+        hidden=problem.hidden, learning_rate=problem.learning_rate, threads=problem.threads,
     )  # fmt: skip
 
     def end(network: NeuralNetwork) -> Ending:
         if name_says_kernels and name_engine(place, arithmetic) != "kernels":
             raise RuntimeError("the kernels are not used; is numba installed?")
         with place.context():
-            weights = _end_plain(map(place.to_host, network.weights)).weights
-        return Ending(weights, network.fingerprint() if arithmetic == "reproducible" else None)
+            weights = [place.to_host(w) for w in network.weights]
+        return _end_plain(weights, network.fingerprint() if arithmetic == "reproducible" else None)
 
     return Program(train, end, sets_up=True)
 
 
-Maker = Callable[[Problem, int | None], Program]
+def end_network(network: NeuralNetwork) -> Ending:
+    """End on a network in reproducible arithmetic on NumPy."""
+    return _end_plain(network.weights, network.fingerprint())
 
-CONTENDERS: dict[str, Maker] = {
+
+CONTENDERS: dict[str, Callable[[Problem], Program]] = {
     PLAIN: make_numpy,
     "torch by hand": make_torch,
     "torch nn + SGD": make_torch_modules,
     "jax, jitted": make_jax,
-    KERNELS: partial(make_ours, backend="numpy", arithmetic="reproducible"),
-    "neuron_xp numpy, arrays": partial(
-        make_ours, backend="numpy", arithmetic="reproducible", kernels=False
-    ),
-    "neuron_xp torch": partial(make_ours, backend="torch", arithmetic="reproducible"),
-    "neuron_xp jax": partial(make_ours, backend="jax", arithmetic="reproducible"),
+    KERNELS: partial(make_ours, backend="numpy"),
+    "neuron_xp numpy, arrays": partial(make_ours, backend="numpy", kernels=False),
+    "neuron_xp torch": partial(make_ours, backend="torch"),
+    "neuron_xp jax": partial(make_ours, backend="jax"),
     "neuron_xp numpy, native": partial(make_ours, backend="numpy", arithmetic="native"),
     "neuron_xp torch, native": partial(make_ours, backend="torch", arithmetic="native"),
     "neuron_xp jax, native": partial(make_ours, backend="jax", arithmetic="native"),

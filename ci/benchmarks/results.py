@@ -1,33 +1,26 @@
-"""What the benchmark writes as JSON: records, and the way back from a file to them.
-
-Seconds are of one iteration. A median is that of the rounds; a ratio is the median of each
-round's ratio.
-"""
+"""What the benchmark writes as JSON: what was measured; medians and ratios are reckoned from it."""
 
 import json
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
+from statistics import median
 from types import NoneType, UnionType
 from typing import TypeVar, get_args, get_origin, get_type_hints
 
 from ci.benchmarks.shapes import Shape
+from neuron_xp.workflows.clock import compare
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class Method:
-    """How it was measured."""
-
-    text: str
-    rounds: int
-    quick: bool
-    seconds: float
+IN_MEMORY = "iteration, in memory"
+ON_CLUSTER = "iteration, on the cluster"
+IDLE = "nothing to compute"
+"""How ways begin that have fewer rows than their contest's shape, only for a cluster's tasks."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What it was measured on."""
+    """The machine that it was measured on."""
 
     system: str
     processor: str
@@ -38,131 +31,87 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class ContenderResult:
-    """One contender on one shape.
+class First:
+    """A contender's first training; distance: the largest of a weight from the compared one's."""
 
-    ratio : to plain NumPy
-    distance : the largest of a weight from plain NumPy's
-    """
-
-    first_call: float
-    first_call_bytes: int
-    fingerprint: str | None
-    rounds: tuple[float, ...]
-    iterations: int
-    peak_bytes: int
-    median: float
-    ratio: float | None
-    gigabytes_per_second: float
-    distance: float | None
+    seconds: float | None = None
+    bytes: int | None = None
+    fingerprint: str | None = None
+    distance: float | None = None
 
 
 @dataclass(frozen=True)
-class ShapeResult:
-    """All contenders on one shape.
+class Way:
+    """A way over all rows.
 
-    left_out : those that failed, and why
+    rounds : seconds of an iteration in each
+    iterations : of the last round
+    peak_bytes : the most that was resident in rounds, beside the resident_bytes before them
+    from_disk : bytes that each round fetched, where the system tells
+    parts, tasks : of an iteration on a cluster
+    """
+
+    rounds: tuple[float, ...]
+    iterations: int | None = None
+    peak_bytes: int | None = None
+    resident_bytes: int | None = None
+    from_disk: tuple[int | None, ...] | None = None
+    parts: int | None = None
+    tasks: int | None = None
+
+    @property
+    def median(self) -> float:
+        """Seconds of an iteration."""
+        return median(self.rounds)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Contenders that took turns on one shape.
+
+    beside : the way that the others are compared with
+    bytes : read by an iteration
+    left_out : contenders that failed, and why
     too_large : why the shape is, for this machine, which is no fault
     """
 
+    title: str
+    beside: str
     shape: Shape
+    bytes: int
     threads: int | None = None
-    contenders: dict[str, ContenderResult] = field(default_factory=dict)
+    workers: int | None = None
+    firsts: dict[str, First] = field(default_factory=dict)
+    ways: dict[str, Way] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     too_large: str | None = None
 
+    def ratio(self, name: str) -> float | None:
+        """Return the median of each round's ratio; None without the way to compare with."""
+        base = self.ways.get(self.beside)
+        return None if base is None else compare(self.ways[name].rounds, base.rounds)
 
-@dataclass(frozen=True)
-class Growth:
-    """Plain NumPy and the kernels on more and more rows, and with more and more threads."""
-
-    rows: tuple[ShapeResult, ...]
-    threads: tuple[ShapeResult, ...]
-
-
-@dataclass(frozen=True)
-class PassResult:
-    """A pass over all rows of the files; from_disk: bytes that were fetched, where it is told."""
-
-    rounds: tuple[float, ...]
-    from_disk: tuple[int | None, ...]
-    median: float
-    rows_per_second: float
-    gigabytes_per_second: float
-    share_from_disk: float | None
-    ratio_to_reading: float | None
-    ratio_to_memory: float
-
-
-@dataclass(frozen=True)
-class DiskResult:
-    """Training from files; failed: why there are no figures, if there are none."""
-
-    shape: Shape
-    wanted_rows: int
-    max_memory: str
-    bytes: int
-    failed: str | None = None
-    fingerprints: dict[str, str] = field(default_factory=dict)
-    passes: dict[str, PassResult] = field(default_factory=dict)
-    peak_bytes: int = 0
-    resident_before: int = 0
-
-
-@dataclass(frozen=True)
-class CutResult:
-    """An iteration on a cluster, on data that are cut into so many parts."""
-
-    parts: int
-    tasks: int
-    rounds: tuple[float, ...]
-    median: float
-
-
-@dataclass(frozen=True)
-class WorkersResult:
-    """A cluster of so many workers, beside the same rows in memory."""
-
-    fingerprint: str
-    large: CutResult
-    tiny: CutResult
-    many: tuple[CutResult, ...]
-    memory_rounds: tuple[float, ...]
-    memory_rows_per_second: float
-    rows_per_second: float
-    ratio_to_memory: float
-    seconds_a_task: float
-    seconds_a_round_trip: float
-
-
-@dataclass(frozen=True)
-class ClusterResult:
-    """Training on clusters, by the number of their workers; memory: the fingerprint there."""
-
-    shape: Shape
-    cores: int
-    tiny_rows: int
-    memory: str | None = None
-    workers: dict[str, WorkersResult] = field(default_factory=dict)
-    too_large: str | None = None
-    failed: str | None = None
+    def list_idle(self) -> list[Way]:
+        """List the ways with nothing to compute, from few tasks to many."""
+        return [way for name, way in self.ways.items() if name.startswith(IDLE)]
 
 
 @dataclass(frozen=True)
 class Record:
-    """Everything that was measured."""
+    """Everything that was measured; contests: by their section."""
 
-    method: Method
+    method: str
+    rounds: int
+    quick: bool
+    seconds: float
     machine: Machine
-    shapes: tuple[ShapeResult, ...]
-    growth: Growth
-    disk: DiskResult
-    cluster: ClusterResult
+    contests: dict[str, tuple[Contest, ...]]
 
 
 def write(record: Record, file: Path) -> None:
-    """Write the record as JSON."""
-    file.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+    """Write the record as JSON, without what is None."""
+    given = asdict(record, dict_factory=lambda of: {k: v for k, v in of if v is not None})
+    file.write_text(json.dumps(given, indent=1) + "\n", encoding="utf-8")
 
 
 def read(file: Path) -> Record:
@@ -174,17 +123,14 @@ def build(kind: type[T], value: object) -> T:
     """Build again what `asdict` and JSON have taken apart, by the types of its fields."""
     built: object = value
     origin, arguments = get_origin(kind), get_args(kind)
-    if origin is UnionType:  # X | None
+    if origin is UnionType and value is not None:  # X | None
         (some,) = set(arguments) - {NoneType}
-        built = None if value is None else build(some, value)
-    elif is_dataclass(kind):
+        built = build(some, value)
+    elif is_dataclass(kind) and isinstance(value, dict):
         kinds = get_type_hints(kind)
-        assert isinstance(value, dict)
         built = kind(**{name: build(kinds[name], of) for name, of in value.items()})
-    elif origin is dict:
-        assert isinstance(value, dict)
+    elif isinstance(value, dict):
         built = {name: build(arguments[1], of) for name, of in value.items()}
-    elif origin is tuple:
-        assert isinstance(value, list)
+    elif isinstance(value, list):
         built = tuple(build(arguments[0], of) for of in value)
     return built  # type: ignore[return-value]  # what the types of the fields say

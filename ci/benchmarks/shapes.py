@@ -43,14 +43,10 @@ class Problem(NamedTuple):
     start: list[np.ndarray]
     learning_rate: float
     hidden: tuple[int, ...]
+    threads: int | None
 
 
 ARTICLE = "article"
-
-
-def article_shape(iterations: int) -> Shape:
-    """Return the shape of the article's four examples."""
-    return Shape(ARTICLE, 4, 3, 1.0, compared=iterations, iterations=iterations)
 
 
 def random_shape(rows: int, features: int, hidden: tuple[int, ...] = ()) -> Shape:
@@ -65,21 +61,13 @@ FEATURES = 20
 """Of the data whose growth is measured, and that are not in memory."""
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How much is measured.
-
-    seconds : of a measured run
-    growth_rows, threads_rows : of the growth with rows and with threads
-    all_threads : whether powers of two are measured, between one thread and one a core
-    workers, many : of the clusters; see `cluster.measure`
-    """
+class Sizes(NamedTuple):
+    """How much is measured; seconds: of a run; many: see `cluster.measure`."""
 
     seconds: float
     shapes: tuple[Shape, ...]
     growth_rows: tuple[int, ...]
     threads_rows: int
-    all_threads: bool
     disk_rows: int
     cluster_rows: int
     workers: tuple[int, ...]
@@ -88,9 +76,9 @@ class Sizes:
 
 FULL = Sizes(
     seconds=0.5, growth_rows=tuple(10**power for power in range(3, 8)), threads_rows=1_000_000,
-    all_threads=True, disk_rows=10_000_000, cluster_rows=4_000_000, workers=(1, 2, 4), many=(8, 16),
+    disk_rows=10_000_000, cluster_rows=4_000_000, workers=(1, 2, 4), many=(8, 16),
     shapes=(
-        article_shape(10_000),
+        Shape(ARTICLE, 4, 3, 1.0, compared=10_000, iterations=10_000),
         random_shape(10_000, 20),
         random_shape(1_000_000, 20),
         random_shape(500_000, 100),
@@ -99,28 +87,22 @@ FULL = Sizes(
     ),
 )  # fmt: skip
 QUICK = Sizes(
-    seconds=0.05, growth_rows=(1000, 10_000), threads_rows=10_000, all_threads=False,
+    seconds=0.05, growth_rows=(1000, 10_000), threads_rows=10_000,
     disk_rows=100_000, cluster_rows=100_000, workers=(1,), many=(16,),
     shapes=(random_shape(1000, 10, hidden=(4,)),),
 )  # fmt: skip
 
 
-def make_problem(shape: Shape) -> Problem:
+def make_problem(shape: Shape, threads: int | None = None) -> Problem:
     """Make the data, and the weights that training starts from."""
-    make = _make_article if shape.name == ARTICLE else _make_random
-    inputs, targets = make(shape)
+    if shape.name == ARTICLE:
+        inputs = np.array([[0, 0, 1], [1, 1, 1], [1, 0, 1], [0, 1, 1]], dtype="float64")
+        targets = np.array([[0, 1, 1, 0]], dtype="float64").T.copy()
+    else:
+        inputs = make_inputs(0, shape.rows, shape.features)
+        targets = make_targets(inputs)
     start = draw_start(pairwise((shape.features, *shape.hidden, 1)), seed=START_SEED)
-    return Problem(inputs, targets, start, shape.learning_rate, shape.hidden)
-
-
-def _make_article(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    inputs = np.array([[0, 0, 1], [1, 1, 1], [1, 0, 1], [0, 1, 1]], dtype="float64")
-    return inputs, np.array([[0, 1, 1, 0]], dtype="float64").T.copy()
-
-
-def _make_random(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    inputs = make_inputs(0, shape.rows, shape.features)
-    return inputs, make_targets(inputs)
+    return Problem(inputs, targets, start, shape.learning_rate, shape.hidden, threads)
 
 
 def make_inputs(first: int, rows: int, features: int) -> np.ndarray:

@@ -1,96 +1,81 @@
 """A worker with one contender, whose iterations are timed."""
 
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from ci.benchmarks.memory import measure_peak, restart_peak
-from ci.benchmarks.processes import Process, Worker
-from ci.benchmarks.programs import CONTENDERS
+from ci.benchmarks.machine import measure_peak, restart_peak
+from ci.benchmarks.programs import CONTENDERS, Program
+from ci.benchmarks.results import First, Way
 from ci.benchmarks.shapes import Shape, make_problem
-from neuron_xp.workflows.clock import Clock, take_turns, time_call
-
-T = TypeVar("T")
-W = TypeVar("W")
+from neuron_xp.workflows.clock import Clock, time_call
 
 
 class Pace(NamedTuple):
-    """How often and how long it is measured, and who is told how far it is."""
+    """How often and how long it is measured."""
 
     rounds: int
     seconds: float
-    say: Callable[[str], object]
-
-    def announce(self, title: str) -> Callable[[int], object]:
-        """Make what announces a round by its number."""
-        return lambda number: self.say(f"{title} round {number} of {self.rounds}")
 
 
-class First(NamedTuple):
-    """The first training: seconds with compilation, memory, and what it ended on."""
+class Worker(AbstractContextManager["Worker"]):
+    """A worker with a program, which trains first, and then takes part in rounds."""
 
-    seconds: float
-    bytes: int
-    weights: list[float]
-    fingerprint: str | None
+    def __init__(self, program: Program, compared: int) -> None:
+        self.program = program
+        self.compared = compared
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def get_ready(self) -> None:
+        """Answer, which an open worker does."""
+
+    def train_first(self) -> tuple[First, list[float]]:
+        """Train for the first time; return also the weights that it ended on."""
+        before = restart_peak()
+        seconds, result = time_call(partial(self.program.train, self.compared))
+        weights, fingerprint = self.program.end(result)
+        del result
+        first = First(seconds, measure_peak() - before, fingerprint)
+        self.resident_bytes = restart_peak()
+        return first, weights
+
+    def run(self) -> dict[str, Way]:
+        """Measure one round of each way."""
+        raise NotImplementedError
 
 
-class Run(NamedTuple):
-    """A measured run: seconds of an iteration, and the peak of memory in runs so far."""
-
-    seconds: float
-    iterations: int
-    peak_bytes: int
+def run(worker: Worker) -> dict[str, Way]:
+    """Have a worker of any kind measure one round."""
+    return worker.run()
 
 
 class TimedProgram(Worker):
-    """One contender on one shape."""
+    """One of `CONTENDERS` on one shape; the name is that of its way."""
 
-    def __init__(self, contender: str, shape: Shape, threads: int | None, seconds: float) -> None:
+    def __init__(
+        self, contender: str, shape: Shape, threads: int | None, seconds: float, name: str
+    ) -> None:
+        super().__init__(CONTENDERS[contender](make_problem(shape, threads)), shape.compared)
+        self.name = name
         self.shape = shape
         self.seconds = seconds
-        self.program = CONTENDERS[contender](make_problem(shape), threads)
         self.clock = Clock(self.program.train, sets_up=self.program.sets_up)
-        self.memory_before = restart_peak()
 
-    def train_first(self) -> First:
-        """Train for the first time, and choose how long measured runs are."""
-        seconds, result = time_call(partial(self.program.train, self.shape.compared))
-        weights, fingerprint = self.program.end(result)
-        del result
-        memory = measure_peak() - self.memory_before
+    def train_first(self) -> tuple[First, list[float]]:
+        """Choose also the iterations of a run, where the shape does not say."""
+        found = super().train_first()
         if self.shape.iterations is None:
             self.clock.lengthen_runs(self.seconds)
         else:
             self.clock.iterations = self.shape.iterations
-        self.memory_before = restart_peak()
-        return First(seconds, memory, weights, fingerprint)
+        self.resident_bytes = restart_peak()
+        return found
 
-    def run(self) -> Run:
+    def run(self) -> dict[str, Way]:
         """Measure once."""
-        seconds = self.clock.time_iteration()
-        return Run(seconds, self.clock.iterations, measure_peak() - self.memory_before)
-
-
-def start_timed(
-    contender: str, shape: Shape, threads: int | None, seconds: float
-) -> Process[TimedProgram]:
-    """Start a process with one of `CONTENDERS` on one shape."""
-    limit = {} if threads is None else {"OPENBLAS_NUM_THREADS": str(threads)}
-    return Process(partial(TimedProgram, contender, shape, threads, seconds), limit)
-
-
-def take_turns_with(
-    memory: Process[TimedProgram],
-    process: Process[W],
-    run: Callable[[W], T],
-    title: str,
-    pace: Pace,
-) -> list[tuple[T, float]]:
-    """Return for each round what the process's run gives, and the seconds in memory."""
-    rounds = take_turns(
-        {title: lambda: (process.ask(run), memory.ask(TimedProgram.run).seconds)},
-        pace.rounds,
-        pace.announce(title),
-    )
-    return rounds[title]
+        seconds, resident = self.clock.time_iteration(), self.resident_bytes
+        return {
+            self.name: Way((seconds,), self.clock.iterations, measure_peak() - resident, resident)
+        }

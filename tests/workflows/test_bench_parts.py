@@ -11,12 +11,13 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 sys.path.append(str(ROOT))  # ci/ is no part of the package
 
-from ci.benchmarks import cluster, disk, results, shapes  # noqa: E402
-from ci.benchmarks.cluster_worker import Cut, count_tasks  # noqa: E402
-from ci.benchmarks.disk_worker import First, Pass  # noqa: E402
+from ci.benchmarks import cluster, contest, disk, results, shapes  # noqa: E402
+from ci.benchmarks.cluster import Cut, count_tasks  # noqa: E402
+from ci.benchmarks.report import report  # noqa: E402
+from ci.benchmarks.results import IN_MEMORY, ON_CLUSTER, First, Way  # noqa: E402
 from ci.benchmarks.timed import Pace  # noqa: E402
 
-PACE = Pace(rounds=1, seconds=0.01, say=lambda line: None)
+PACE = Pace(rounds=1, seconds=0.01)
 
 # --- clusters ----------------------------------------------------------------------------
 
@@ -80,45 +81,47 @@ def test_the_parts_hold_the_rows_that_are_in_memory():
 
 def measured_clusters(fingerprint="abc" * 20):
     """Made up: two rounds, the second on a slow machine."""
-    cuts = [
-        results.CutResult(4, 4, (0.2, 0.6), 0.4),
-        results.CutResult(4, 4, (0.01, 0.01), 0.01),
-        results.CutResult(12, 12, (0.02, 0.02), 0.02),
-        results.CutResult(102, 109, (0.115, 0.115), 0.115),
-    ]
-    workers = {"2": cluster.summarize(1000, fingerprint, cuts, (0.1, 0.3))}
+    ways = {
+        IN_MEMORY: Way((0.1, 0.3)),
+        ON_CLUSTER: Way((0.2, 0.6), parts=4, tasks=4),
+        "nothing to compute, 4 tasks": Way((0.01, 0.01), parts=4, tasks=4),
+        "nothing to compute, 12 tasks": Way((0.02, 0.02), parts=12, tasks=12),
+        "nothing to compute, 109 tasks": Way((0.115, 0.115), parts=102, tasks=109),
+    }
+    firsts = {"cluster": First(fingerprint=fingerprint), "memory": First(fingerprint="abc" * 20)}
     shape = shapes.Shape("1,000 x 20", 1000, 20, 1.0)
-    return results.ClusterResult(shape, 2, 1000, memory="abc" * 20, workers=workers)
+    return results.Contest(
+        "clusters", IN_MEMORY, shape, shape.input_bytes, workers=2, firsts=firsts, ways=ways
+    )
 
 
 def test_what_a_task_and_a_round_trip_cost():
-    found = measured_clusters().workers["2"]
-    assert found.seconds_a_task == pytest.approx((0.115 - 0.01) / (109 - 4))
-    assert found.seconds_a_round_trip == pytest.approx(0.006)  # 10 ms less 4 tasks
-    assert (found.large.median, found.ratio_to_memory) == pytest.approx((0.4, 2))
-    assert found.rows_per_second == pytest.approx(2500)
+    found = measured_clusters()
+    a_task, a_round_trip = cluster.reckon_costs(found)
+    assert a_task == pytest.approx((0.115 - 0.01) / (109 - 4))
+    assert a_round_trip == pytest.approx(0.006)  # 10 ms less 4 tasks
+    assert (found.ways[ON_CLUSTER].median, found.ratio(ON_CLUSTER)) == pytest.approx((0.4, 2))
 
 
 def test_the_table_of_clusters():
-    lines = cluster.report(measured_clusters()).splitlines()
-    assert lines[0] == "cluster: 1,000 x 20, one thread a worker, 2 cores"
-    assert " ".join(lines[2].split()) == "2 4 10 ms 400 ms 0.0025 2 1 ms 6 ms"
-    assert lines[3] == "one fingerprint, in memory too: abcabcabcabc"
+    lines = report(measured_clusters()).splitlines()
+    assert lines[0] == "clusters (0.16 MB), x: to iteration, in memory"
+    assert lines[3].split() == [*ON_CLUSTER.split(), "400", "ms", "2", "0.0025", "0.0004", "4"]
+    assert lines[4].split()[-6:] == ["10", "ms", "-", "-", "-", "4"]
+    assert lines[7] == "a task takes 1 ms, a round trip 6 ms"
+    assert lines[8] == "one fingerprint of the reproducible: abcabcabcabc"
 
 
 def test_faults_of_clusters_are_told():
-    assert cluster.find_faults(measured_clusters()) == []
-    (fault,) = cluster.find_faults(measured_clusters("def" * 20))
-    assert "DIFFERENT fingerprints: 2 workers defdefdefdef, in memory abcabcabcabc" in fault
-    failed = replace(measured_clusters(), failed="ended with status -9")
-    assert cluster.find_faults(failed) == ["cluster: ended with status -9"]
-    assert cluster.report(failed).endswith("no figures, ended with status -9")
+    assert contest.find_faults(measured_clusters()) == []
+    (fault,) = contest.find_faults(measured_clusters("def" * 20))
+    assert fault == ("clusters: DIFFERENT fingerprints: cluster defdefdefdef, memory abcabcabcabc")
 
 
 def test_data_too_large_for_the_machine_are_no_fault():
-    result = cluster.measure(100_000, workers=(1,), many=(16,), pace=PACE, free=10**6)
-    assert cluster.find_faults(result) == []
-    assert "needs some 0 GB of memory" in cluster.report(result)
+    (result,) = cluster.measure(100_000, workers=(1,), many=(16,), pace=PACE, free=10**6)
+    assert contest.find_faults(result) == []
+    assert "needs some 0 GB" in report(result)
 
 
 @pytest.mark.xdist_group("cluster")
@@ -126,92 +129,60 @@ def test_data_too_large_for_the_machine_are_no_fault():
 def test_a_real_cluster_beside_memory():
     pytest.importorskip("numba", reason="needs the extra fast")
     pytest.importorskip("distributed", reason="needs the extra dask")
-    result = cluster.measure(5000, workers=(2,), many=(10,), pace=PACE)
-    assert cluster.find_faults(result) == []
-    found = result.workers["2"]
-    assert [(cut.parts, cut.tasks) for cut in (found.large, found.tiny)] == [(4, 4), (4, 4)]
-    assert [(cut.parts, cut.tasks) for cut in found.many] == [(20, 22)]
-    assert found.large.median > 0
+    (result,) = cluster.measure(5000, workers=(2,), many=(10,), pace=PACE)
+    assert contest.find_faults(result) == []
+    on_cluster = [way for name, way in result.ways.items() if name != IN_MEMORY]
+    assert [(way.parts, way.tasks) for way in on_cluster] == [(4, 4), (4, 4), (20, 22)]
+    assert result.ways[ON_CLUSTER].median > 0
 
 
 # --- files -------------------------------------------------------------------------------
 
 PASSES = {  # made up: two rounds, the second on a slow machine
-    "reading alone, warm": [Pass(0.1, 0), Pass(0.3, 0)],
-    "reading alone, cold": [Pass(0.4, 1680), Pass(1.2, 1680)],
-    "iteration, warm": [Pass(0.2, 0), Pass(0.6, 0)],
-    "iteration, cold": [Pass(0.5, 1680), Pass(1.5, 1680)],
-    disk.IN_MEMORY: [Pass(0.1, 0), Pass(0.3, 0)],
+    "reading alone, warm": Way((0.1, 0.3), from_disk=(0, 0)),
+    "reading alone, cold": Way((0.4, 1.2), from_disk=(1680, 1680)),
+    "iteration, warm": Way((0.2, 0.6), from_disk=(0, 0), peak_bytes=50_000_000),
+    "iteration, cold": Way((0.5, 1.5), from_disk=(1680, 1680), peak_bytes=50_000_000),
+    IN_MEMORY: Way((0.1, 0.3)),
 }
 
 
-def measured_files(passes=PASSES, wanted=10, in_memory="abc" * 20):
-    result = results.DiskResult(shapes.Shape("10 x 20", 10, 20, 1.0), wanted, "256MB", 1680)
-    first = First("abc" * 20, resident_before=150_000_000)
-    return disk.summarize(result, first, in_memory, passes, peak_bytes=200_000_000)
-
-
-def test_ratios_are_to_reading_in_the_same_state():
-    passes = measured_files().passes
-    cold = passes["iteration, cold"]
-    assert (cold.median, cold.ratio_to_reading) == pytest.approx((1, 1.25))
-    assert (cold.ratio_to_memory, cold.share_from_disk) == pytest.approx((5, 1))
-    assert cold.rows_per_second == pytest.approx(10)
-    assert passes[disk.IN_MEMORY].ratio_to_reading is None
+def measured_files(passes=PASSES):
+    shape = shapes.Shape("10 x 20", 10, 20, 1.0)
+    firsts = {"from disk": First(fingerprint="abc" * 20)}
+    return results.Contest("files", IN_MEMORY, shape, 1680, firsts=firsts, ways=passes)
 
 
 def test_the_table_of_files():
-    lines = disk.report(measured_files()).splitlines()
-    assert lines[0] == "from disk: 10 x 20, 1.68e-06 GB, max_memory=256MB"
-    assert " ".join(lines[5].split()[2:]) == "1 s 1e-05 1.68e-06 100% 1.25 5"
-    assert lines[7] == "the reading process held 200 MB at most, 50 MB more than before it trained"
-    assert lines[8] == "one fingerprint: abcabcabcabc"
+    lines = report(measured_files()).splitlines()
+    assert lines[0] == "files (0.00168 MB), x: to iteration, in memory"
+    assert " ".join(lines[5].split()[2:]) == "1 s 5 1e-05 1.68e-06 1 50"
+    assert lines[7] == "one fingerprint of the reproducible: abcabcabcabc"
 
 
 def test_what_this_system_cannot_tell_is_left_out():
-    passes = {name: of for name, of in PASSES.items() if "cold" not in name}
-    passes["iteration, warm"] = [Pass(0.2, None), Pass(0.6, None)]
-    said = disk.report(measured_files(passes, wanted=1000))
-    assert "(there is no room for 1,000 rows)" in said
-    assert "cold is left out: this system has no posix_fadvise" in said
-    assert said.splitlines()[3].split()[-3:] == ["-", "2", "2"]
+    passes = {**PASSES, "iteration, warm": Way((0.2, 0.6), from_disk=(None, None))}
+    assert report(measured_files(passes)).splitlines()[4].split()[-2:] == ["-", "-"]
 
 
-def test_faults_of_files_are_told():
-    assert disk.find_faults(measured_files()) == []
-    (fault,) = disk.find_faults(measured_files(in_memory="def" * 20))
-    assert "DIFFERENT fingerprints: from disk abcabcabcabc" in fault
-    failed = replace(measured_files(), failed="no room")
-    assert disk.find_faults(failed) == ["from disk: no room"]
-
-
-def test_files_hold_the_rows_that_are_in_memory_and_are_removed():
+def test_files_hold_the_rows_that_are_in_memory(tmp_path):
     shape = shapes.random_shape(250, 20)
     inputs, targets, *_ = shapes.make_problem(shape)
-    with disk.write_files(shape, piece=100) as paths:
-        assert (np.load(paths[0]) == inputs).all()
-        assert (np.load(paths[1]) == targets).all()
-    assert not paths[0].parent.exists()
-
-
-def test_files_are_smaller_where_there_is_little_room():
-    row = disk.ROW_BYTES
-    on_disk = 1000 * disk.SHARE_OF_DISK * row
-    assert disk.count_rows_with_room(500, on_disk, float("inf")) == 500
-    assert disk.count_rows_with_room(5000, on_disk, float("inf")) == 1000
-    in_memory = 300 * disk.SHARE_OF_MEMORY * row
-    assert disk.count_rows_with_room(5000, on_disk, in_memory) == 300
+    paths = disk.write_files(tmp_path, shape, piece=100)
+    assert (np.load(paths[0]) == inputs).all()
+    assert (np.load(paths[1]) == targets).all()
 
 
 @pytest.mark.slow
-def test_real_files_beside_memory():
+def test_real_files_beside_memory(tmp_path, monkeypatch):
     pytest.importorskip("numba", reason="needs the extra fast")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     result = disk.measure(2000, PACE)
-    assert disk.find_faults(result) == []
-    names = {"reading alone, warm", "iteration, warm", disk.IN_MEMORY}
-    assert names <= set(result.passes)
-    assert all(found.median > 0 for found in result.passes.values())
-    assert result.peak_bytes >= result.resident_before
+    assert contest.find_faults(result) == []
+    assert {"reading alone, warm", "iteration, warm", IN_MEMORY} <= set(result.ways)
+    assert all(way.median > 0 for way in result.ways.values())
+    assert result.ways["iteration, warm"].resident_bytes > 0
+    assert not list(tmp_path.iterdir())
 
 
 # --- the figures and the picture -----------------------------------------------------------
@@ -224,23 +195,9 @@ def test_figures_that_were_written_are_read_and_written_alike(tmp_path):
     assert (tmp_path / "again.json").read_text() == FIGURES.read_text()
 
 
-def test_faults_of_every_section_count():
-    from ci.benchmarks.__main__ import find_faults
-
-    record = results.read(FIGURES)
-    assert find_faults(record) == []
-    shape = replace(record.shapes[0], left_out={"torch": "gone"})
-    record = replace(
-        record,
-        shapes=(shape,),
-        growth=results.Growth((shape,), (shape,)),
-        disk=replace(record.disk, failed="no room"),
-        cluster=replace(record.cluster, memory="other"),
-    )
-    *torch, no_room, different = find_faults(record)
-    assert torch == ["article: torch is left out: gone"] * 3
-    assert no_room == "from disk: no room"
-    assert different.startswith("cluster: DIFFERENT fingerprints")
+def test_figures_that_were_written_hold_no_faults():
+    contests = [found for of in results.read(FIGURES).contests.values() for found in of]
+    assert [fault for found in contests for fault in contest.find_faults(found)] == []
 
 
 @pytest.mark.parametrize("parts", [True, False])
@@ -250,8 +207,7 @@ def test_the_picture_is_drawn_from_the_figures(tmp_path, parts):
 
     record = results.read(FIGURES)
     if not parts:
-        no_disk, no_cluster = replace(record.disk, passes={}), replace(record.cluster, workers={})
-        record = replace(record, disk=no_disk, cluster=no_cluster)
+        record = replace(record, contests={**record.contests, "disk": (), "cluster": ()})
     titles = [axes.get_title().partition(",")[0] for axes in plot.make_figure(record).axes]
     assert titles[1:] == [
         "Growth with rows", "Growth with threads", *["From disk", "Cluster", "Cluster"] * parts,

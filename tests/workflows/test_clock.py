@@ -11,7 +11,7 @@ from neuron_xp.workflows import clock
 
 sys.path.append(str(Path(__file__).parent.parent.parent))  # ci/ is no part of the package
 
-from ci.benchmarks import watches
+from ci.benchmarks import cluster, disk
 
 
 class Machine:
@@ -62,18 +62,15 @@ def calls(watch, iterations, at=None):
         watch(SimpleNamespace(iteration=iteration, iterations=iterations))
 
 
-def test_the_first_iteration_and_the_last_stretch_are_not_measured(monkeypatch):
-    times = iter([10.0, 14.0, 30.0])
-    monkeypatch.setattr(watches.time, "perf_counter", lambda: next(times))
-    watch = watches.Between()
-    calls(watch, 16, at=[1, 3, 9, 16])
-    assert watch.seconds() == (30.0 - 10.0) / 8
+def test_the_first_iteration_and_the_last_stretch_are_not_measured():
+    marks = [(1, 10.0), (3, 14.0), (9, 30.0), (16, 31.0)]
+    assert cluster.reckon_iteration(marks) == (30.0 - 10.0) / 8
 
 
-def test_an_iteration_follows_its_own_preparation():
+def test_an_iteration_follows_its_own_preparation(monkeypatch):
     done = []
 
-    def begin():
+    def start_pass():
         number = len(done)
         done.append("begin")
         return lambda: number
@@ -81,9 +78,9 @@ def test_an_iteration_follows_its_own_preparation():
     def train(iterations, on_progress, at=None):
         calls(on_progress, iterations, at)
 
+    monkeypatch.setattr(disk, "start_pass", start_pass)
     for name in ("warm", "cold"):
-        prepare = partial(done.append, name)
-        done.append(watches.watch_second(train, prepare, begin, pause=0))
+        done.append(disk.watch_second(train, partial(done.append, name), pause=0))
     assert done == ["warm", "begin", 1, "cold", "begin", 4]
     with pytest.raises(RuntimeError, match="not call back after each"):
-        watches.watch_second(partial(train, at=[1, 3]), list, begin, pause=0)
+        disk.watch_second(partial(train, at=[1, 3]), list, pause=0)
