@@ -1,0 +1,42 @@
+"""What the table workflows refuse of their keywords, in a line."""
+
+import re
+
+import pytest
+
+import neuron_xp
+
+TABLE = "examples/data/wine.csv"
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"categories": "ash"}, TypeError,
+         "categories must be a list of names; got 'ash': give categories=['ash']"),
+        ({"features": "ash"}, TypeError, "features must be a list of names; got 'ash'"),
+        ({"iteratons": 3}, TypeError, "unknown setting 'iteratons'; did you mean 'iterations'?"),
+        ({"holdout": 1.5}, ValueError, "holdout must be a share of the rows, below 1; got 1.5"),
+        ({"holdout": -0.1}, ValueError, "holdout must be a finite number 0 or more; got -0.1"),
+        ({"target": None}, ValueError, "which column is the target? give target=NAME"),
+        ({"max_memory": 1}, ValueError, "max_memory must be a whole number from 16777216; got 1"),
+        ({"threads": 0}, ValueError, "threads must be a whole number from 1 to 1024; got 0"),
+        ({"resume": True}, ValueError, "resume needs to know the file"),
+    ],
+)  # fmt: skip
+def test_keywords_that_make_no_sense(given, error, message, monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath)
+    with pytest.raises(error, match=re.escape(message)):
+        neuron_xp.train_on_table(TABLE, **{"target": "cultivar", **given})
+
+
+def test_the_settings_of_a_table_are_those_of_the_command(monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath)
+    trained = neuron_xp.train_on_table(TABLE, target="cultivar", iterations=3)
+    assert (trained.network.settings.bias, trained.network.settings.learning_rate) == (True, "auto")
+    assert trained.held_out is None
+    assert trained.columns.classes == ("class_0", "class_1", "class_2")
+    found = neuron_xp.verify(trained.network, TABLE)
+    assert (found.same_data, found.same_bits) == (True, True)
+    other = neuron_xp.verify(trained.network, "examples/data/wine.csv", backend="array_api_strict")
+    assert other.network.fingerprint() == trained.network.fingerprint()
