@@ -63,7 +63,7 @@ def fold(
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """How a step is computed.
+    """The way in which a step is computed.
 
     block_rows : examples at a time, a multiple of 64
     fold : map and merge over the blocks; merging is exact, so any order will do

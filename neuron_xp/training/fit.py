@@ -61,9 +61,7 @@ def _fit(
     pace: Pace,
 ) -> NeuralNetwork:
     digest = data.fingerprint() if saving is not None or data.in_parts else None
-    checkpoint = None
-    if saving is not None and digest is not None:
-        checkpoint = saving.read(settings, digest)
+    checkpoint = _read_checkpoint(saving, settings, digest)
 
     def make_network(state: State) -> NeuralNetwork:
         return NeuralNetwork(
@@ -103,6 +101,12 @@ def _explain_lost_cluster(saving: Saving | None) -> Iterator[None]:
         yield
     except ClusterLostError as error:
         raise ClusterLostError(f"{error}; {_how_to_go_on(saving)}") from error
+
+
+def _read_checkpoint(saving: Saving | None, settings: Settings, digest: str | None) -> Model | None:
+    if saving is None or digest is None:
+        return None
+    return saving.read(settings, digest)
 
 
 def _default_pace(data: TrainingSet, saving: Saving | None) -> Pace:
