@@ -155,7 +155,6 @@ def train(
     )  # fmt: skip
     _check_callback(on_progress)
     where = Where(backend=backend, device=device, threads=threads, max_memory=max_memory)
-    where.check()
     saving = Saving.from_keywords(checkpoint, checkpoint_every, resume)
     given = _give_data(inputs, targets, sample_weight)
     data = open_training_set(given, settings, where)

@@ -122,7 +122,7 @@ class Where:
             return None
         return check_memory_size("max_memory", self.max_memory)
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Raise ValueError or TypeError for what threads or memory may not be."""
         self.count_threads()
         self.memory_bytes()
@@ -134,7 +134,6 @@ def open_training_set(given: Given, settings: Settings, where: Where) -> Trainin
     Raises ValueError or TypeError for what cannot be learned from, and whatever opening a
     backend, a file or a cluster raises.
     """
-    where.check()
     if isinstance(given.inputs, Path):
         return _open_files(given, settings, where)
     if where.backend == "dask" or any(map(is_lazy, given.by_name().values())):

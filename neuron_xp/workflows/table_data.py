@@ -151,20 +151,18 @@ def _copy_to_disk(
         survey = reduce(merge_surveys, (survey_file(part, reading, at_once) for part in parts))
         columns, rows = decide_columns(survey), survey.rows
         constant = find_constant_inputs(survey, columns)
-    chunks = read_chunks(
-        parts, reading, columns, targets=True,
-        rows=limit_rows(max_memory, len(columns.input_names) + columns.neurons),
-    )  # fmt: skip
+    width = len(columns.input_names) + columns.neurons
+
+    def read() -> Iterator[Table]:
+        limit = limit_rows(max_memory, width)
+        return read_chunks(parts, reading, columns, targets=True, rows=limit)
+
     if use.holdout and rows is None:
-        counted = read_chunks(
-            parts, reading, columns, targets=True,
-            rows=limit_rows(max_memory, len(columns.input_names) + columns.neurons),
-        )  # fmt: skip
-        rows = sum(len(table.inputs) for table in counted)
+        rows = sum(len(table.inputs) for table in read())
     if rows is not None:
-        check_disk_space(folder.parent, 8 * rows * (len(columns.input_names) + columns.neurons))
+        check_disk_space(folder.parent, 8 * rows * width)
     held_out = _mark_held_out(rows, use, max_memory) if use.holdout and rows is not None else None
-    return _write_copies(chunks, columns, constant, held_out, rows, folder)
+    return _write_copies(read(), columns, constant, held_out, rows, folder)
 
 
 def _mark_held_out(rows: int, use: TableUse, max_memory: int) -> np.ndarray:

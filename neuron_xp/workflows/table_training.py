@@ -188,7 +188,6 @@ def _check_holdout(value: float) -> float:
 
 def _prepare(settings: Settings, where: Where, *, on_cluster: bool) -> Where:
     """Check what can be checked, and open the backend, before the table is read for long."""
-    where.check()
     if settings.shuffle == "rows" and (where.max_memory is not None or on_cluster):
         raise ValueError(SHUFFLE_ROWS)
     if on_cluster:  # a worker may have a library that is not here
