@@ -7,7 +7,7 @@ the command line says it in flags.
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from reprlib import repr as short
 from typing import TypeAlias
@@ -37,8 +37,8 @@ class Reading:
     """
 
     target: str | int | None = None
-    features: tuple[str, ...] | None = None
-    categories: tuple[str, ...] = ()
+    features: Iterable[str] | None = None
+    categories: Iterable[str] = ()
     delimiter: str | None = None
     decimal: str = "."
     drop_missing: bool = False
@@ -51,7 +51,9 @@ class Reading:
         for role in ("features", "categories"):
             names = getattr(self, role)
             if isinstance(names, str):
-                raise ValueError(f"{role} must be a list of names; got {names!r}")
+                raise TypeError(
+                    f"{role} must be a list of names; got {names!r}: give {role}=[{names!r}]"
+                )
             if names is not None:  # a list will do, but a model is compared with its file's tuple
                 object.__setattr__(self, role, tuple(names))
 

@@ -46,7 +46,7 @@ def select_for_training(reading: Reading, source: str, names: tuple[str, ...]) -
     """Select the columns that the reading asks for, among a file's names."""
     target = _find_target(source, reading.target, names)
     given = reading.features
-    features = tuple(name for name in names if name != target) if given is None else given
+    features = tuple(name for name in names if name != target) if given is None else tuple(given)
     _check_known(source, features, names, "feature")
     if len(set(features)) < len(features):
         raise TableError(f"{source}: a feature is given twice in {', '.join(features)}")

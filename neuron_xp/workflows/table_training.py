@@ -123,8 +123,8 @@ def train_on_table(
     """
     reading = Reading(
         target=target,
-        features=_name_columns("features", features),
-        categories=_name_columns("categories", categories) or (),
+        features=features,
+        categories=categories,
         delimiter=delimiter,
         decimal=decimal,
         drop_missing=drop_missing,
@@ -139,12 +139,6 @@ def train_on_table(
         saving=Saving.from_keywords(checkpoint, checkpoint_every, resume),
         on_progress=on_progress,
     )
-
-
-def _name_columns(role: str, names: Iterable[str] | None) -> tuple[str, ...] | None:
-    if isinstance(names, str):  # one name, which would be taken for its letters
-        raise TypeError(f"{role} must be a list of names; got {names!r}: give {role}=[{names!r}]")
-    return None if names is None else tuple(names)
 
 
 def fit_table(
