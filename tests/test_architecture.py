@@ -152,7 +152,7 @@ def test_the_mathematics_is_written_once(file):
         ("sigmoid", "activations.py"),
         ("sigmoid_gradient", "activations.py"),
         ("error_weighted_derivative", "losses.py"),
-        ("weighted_sum", "reproducible.py"),
+        ("weighted_sum", "elementary.py"),
         ("cross_entropy", "losses.py"),
         ("back_propagate", "layers.py"),
         ("adjust", "step.py"),

@@ -14,7 +14,7 @@ from ci.benchmarks.programs import KERNELS, Program, end_network
 from ci.benchmarks.results import IDLE, IN_MEMORY, ON_CLUSTER, Contest, Way
 from ci.benchmarks.shapes import FEATURES, Shape, make_inputs, make_targets, random_shape
 from ci.benchmarks.timed import Pace, TimedProgram, Worker
-from neuron_xp.neuron.exact_sum import LEAF
+from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
 if TYPE_CHECKING:
     from dask.array import Array

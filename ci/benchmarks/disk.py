@@ -18,7 +18,7 @@ from ci.benchmarks.programs import KERNELS, Program, end_network
 from ci.benchmarks.results import IN_MEMORY, Contest, Way
 from ci.benchmarks.shapes import BYTES, FEATURES, Shape, make_inputs, make_targets, random_shape
 from ci.benchmarks.timed import Pace, TimedProgram, Worker
-from neuron_xp.training import loop
+from neuron_xp.training.loops import loop
 
 MAX_MEMORY = "256MB"
 COPIES = 4

@@ -14,7 +14,7 @@ import numpy as np
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.libraries import find_backend, is_array
 from neuron_xp.errors import one_line
-from neuron_xp.neuron.reproducible import SMALLEST_NORMAL, TINY_INPUT, flush
+from neuron_xp.neuron.reproducible.elementary import SMALLEST_NORMAL, TINY_INPUT, flush
 from neuron_xp.neuron.types import Array
 
 LOOK_ELEMENTS = 2**18

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 from neuron_xp.backends.backend import Backend, Kernels, Loop, MakeKernels, Summand
 from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.neuron import step as steps
-from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
+from neuron_xp.neuron.reproducible.exact_sum import LEAF
 from neuron_xp.neuron.step import Examples, Method, merge_blocks
 from neuron_xp.neuron.types import Array
 from neuron_xp.random_start import draw_start

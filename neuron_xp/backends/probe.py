@@ -16,7 +16,7 @@ import numpy as np
 from neuron_xp.backends.backend import Backend
 from neuron_xp.errors import UnusableBackendError
 from neuron_xp.neuron.arithmetic import Arithmetic, native_arithmetic, reproducible_arithmetic
-from neuron_xp.neuron.reproducible import multiply
+from neuron_xp.neuron.reproducible.elementary import multiply
 from neuron_xp.neuron.types import Array
 
 LENGTHS = (1, 7, 1000)

@@ -41,7 +41,7 @@ from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import Settings
 from neuron_xp.tables.cells import Reading
-from neuron_xp.training.training_set import Where
+from neuron_xp.training.data.training_set import Where
 from neuron_xp.workflows import table_scoring, table_training
 from neuron_xp.workflows.table_scoring import Predictions, Score
 from neuron_xp.workflows.table_training import TrainedOnTable

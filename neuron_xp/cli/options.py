@@ -15,7 +15,7 @@ from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.settings import AUTO, Settings, check_settings
 from neuron_xp.neuron.losses import RULES
 from neuron_xp.tables.cells import Reading
-from neuron_xp.training.training_set import Where
+from neuron_xp.training.data.training_set import Where
 from neuron_xp.workflows.table_training import TABLE_SETTINGS
 
 F = TypeVar("F", bound=Callable[..., Any])

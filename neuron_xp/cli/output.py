@@ -15,7 +15,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 import neuron_xp
-from neuron_xp.neuron.reproducible import CONTRACT_VERSION
+from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from neuron_xp.backends.convert import MEANING, as_plain_array
 from neuron_xp.backends.examples import check_row_count, convert_rows, take_rows
 from neuron_xp.backends.libraries import find_backend, open_backend, open_host_backend
 from neuron_xp.cluster.scheduler import Scheduler
-from neuron_xp.neuron.exact_sum import LEAF
+from neuron_xp.neuron.reproducible.exact_sum import LEAF
 from neuron_xp.neuron.step import Examples
 
 PARTS_A_THREAD = 2
@@ -55,7 +55,7 @@ def _copy_part_from_host(first: int, examples: Examples, backend: Backend) -> Lo
 
 @dataclass(frozen=True, eq=False)
 class LoadedParts:
-    """Parts that tasks have loaded, and the scheduler keeps; see `training.in_parts.Source`.
+    """Parts that tasks have loaded, and the scheduler keeps; see `training.data.in_parts.Source`.
 
     ends : of each part, the number of the row after its last
     """

@@ -22,7 +22,7 @@ from neuron_xp.errors import ModelFileError
 from neuron_xp.model.fingerprint import fingerprint_arrays
 from neuron_xp.model.settings import Settings, check_settings
 from neuron_xp.model.table_use import TableUse
-from neuron_xp.neuron.reproducible import CONTRACT_VERSION
+from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
 
 History: TypeAlias = tuple[tuple[int, float], ...]
 """(iterations done, loss) pairs."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from neuron_xp.checks import check_choice, check_number, check_whole_number, check_yes_or_no
 from neuron_xp.errors import did_you_mean
-from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.losses import RULES
+from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
 ARITHMETICS = ("reproducible", "native")
 SHUFFLES = ("rows", "leaves")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from neuron_xp.neuron import exact_sum, logarithm, reproducible
+from neuron_xp.neuron.reproducible import elementary, exact_sum, logarithm
 from neuron_xp.neuron.types import Array, Namespace
 
 
@@ -63,17 +63,17 @@ def reproducible_arithmetic(
     `compiled` says that a compiler sees the operations and might fuse them; `no_tiny_inputs`,
     that no input of the data lies between 0 and 2^-60 in magnitude. Neither changes a bit.
     """
-    exp_tables = reproducible.exp_tables(xp=xp, device=device)
+    exp_tables = elementary.exp_tables(xp=xp, device=device)
     log_tables = logarithm.log_tables(xp=xp, device=device)
     grid = exact_sum.grid(xp=xp, device=device)
-    flush = partial(reproducible.flush, xp=xp)
+    flush = partial(elementary.flush, xp=xp)
 
-    def products(of_data: bool) -> reproducible.Products:
+    def products(of_data: bool) -> elementary.Products:
         none_is_tiny = no_tiny_inputs and of_data
-        return partial(reproducible.products, xp=xp, fence=compiled, no_tiny_inputs=none_is_tiny)
+        return partial(elementary.products, xp=xp, fence=compiled, no_tiny_inputs=none_is_tiny)
 
     def weighted_sum(inputs: Array, weights: Array, *, of_data: bool = False) -> Array:
-        return reproducible.weighted_sum(inputs, weights, products=products(of_data), xp=xp)
+        return elementary.weighted_sum(inputs, weights, products=products(of_data), xp=xp)
 
     def sum_over_examples(
         inputs: Array, delta: Array, *, of_data: bool = False
@@ -82,18 +82,18 @@ def reproducible_arithmetic(
         return exact_sum.accumulate(sums, xp=xp, grid=grid)
 
     def column_sums(x: Array) -> exact_sum.Accumulator:
-        x = flush(x, reproducible.SMALLEST_PRODUCT)
+        x = flush(x, elementary.SMALLEST_PRODUCT)
         return exact_sum.accumulate(exact_sum.leaf_sums(x, xp=xp), xp=xp, grid=grid)
 
     return Arithmetic(
         name="reproducible",
         xp=xp,
-        exp=partial(reproducible.exp, xp=xp, tables=exp_tables, fence=compiled),
+        exp=partial(elementary.exp, xp=xp, tables=exp_tables, fence=compiled),
         log1p=partial(logarithm.log1p, xp=xp, tables=log_tables, fence=compiled),
-        multiply=partial(reproducible.multiply, xp=xp, fence=compiled),
-        flush=partial(flush, smallest=reproducible.SMALLEST_FACTOR),
-        flush_products=partial(flush, smallest=reproducible.SMALLEST_PRODUCT),
-        flush_inputs=partial(flush, smallest=reproducible.TINY_INPUT),
+        multiply=partial(elementary.multiply, xp=xp, fence=compiled),
+        flush=partial(flush, smallest=elementary.SMALLEST_FACTOR),
+        flush_products=partial(flush, smallest=elementary.SMALLEST_PRODUCT),
+        flush_inputs=partial(flush, smallest=elementary.TINY_INPUT),
         weighted_sum=weighted_sum,
         sum_over_examples=sum_over_examples,
         column_sums=column_sums,

@@ -16,9 +16,9 @@ from neuron_xp.model.settings import AUTO, Settings
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.step import Scaling
 from neuron_xp.random_start import draw_start
-from neuron_xp.training.loop import Pace, State, is_recorded, iterate
+from neuron_xp.training.data.training_set import TrainingSet
+from neuron_xp.training.loops.loop import Pace, State, is_recorded, iterate
 from neuron_xp.training.preparation import compute_mean_loss, find_safe_learning_rate, find_scaling
-from neuron_xp.training.training_set import TrainingSet
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import numpy as np
 
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
-from neuron_xp.neuron.reproducible import SMALLEST_NORMAL
+from neuron_xp.neuron.reproducible.elementary import SMALLEST_NORMAL
 from neuron_xp.neuron.step import Examples, Method, Scaling, standardize
 from neuron_xp.neuron.types import Array
-from neuron_xp.training.training_set import TrainingSet
+from neuron_xp.training.data.training_set import TrainingSet
 
 
 def sum_columns(block: Examples, *, method: Method) -> tuple[Any]:

@@ -10,8 +10,8 @@ from neuron_xp.backends.backend import Backend
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import check_settings
+from neuron_xp.training.data.training_set import Given, Where, open_training_set
 from neuron_xp.training.fit import Progress, fit
-from neuron_xp.training.training_set import Given, Where, open_training_set
 
 
 def train(

@@ -15,8 +15,8 @@ from neuron_xp.model.table_use import TableUse
 from neuron_xp.tables.columns import Columns
 from neuron_xp.tables.encode import read_chunks
 from neuron_xp.tables.files import find_parts, limit_rows
+from neuron_xp.training.data.training_set import Given, Where, open_training_set
 from neuron_xp.training.fit import compute_loss
-from neuron_xp.training.training_set import Given, Where, open_training_set
 from neuron_xp.workflows.table_data import TableRows, open_table_data
 
 

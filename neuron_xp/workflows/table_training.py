@@ -21,9 +21,9 @@ from neuron_xp.model.settings import Settings, check_settings
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
+from neuron_xp.training.data.in_parts import SHUFFLE_ROWS
+from neuron_xp.training.data.training_set import Given, Where, open_training_set
 from neuron_xp.training.fit import Progress, fit
-from neuron_xp.training.in_parts import SHUFFLE_ROWS
-from neuron_xp.training.training_set import Given, Where, open_training_set
 from neuron_xp.workflows.table_data import TableRows, open_table_data
 from neuron_xp.workflows.table_scoring import Score, score, table_use_of
 

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from neuron_xp.backends.cuda_kernels import kernels as cuda
-from neuron_xp.neuron import exact_sum, reproducible
 from neuron_xp.neuron.activations import sigmoid
 from neuron_xp.neuron.arithmetic import reproducible_arithmetic
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
+from neuron_xp.neuron.reproducible import elementary, exact_sum
 from neuron_xp.neuron.step import Examples, Method, Scaling, adjust, loss, standardize, step
 
 HOST_PROGRAM, SOURCES = Path(__file__).parent / "cuda_on_host.cpp", Path(cuda.__file__).parent
@@ -146,10 +146,10 @@ def test_sums_are_added_in_the_defined_order(library, count):
     generator = np.random.RandomState(count)
     for spread in (1, 60):
         terms = generator.standard_normal(count) * 2.0 ** generator.randint(0, spread, count)
-        expected = reproducible.ordered_sum(terms[None, :], xp=xp)
-        totals = np.empty(reproducible.LANES)
+        expected = elementary.ordered_sum(terms[None, :], xp=xp)
+        totals = np.empty(elementary.LANES)
         assert library.sum_by_warp(count, pointer(terms), pointer(totals))
-        assert same_bits(totals, np.repeat(expected, reproducible.LANES))
+        assert same_bits(totals, np.repeat(expected, elementary.LANES))
         by_thread = library.sum_by_thread(count, pointer(terms)) if count <= 1024 else totals[0]
         assert same_bits([by_thread], expected)
 

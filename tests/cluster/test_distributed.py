@@ -16,7 +16,7 @@ from neuron_xp.backends.backend import name_device
 from neuron_xp.backends.libraries import find_backend
 from neuron_xp.cluster.parts import load_part
 from neuron_xp.model.settings import check_settings
-from neuron_xp.training.training_set import Given, Where, open_training_set
+from neuron_xp.training.data.training_set import Given, Where, open_training_set
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)

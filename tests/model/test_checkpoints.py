@@ -14,7 +14,7 @@ import neuron_xp
 from neuron_xp.backends.status import list_statuses
 from neuron_xp.durable import name_previous
 from neuron_xp.model import checkpoint as checkpoints
-from neuron_xp.training import loop
+from neuron_xp.training.loops import loop
 
 SETTINGS = {"iterations": 300, "loss_every": 50}
 BATCHES = {

@@ -13,15 +13,16 @@ from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import Settings
-from neuron_xp.neuron import activations, exact_sum, layers, logarithm, reproducible
+from neuron_xp.neuron import activations, layers
 from neuron_xp.neuron import step as steps
-from neuron_xp.neuron.exact_sum import Accumulator
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
+from neuron_xp.neuron.reproducible import elementary, exact_sum, logarithm
+from neuron_xp.neuron.reproducible.exact_sum import Accumulator
 from neuron_xp.neuron.step import Examples, Method, Scaling
 from neuron_xp.random_start import draw_start, make_generator
-from neuron_xp.training.batches import take_batch
-from neuron_xp.training.in_memory import InMemory
+from neuron_xp.training.data.batches import take_batch
+from neuron_xp.training.data.in_memory import InMemory
 from neuron_xp.training.preparation import compute_mean_loss, find_safe_learning_rate
 
 NUMPY = open_backend("numpy").without_kernels()
@@ -30,23 +31,23 @@ GRID = exact_sum.grid(xp=np)
 ARTICLE, OTHER = RULES["error_weighted_derivative"], RULES["cross_entropy"]
 
 CONSTANTS = {
-    "CONTRACT_VERSION": reproducible.CONTRACT_VERSION,
-    "SMALLEST_NORMAL": reproducible.SMALLEST_NORMAL,
-    "SMALLEST_PRODUCT": reproducible.SMALLEST_PRODUCT,
-    "SMALLEST_FACTOR": reproducible.SMALLEST_FACTOR,
-    "TINY_INPUT": reproducible.TINY_INPUT,
-    "LANES": reproducible.LANES,
-    "SEGMENT": reproducible.SEGMENT,
+    "CONTRACT_VERSION": elementary.CONTRACT_VERSION,
+    "SMALLEST_NORMAL": elementary.SMALLEST_NORMAL,
+    "SMALLEST_PRODUCT": elementary.SMALLEST_PRODUCT,
+    "SMALLEST_FACTOR": elementary.SMALLEST_FACTOR,
+    "TINY_INPUT": elementary.TINY_INPUT,
+    "LANES": elementary.LANES,
+    "SEGMENT": elementary.SEGMENT,
     "LEAF": exact_sum.LEAF,
     "BITS": exact_sum.BITS,
     "BOTTOM": exact_sum.BOTTOM,
     "TOP": exact_sum.TOP,
-    "EXP_STEPS": reproducible.STEPS,
-    "SMALLEST_EXPONENT": reproducible.SMALLEST_EXPONENT,
-    "STEPS_PER_LN2": reproducible.STEPS_PER_LN2,
-    "LN2_HIGH": reproducible.LN2_HIGH,
-    "LN2_LOW": reproducible.LN2_LOW,
-    "EXP_COEFFICIENTS": reproducible.COEFFICIENTS,
+    "EXP_STEPS": elementary.STEPS,
+    "SMALLEST_EXPONENT": elementary.SMALLEST_EXPONENT,
+    "STEPS_PER_LN2": elementary.STEPS_PER_LN2,
+    "LN2_HIGH": elementary.LN2_HIGH,
+    "LN2_LOW": elementary.LN2_LOW,
+    "EXP_COEFFICIENTS": elementary.COEFFICIENTS,
     "LOG_STEPS": logarithm.STEPS,
     "LOG_COEFFICIENTS": logarithm.COEFFICIENTS,
     "CURVATURE": {name: rule.curvature for name, rule in RULES.items()},
@@ -152,13 +153,13 @@ def train(inputs, targets, iterations, **settings):
 
 
 PACKAGE = {
-    "flush": on_numbers(lambda x, least: reproducible.flush(x, least, xp=np)),
+    "flush": on_numbers(lambda x, least: elementary.flush(x, least, xp=np)),
     "random_start": lambda sizes, seed: [
         x.tolist() for x in draw_start(pairwise(sizes), seed=seed)
     ],
     "permutation": lambda count, key: make_generator(key).permutation(count).tolist(),
-    "ordered_sum": lambda x: reproducible.ordered_sum(np.asarray([x]), xp=np).item(),
-    "product": on_numbers(reproducible.products, xp=np, fence=True, no_tiny_inputs=False),
+    "ordered_sum": lambda x: elementary.ordered_sum(np.asarray([x]), xp=np).item(),
+    "product": on_numbers(elementary.products, xp=np, fence=True, no_tiny_inputs=False),
     "weighted_sum": lambda x, w: ARITHMETIC.weighted_sum(
         np.asarray([x]), np.asarray(w)[:, None]
     ).item(),
@@ -168,7 +169,7 @@ PACKAGE = {
     "sum_over_examples": lambda x: ARITHMETIC.total(
         ARITHMETIC.column_sums(np.asarray(x)[:, None])
     ).item(),
-    "exp_table_digest": lambda: table_digest(reproducible.exp_tables(xp=np)),
+    "exp_table_digest": lambda: table_digest(elementary.exp_tables(xp=np)),
     "exp": on_numbers(ARITHMETIC.exp),
     "log_table_digest": lambda: table_digest(logarithm.log_tables(xp=np)),
     "log1p": on_numbers(ARITHMETIC.log1p),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.probe import choose_arithmetic
-from neuron_xp.neuron import exact_sum
+from neuron_xp.neuron.reproducible import exact_sum
 
 NUMPY = choose_arithmetic(open_backend("numpy"), "reproducible", no_tiny_inputs=False)
 GRID = exact_sum.grid(xp=np)

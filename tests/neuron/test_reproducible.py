@@ -11,8 +11,8 @@ import scalar_port
 
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.probe import choose_arithmetic
-from neuron_xp.neuron import reproducible
 from neuron_xp.neuron.activations import sigmoid, sigmoid_gradient
+from neuron_xp.neuron.reproducible import elementary
 
 NUMPY = choose_arithmetic(open_backend("numpy"), "reproducible", no_tiny_inputs=False)
 HARD_CASES = Path(__file__).parent.parent / "data" / "exp_hard_cases.csv"
@@ -52,7 +52,7 @@ def test_exp_is_within_1_ulp_of_mpmath():
 
 def test_exp_on_hard_cases():
     """Where exp lies as near as can be to the middle of two floats, or to a float."""
-    cases = [(x, y) for x, y in hard_cases() if x >= reproducible.SMALLEST_EXPONENT]
+    cases = [(x, y) for x, y in hard_cases() if x >= elementary.SMALLEST_EXPONENT]
     assert len(cases) > 900
     x, rounded = np.asarray(cases).T
     computed = NUMPY.exp(x)
@@ -113,7 +113,7 @@ def test_sigmoid_gradient_is_the_slope_of_the_sigmoid():
 def test_ordered_sum_is_the_scalar_port(backend, count):
     terms = np.random.RandomState(count).random_sample((2, count, 1)) - 0.5
     with backend.context():
-        compiled = backend.compile(lambda x: reproducible.ordered_sum(x, xp=backend.xp))
+        compiled = backend.compile(lambda x: elementary.ordered_sum(x, xp=backend.xp))
         found = backend.to_host(compiled(backend.from_host(terms)))
     assert found[:, 0].tolist() == [scalar_port.ordered_sum(row[:, 0].tolist()) for row in terms]
 

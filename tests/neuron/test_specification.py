@@ -14,9 +14,9 @@ import scalar_training
 from package_functions import CONSTANTS, PACKAGE
 
 from neuron_xp.model.fingerprint import GROUP
-from neuron_xp.neuron import reproducible
+from neuron_xp.neuron.reproducible import elementary
 
-PAGE = Path(reproducible.__file__).with_name("README.md").read_text("utf-8")
+PAGE = Path(elementary.__file__).parent.with_name("README.md").read_text("utf-8")
 HEX_FLOAT = re.compile(r"0x[0-9a-f]+(?:\.[0-9a-f]+)?p[+-]\d+")
 SECTIONS = {  # the vectors in each: one that is lost is missed
     "Numbers": 7,

@@ -9,8 +9,8 @@ from trainings import train_with_pace
 
 import neuron_xp
 from neuron_xp.article import ARTICLE_INPUTS, ARTICLE_TARGETS
-from neuron_xp.training.batches import draw_epoch
-from neuron_xp.training.loop import Pace
+from neuron_xp.training.data.batches import draw_epoch
+from neuron_xp.training.loops.loop import Pace
 
 
 def problem(rows=200, features=4, seed=0):

@@ -12,8 +12,8 @@ import neuron_xp
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters
-from neuron_xp.training import loop
-from neuron_xp.training.loop import Pace
+from neuron_xp.training.loops import loop
+from neuron_xp.training.loops.loop import Pace
 
 X = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
 Y = [0, 1, 1]

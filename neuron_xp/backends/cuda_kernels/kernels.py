@@ -16,9 +16,9 @@ from math import ceil, prod
 from typing import Any, NamedTuple
 
 from neuron_xp.backends.backend import Summand
-from neuron_xp.neuron import exact_sum, logarithm, reproducible
-from neuron_xp.neuron.exact_sum import BROKEN, LEAF
 from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.reproducible import elementary, exact_sum, logarithm
+from neuron_xp.neuron.reproducible.exact_sum import BROKEN, LEAF
 from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array, Namespace
 
@@ -83,7 +83,7 @@ class Device:
     @cached_property
     def tables(self) -> dict[str, Array]:
         """Tables of the arithmetic, by their names in `_Problem`."""
-        exp = reproducible.exp_tables(xp=self.xp, device=self.device)
+        exp = elementary.exp_tables(xp=self.xp, device=self.device)
         log = logarithm.log_tables(xp=self.xp, device=self.device)
         grid = exact_sum.grid(xp=self.xp, device=self.device)
         arrays = (exp.high, exp.low, exp.power, log.high, log.low)

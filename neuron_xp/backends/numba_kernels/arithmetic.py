@@ -20,10 +20,8 @@ from neuron_xp.backends.numba_kernels.vectors import (
     unflushed_column_sums,
     unflushed_row_sums,
 )
-from neuron_xp.neuron import exact_sum, logarithm, reproducible
-from neuron_xp.neuron.exact_sum import BITS, BROKEN, HALF_DIGIT, LEAF
-from neuron_xp.neuron.logarithm import COEFFICIENTS
-from neuron_xp.neuron.reproducible import (
+from neuron_xp.neuron.reproducible import elementary, exact_sum, logarithm
+from neuron_xp.neuron.reproducible.elementary import (
     LANES,
     LN2_HIGH,
     LN2_LOW,
@@ -32,9 +30,11 @@ from neuron_xp.neuron.reproducible import (
     SMALLEST_PRODUCT,
     STEPS_PER_LN2,
 )
+from neuron_xp.neuron.reproducible.exact_sum import BITS, BROKEN, HALF_DIGIT, LEAF
+from neuron_xp.neuron.reproducible.logarithm import COEFFICIENTS
 
 # Read by the compiler as constants: it then knows that nothing overwrites them.
-_EXP, _LOG = reproducible.exp_tables(xp=xp), logarithm.log_tables(xp=xp)
+_EXP, _LOG = elementary.exp_tables(xp=xp), logarithm.log_tables(xp=xp)
 _EXP_HIGH, _EXP_LOW = _EXP.high, _EXP.low
 _LOG_HIGH, _LOG_LOW = _LOG.high, _LOG.low
 _GRID = exact_sum.grid(xp=xp)
@@ -54,13 +54,13 @@ def _round(x):
 
 @inlined
 def flush(x, smallest):
-    """See `reproducible.flush`."""
+    """See `elementary.flush`."""
     return 0.0 if abs(x) < smallest else x
 
 
 @inlined
 def exp(x):
-    """See `reproducible.exp`."""
+    """See `elementary.exp`."""
     x = x if x > SMALLEST_EXPONENT else SMALLEST_EXPONENT
     k = _round(x * STEPS_PER_LN2)
     r = (x - k * LN2_HIGH) - k * LN2_LOW

@@ -11,11 +11,11 @@ import numba
 from numba.core.caching import FunctionCache
 from numba.core.compiler import Compiler
 
-from neuron_xp.neuron import reproducible
+from neuron_xp.neuron import step
 
-_PATTERNS = (Path(__file__).parent, "*.py"), (Path(reproducible.__file__).parent, "*.py")
+_ROOMS = Path(__file__).parent, Path(step.__file__).parent
 _SOURCES = sha256(
-    b"".join(f.read_bytes() for folder, names in _PATTERNS for f in sorted(folder.glob(names)))
+    b"".join(file.read_bytes() for room in _ROOMS for file in sorted(room.rglob("*.py")))
 ).digest()
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from neuron_xp.backends.backend import Summand
 from neuron_xp.backends.numba_kernels import network as kernel
 from neuron_xp.backends.numba_kernels.leaf import LeafSource, NetworkPlan
-from neuron_xp.neuron.exact_sum import LEAF, Accumulator
 from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.reproducible.exact_sum import LEAF, Accumulator
 from neuron_xp.neuron.step import Examples, block_losses, block_sums
 from neuron_xp.neuron.types import Array
 from neuron_xp.threads import share_tasks

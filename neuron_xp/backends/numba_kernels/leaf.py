@@ -6,8 +6,8 @@ import numpy as np
 
 from neuron_xp.backends.numba_kernels.arithmetic import Segments, flush, pad
 from neuron_xp.backends.numba_kernels.compiler import allocating, compiled
-from neuron_xp.neuron.exact_sum import LEAF
-from neuron_xp.neuron.reproducible import LANES, SEGMENT, SMALLEST_PRODUCT, TINY_INPUT
+from neuron_xp.neuron.reproducible.elementary import LANES, SEGMENT, SMALLEST_PRODUCT, TINY_INPUT
+from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
 
 class LeafSource(NamedTuple):

@@ -25,8 +25,8 @@ from neuron_xp.backends.numba_kernels.arithmetic import (
 )
 from neuron_xp.backends.numba_kernels.compiler import compiled, kept, spliced
 from neuron_xp.backends.numba_kernels.leaf import arrange_weights, load_inputs, make_leaf
-from neuron_xp.neuron.exact_sum import LEAF
-from neuron_xp.neuron.reproducible import LANES, SMALLEST_FACTOR, SMALLEST_PRODUCT
+from neuron_xp.neuron.reproducible.elementary import LANES, SMALLEST_FACTOR, SMALLEST_PRODUCT
+from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
 # Typed, because Numba compiles a function anew for each constant that it is given.
 _ZERO, _MAY_BE_TINY = np.int64(0), np.bool_(False)

@@ -13,8 +13,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from neuron_xp.neuron.exact_sum import LEAF
-from neuron_xp.neuron.reproducible import LANES, SMALLEST_PRODUCT
+from neuron_xp.neuron.reproducible.elementary import LANES, SMALLEST_PRODUCT
+from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
 WIDTH = 8
 """A row may be read up to the next multiple of 32 inputs, a column up to one of 8."""

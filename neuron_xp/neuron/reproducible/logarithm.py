@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from neuron_xp.neuron.reproducible import multiply
+from neuron_xp.neuron.reproducible.elementary import multiply
 from neuron_xp.neuron.types import Array, Namespace
 
 STEPS = 128

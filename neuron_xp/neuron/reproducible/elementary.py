@@ -2,7 +2,7 @@
 
 The Array API standard promises correctly rounded `+ - * /` on floats and nothing about
 `exp`, `sum` or `matmul`. So those are made here from `+ - *`, one division, comparisons,
-`where`, `round`, `take` and integers, in the order that README.md defines. Any other program
+`where`, `round`, `take` and integers, in the order that ../README.md defines. Any other program
 that follows that page (a compiled kernel, say) gives the same bits, and can be tested for
 just that. Sums over examples are in `exact_sum.py`.
 """

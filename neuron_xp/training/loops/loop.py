@@ -10,8 +10,8 @@ from neuron_xp.errors import TrainingDivergedError
 from neuron_xp.model.model_file import History
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters
+from neuron_xp.training.data.training_set import TrainingSet
 from neuron_xp.training.preparation import compute_mean_loss
-from neuron_xp.training.training_set import TrainingSet
 
 
 class State(NamedTuple):

@@ -25,9 +25,9 @@ from neuron_xp.model.settings import Settings
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters
-from neuron_xp.neuron.reproducible import TINY_INPUT
+from neuron_xp.neuron.reproducible.elementary import TINY_INPUT
 from neuron_xp.neuron.step import Examples, Scaling, merge_blocks
-from neuron_xp.training.batches import cut_batch_ranges
+from neuron_xp.training.data.batches import cut_batch_ranges
 
 SHUFFLE_ROWS = (
     "shuffle='rows' draws single examples from all of the data, which are not in memory here; "

@@ -20,13 +20,13 @@ from neuron_xp.backends.probe import check_guarantees, has_float64
 from neuron_xp.checks import check_memory_size, check_whole_number
 from neuron_xp.errors import NO_DASK, MissingBackendError
 from neuron_xp.model.settings import Settings
-from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.reproducible.exact_sum import LEAF
 from neuron_xp.neuron.step import Scaling
 from neuron_xp.threads import count_threads
-from neuron_xp.training.in_memory import InMemory
-from neuron_xp.training.in_parts import InParts, open_in_parts
-from neuron_xp.training.npy_stream import open_npy_stream
+from neuron_xp.training.data.in_memory import InMemory
+from neuron_xp.training.data.in_parts import InParts, open_in_parts
+from neuron_xp.training.data.npy_stream import open_npy_stream
 
 
 class TrainingSet(Protocol):

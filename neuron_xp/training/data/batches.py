@@ -8,7 +8,7 @@ import numpy as np
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.examples import take_rows
 from neuron_xp.model.settings import Settings
-from neuron_xp.neuron.exact_sum import LEAF
+from neuron_xp.neuron.reproducible.exact_sum import LEAF
 from neuron_xp.neuron.step import Examples
 from neuron_xp.random_start import make_generator
 

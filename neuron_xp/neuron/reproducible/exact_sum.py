@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from neuron_xp.neuron.reproducible import Products, ordered_sum
+from neuron_xp.neuron.reproducible.elementary import Products, ordered_sum
 from neuron_xp.neuron.types import Array, Namespace
 
 LEAF = 64

@@ -14,10 +14,10 @@ from neuron_xp.backends.convert import has_no_tiny_inputs
 from neuron_xp.backends.engine import Engine, choose_block_rows, choose_engine
 from neuron_xp.model.fingerprint import digest_rows, fingerprint_data
 from neuron_xp.model.settings import Settings
-from neuron_xp.neuron.exact_sum import LEAF
 from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.reproducible.exact_sum import LEAF
 from neuron_xp.neuron.step import Examples, Scaling, blocks, sum_over_blocks
-from neuron_xp.training.batches import take_batch
+from neuron_xp.training.data.batches import take_batch
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,1 @@
+"""Optimizers: from a gradient to new parameters, as pure functions on arrays."""

@@ -1,0 +1,1 @@
+"""Training sets: examples in memory, in files or on a cluster, behind one protocol."""
