@@ -22,26 +22,37 @@ class ModelFileError(ValueError):
     """A file is not a model file of this format, or is damaged."""
 
 
+class LearningWarning(UserWarning):
+    """A training ended, and has learned little: the message says why, and what to try."""
+
+
 class ClusterLostError(ConnectionError):
     """The scheduler, or every worker, is gone."""
 
 
 class TrainingDivergedError(FloatingPointError):
-    """The weights became infinite or NaN.
+    """The weights, or the loss of the first ones, became infinite or NaN.
 
-    `iteration` is the first iteration (from 1) after which they were.
+    `iteration` is the first iteration (from 1) after which they were; `learning_rate` is None
+    for L-BFGS, which starts from a finite loss and then stays there.
     """
 
-    def __init__(self, iteration: int, learning_rate: float) -> None:
-        super().__init__(
-            f"weights became infinite or NaN in iteration {iteration} "
-            f"with learning_rate={learning_rate!r}: try a smaller learning_rate, "
-            "or inputs of smaller magnitude"
-        )
+    def __init__(self, iteration: int, learning_rate: float | None = None) -> None:
+        if learning_rate is None:
+            super().__init__(
+                "the loss or its gradient is infinite or NaN before the first iteration: give "
+                "standardize=True, or inputs of smaller magnitude"
+            )
+        else:
+            super().__init__(
+                f"weights became infinite or NaN in iteration {iteration} "
+                f"with learning_rate={learning_rate!r}: try a smaller learning_rate, "
+                "or inputs of smaller magnitude"
+            )
         self.iteration = iteration
         self.learning_rate = learning_rate
 
-    def __reduce__(self) -> tuple[type, tuple[int, float]]:
+    def __reduce__(self) -> tuple[type, tuple[int, float | None]]:
         """Pickle by the two arguments, as for the way back from a pool of workers."""
         return type(self), (self.iteration, self.learning_rate)
 

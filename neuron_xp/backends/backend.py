@@ -34,6 +34,12 @@ class Kernels(Protocol):
     def loss(self, parameters: Parameters, examples: Examples) -> Array:
         """Return the rule's loss, summed over the examples, for each output neuron."""
 
+    def sums(self, parameters: Parameters, examples: Examples) -> tuple[Array, ...]:
+        """Return the sums of `neuron.step.block_sums` over the examples."""
+
+    def losses_and_sums(self, parameters: Parameters, examples: Examples) -> tuple[Array, ...]:
+        """Return the sums of `neuron.step.block_losses_and_sums`, in one pass."""
+
     def find_summand(self, function: Summand) -> Summand | None:
         """Return sums(examples, *values) that does the same as the function, if there is one."""
 
@@ -80,6 +86,8 @@ class Backend:
         no_tiny_inputs : every input is 0 or at least 2^-60 in magnitude, which saves tests
     threaded
         Whether several threads of ours may share its array operations.
+    rounds_sqrt
+        Whether its own square root is correctly rounded, as IEEE 754 asks for.
     compiled
         Whether a compiler sees whole functions, and could fuse their operations.
     block_elements
@@ -99,6 +107,7 @@ class Backend:
     make_kernels: MakeKernels | None = None
     threaded: bool = False
     compiled: bool = False
+    rounds_sqrt: bool = False
     block_elements: int = 2**17
     patience: int = 10_000
 

@@ -25,6 +25,8 @@ from neuron_xp.neuron.types import Array
 from neuron_xp.random_start import draw_start
 from neuron_xp.threads import share_tasks
 
+KERNEL_RULES = ("error_weighted_derivative", "cross_entropy")
+
 
 class Engine(NamedTuple):
     """Functions that train, and the method (arithmetic, rule, rows at a time) that they follow.
@@ -33,11 +35,15 @@ class Engine(NamedTuple):
         Returns the parameters after `count` iterations.
     loss(parameters, examples)
         Returns the rule's loss, summed over the examples, for each output neuron.
+    sums(parameters, examples), losses_and_sums(parameters, examples)
+        Return the sums of `step.block_sums` and `step.block_losses_and_sums` over the examples.
     """
 
     method: Method
     run: Loop
     loss: Callable[..., Array]
+    sums: Callable[..., tuple[Array, ...]]
+    losses_and_sums: Callable[..., tuple[Array, ...]]
 
 
 def name_engine(backend: Backend, arithmetic: str) -> str:
@@ -60,16 +66,34 @@ def choose_engine(
     method = Method(functions, RULES[rule], block)
     kernels = _make_kernels(backend, arithmetic, rule, no_tiny_inputs, threads)
     if kernels is not None:
-        return Engine(method=method, run=kernels.run, loss=kernels.loss)
+        return Engine(
+            method=method,
+            run=kernels.run,
+            loss=kernels.loss,
+            sums=kernels.sums,
+            losses_and_sums=kernels.losses_and_sums,
+        )
     if arithmetic == "reproducible" and backend.threaded and threads > 1:
         return _share_among_threads(method, backend, threads)
-    run = backend.loop(partial(steps.step, method=method))
-    return Engine(method=method, run=run, loss=backend.compile(partial(steps.loss, method=method)))
+    compiled = partial(_compile_function, backend=backend, method=method)
+    return Engine(
+        method=method,
+        run=backend.loop(partial(steps.step, method=method)),
+        loss=compiled(steps.loss),
+        sums=compiled(partial(steps.total, steps.block_sums)),
+        losses_and_sums=compiled(partial(steps.total, steps.block_losses_and_sums)),
+    )
+
+
+def _compile_function(function: Callable[..., Any], *, backend: Backend, method: Method) -> Any:
+    return backend.compile(partial(function, method=method))
 
 
 def _make_kernels(
     backend: Backend, arithmetic: str, rule: str, no_tiny_inputs: bool, threads: int
 ) -> Kernels | None:
+    if rule not in KERNEL_RULES:
+        return None
     if backend.make_kernels is None or name_engine(backend, arithmetic) != "kernels":
         return None
     return backend.make_kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads)
@@ -82,11 +106,20 @@ def _share_among_threads(method: Method, backend: Backend, threads: int) -> Engi
         with _open_pool(method, backend, threads) as threaded:
             return backend.loop(partial(steps.step, method=threaded))(count, parameters, *data)
 
-    def loss(parameters: Parameters, examples: Examples) -> Array:
-        with _open_pool(method, backend, threads) as threaded:
-            return steps.loss(parameters, examples, method=threaded)
+    def share(function: Callable[..., Any]) -> Callable[..., Any]:
+        def shared(parameters: Parameters, examples: Examples) -> Any:
+            with _open_pool(method, backend, threads) as threaded:
+                return function(parameters, examples, method=threaded)
 
-    return Engine(method=method, run=run, loss=loss)
+        return shared
+
+    return Engine(
+        method=method,
+        run=run,
+        loss=share(steps.loss),
+        sums=share(partial(steps.total, steps.block_sums)),
+        losses_and_sums=share(partial(steps.total, steps.block_losses_and_sums)),
+    )
 
 
 @contextmanager
@@ -178,7 +211,7 @@ def has_right_kernels(backend: Backend) -> bool:
     """
     if backend.make_kernels is None:
         return False
-    if all(_gives_defined_bits(backend.make_kernels, backend, rule) for rule in RULES):
+    if all(_gives_defined_bits(backend.make_kernels, backend, rule) for rule in KERNEL_RULES):
         return True
     warnings.warn(
         f"the kernels of {backend} do not give the defined bits here and are not used; "

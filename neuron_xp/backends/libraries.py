@@ -47,6 +47,7 @@ def _open_numpy(device: Any) -> Backend:
         block_elements=2**18,
         make_kernels=_make_numpy_kernels if importlib.util.find_spec("numba") else None,
         threaded=True,
+        rounds_sqrt=True,
     )
 
 
@@ -75,6 +76,7 @@ def _open_cupy(device: Any) -> Backend:
         to_host=cupy.asnumpy,
         context=lambda: cupy.cuda.Device(number),
         block_elements=2**26,
+        rounds_sqrt=True,  # CUDA's sqrt of float64 is
         make_kernels=_prepare_cupy_kernels(xp, cupy.cuda.Device(number)) if wanted else None,
     )
 
@@ -152,6 +154,7 @@ def _open_array_api_strict(device: Any) -> Backend:
         device=device or xp.Device("CPU_DEVICE"),
         to_host=np.from_dlpack,
         context=partial(np.errstate, all="ignore"),
+        rounds_sqrt=True,  # NumPy's
         patience=3000,
     )
 

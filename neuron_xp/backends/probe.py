@@ -134,5 +134,6 @@ def choose_arithmetic(backend: Backend, name: str, *, no_tiny_inputs: bool) -> A
             backend.xp,
             device=backend.device,
             compiled=backend.compiled,
+            rounds_sqrt=backend.rounds_sqrt,
             no_tiny_inputs=no_tiny_inputs,
         )

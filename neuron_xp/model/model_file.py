@@ -8,7 +8,8 @@ several open. A file that this version would not write byte for byte is refused.
 
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -27,7 +28,11 @@ from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
 History: TypeAlias = tuple[tuple[int, float], ...]
 """(iterations done, loss) pairs."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+FIRST_SETTINGS = {"optimizer": "gradient_descent", "gradient_tolerance": None}
+"""What the settings of format 1 leave unsaid; it is written wherever it can say all."""
+MEMORY = "memory."
+"""Begins the names of the arrays that an optimizer goes on from."""
 KEY = "neuron_xp"
 FIELDS = {
     "format_version",
@@ -50,10 +55,16 @@ MALFORMED = (
 
 @dataclass(frozen=True)
 class Position:
-    """The state of a training beside its arrays: iterations done, and the losses recorded."""
+    """The state of a training beside its arrays.
+
+    iteration : how many are done
+    history : the losses recorded
+    evaluations : how often L-BFGS has looked at loss and gradient
+    """
 
     iteration: int
     history: History
+    evaluations: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +73,7 @@ class Model:
 
     scaling : (mean, inverse_scale), or None
     data_fingerprint : of the data that it was trained on, if that is known
-    position : of a checkpoint
+    position, memory : of a checkpoint; the arrays that its optimizer goes on from, by name
     table : how it came from a table, if it did
     """
 
@@ -72,6 +83,7 @@ class Model:
     settings: Settings
     data_fingerprint: str | None = None
     position: Position | None = None
+    memory: Mapping[str, np.ndarray] = field(default_factory=dict)
     table: TableUse | None = None
 
 
@@ -81,9 +93,9 @@ def to_bytes(model: Model) -> bytes:
         name: np.ascontiguousarray(array + 0.0) for name, array in _name_arrays(model).items()
     }
     fields: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
+        "format_version": _choose_format(model.settings),
         "contract_version": CONTRACT_VERSION,
-        "settings": asdict(model.settings),
+        "settings": _settings_to_json(model.settings),
         "data_fingerprint": model.data_fingerprint,
         "position": _to_json(model.position),
         "table": None if model.table is None else model.table.to_json(),
@@ -121,11 +133,13 @@ def _read_model(fields: Any, arrays: dict[str, np.ndarray]) -> Model:
             raise ModelFileError(
                 f"{name} version {found} is newer than this program's, {known}: update neuron_xp"
             )
-    if versions != (FORMAT_VERSION, CONTRACT_VERSION) or set(fields) != FIELDS:
+    formats = range(1, FORMAT_VERSION + 1)
+    if versions[0] not in formats or versions[1] != CONTRACT_VERSION or set(fields) != FIELDS:
         raise ModelFileError("unknown or missing fields")
     if fields["sha256"] != _digest({k: v for k, v in fields.items() if k != "sha256"}, arrays):
         raise ModelFileError("its SHA-256 does not match its content: it is damaged")
-    if set(fields["settings"]) != set(asdict(Settings())):
+    unsaid = FIRST_SETTINGS if versions[0] == 1 else {}
+    if set(fields["settings"]) != set(asdict(Settings())) - set(unsaid):
         raise ModelFileError("unknown or missing settings")
     model = _assemble_model(arrays, check_settings(**fields["settings"]))
     _check_arrays(model)
@@ -144,7 +158,8 @@ def _to_json(position: Position | None) -> dict[str, Any] | None:
         return None
     # a loss may be infinite, which JSON cannot say
     history = [[iteration, loss.hex()] for iteration, loss in position.history]
-    return {"iteration": position.iteration, "history": history}
+    found = {"iteration": position.iteration, "history": history}
+    return found | ({"evaluations": position.evaluations} if position.evaluations else {})
 
 
 def _from_json(found: Any) -> Position | None:
@@ -153,7 +168,11 @@ def _from_json(found: Any) -> Position | None:
     history = tuple(
         (check_whole_number("history", i), float.fromhex(x)) for i, x in found["history"]
     )
-    return Position(check_whole_number("iteration", found["iteration"]), history)
+    return Position(
+        check_whole_number("iteration", found["iteration"]),
+        history,
+        check_whole_number("evaluations", found.get("evaluations", 0)),
+    )
 
 
 def _assemble_model(arrays: dict[str, np.ndarray], settings: Settings) -> Model:
@@ -163,6 +182,11 @@ def _assemble_model(arrays: dict[str, np.ndarray], settings: Settings) -> Model:
         biases=tuple(arrays[f"biases.{i}"] for i in layers) if settings.bias else (),
         scaling=(arrays["mean"], arrays["inverse_scale"]) if settings.standardize else None,
         settings=settings,
+        memory={
+            name.removeprefix(MEMORY): array
+            for name, array in arrays.items()
+            if name.startswith(MEMORY)
+        },
     )
     if set(_name_arrays(model)) != set(arrays):
         raise ModelFileError("arrays that its settings do not account for")
@@ -196,7 +220,26 @@ def _name_arrays(model: Model) -> dict[str, np.ndarray]:
     named |= {f"biases.{i}": array for i, array in enumerate(model.biases)}
     if model.scaling is not None:
         named |= zip(("mean", "inverse_scale"), model.scaling, strict=True)
-    return named
+    return named | {MEMORY + name: array for name, array in model.memory.items()}
+
+
+def _choose_format(settings: Settings) -> int:
+    """Return the oldest format that can say the settings: equal models stay equal files."""
+    later = settings.rule == "softmax_cross_entropy" or any(
+        getattr(settings, name) != value for name, value in FIRST_SETTINGS.items()
+    )
+    return 2 if later else 1
+
+
+def _settings_to_json(settings: Settings) -> dict[str, Any]:
+    unsaid = FIRST_SETTINGS if _choose_format(settings) == 1 else {}
+    named = asdict(settings).items()
+    # as JSON has it: a tuple is a list
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in named
+        if name not in unsaid
+    }
 
 
 def _canonical(fields: dict[str, Any]) -> str:

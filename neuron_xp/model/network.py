@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,13 +16,29 @@ from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.durable import write_durably
 from neuron_xp.model import model_file
 from neuron_xp.model.fingerprint import fingerprint_arrays
-from neuron_xp.model.model_file import History, Model, Position
+from neuron_xp.model.model_file import History, Model
 from neuron_xp.model.settings import Settings
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.neuron import layers
 from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.step import Scaling, standardize
 from neuron_xp.neuron.types import Array
+
+
+class Ending(NamedTuple):
+    """The end of a training.
+
+    reason : "converged", "settled", "limit" or "no lower loss": the gradient came within its
+        tolerance, the loss fell by no more than its own, all iterations were done, or no step
+        lowered the loss any more
+    iterations : how many were done
+    evaluations : how often L-BFGS has looked at loss and gradient; 0 for other optimizers
+    """
+
+    reason: str
+    iterations: int
+    evaluations: int = 0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,6 +55,7 @@ class NeuralNetwork:
     scaling : Scaling(mean, inverse_scale), (features,) each; or None
         With it the network thinks about (inputs - mean) * inverse_scale.
     history : tuple of (iterations done, loss)
+    ending : Ending, why and when the training that has just been stopped; or None
     data_fingerprint : str, of the data that it was trained on, if that is known
     table : TableUse, its origin in a table; or None
     """
@@ -49,6 +66,7 @@ class NeuralNetwork:
     biases: tuple[Array, ...] = ()
     scaling: Scaling | None = None
     history: History = ()
+    ending: Ending | None = None
     data_fingerprint: str | None = None
     table: TableUse | None = None
 
@@ -59,6 +77,9 @@ class NeuralNetwork:
 
     def think(self, inputs: Any) -> Array:
         """Return the outputs of the last layer; each layer is sigmoid(inputs @ weights + bias).
+
+        In the last layer of a network that was trained by the rule softmax_cross_entropy the
+        softmax takes the sigmoid's place: outputs are the probabilities of classes.
 
         inputs : lists or an array, (features,) for one example or (examples, features)
 
@@ -88,7 +109,7 @@ class NeuralNetwork:
         return outputs[0, :] if single else outputs
 
     def _think(self, x: Array) -> Array:
-        think = _compile_think(self.backend, self.settings.arithmetic)
+        think = _compile_think(self.backend, self.settings.arithmetic, self.settings.rule)
         parameters = self.parameters
         rows, block = x.shape[0], choose_block_rows([w.shape for w in self.weights], self.backend)
         cuts = ((start, min(start + block, rows)) for start in range(0, rows, block))
@@ -144,8 +165,8 @@ class NeuralNetwork:
         model = model_file.from_bytes(Path(path).read_bytes(), str(path))
         return cls.from_model(model, open_backend(backend, device))
 
-    def to_model(self, iteration: int | None = None) -> Model:
-        """Return what a model file holds, on the host; with `iteration`, a checkpoint."""
+    def to_model(self) -> Model:
+        """Return what a model file holds, on the host."""
         to_host = self.backend.to_host
         with self.backend.context():
             weights, biases = (tuple(map(to_host, arrays)) for arrays in self.parameters)
@@ -155,7 +176,6 @@ class NeuralNetwork:
         return Model(
             weights=weights, biases=biases, scaling=scaling, settings=self.settings,
             data_fingerprint=self.data_fingerprint, table=self.table,
-            position=None if iteration is None else Position(iteration, self.history),
         )  # fmt: skip
 
     @classmethod
@@ -193,7 +213,7 @@ def _think_of_chunk(chunk: Array, network: NeuralNetwork) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _compile_think(backend: Backend, name: str) -> Any:
+def _compile_think(backend: Backend, name: str, rule: str) -> Any:
     """Return think(inputs, parameters, scaling), compiled."""
     arithmetic = choose_arithmetic(backend, name, no_tiny_inputs=False)
 
@@ -201,6 +221,7 @@ def _compile_think(backend: Backend, name: str) -> Any:
         x = standardize(inputs, scaling, arithmetic=arithmetic)
         # trained parameters are so already; others may be anything
         flushed = (tuple(map(arithmetic.flush, arrays)) for arrays in parameters)
-        return layers.think(x, Parameters(*flushed), arithmetic=arithmetic)
+        activation = RULES[rule].activation
+        return layers.think(x, Parameters(*flushed), activation=activation, arithmetic=arithmetic)
 
     return backend.compile(think)

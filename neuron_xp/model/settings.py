@@ -13,6 +13,29 @@ SHUFFLES = ("rows", "leaves")
 AUTO = "auto"
 
 
+OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
+    "gradient_descent": {
+        "rule": "error_weighted_derivative",
+        "learning_rate": 1.0,
+        "iterations": 10_000,
+        "loss_every": 100,
+    },
+    "lbfgs": {
+        "rule": "cross_entropy",
+        "iterations": 1000,
+        "loss_every": 1,
+        "gradient_tolerance": 1e-7,
+    },
+    "adam": {
+        "rule": "cross_entropy",
+        "learning_rate": 0.001,
+        "iterations": 10_000,
+        "loss_every": 100,
+    },
+}
+"""The settings of each optimizer where nothing else, or None, is said."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """The keywords of `train` that say what is computed; made by `check_settings`."""
@@ -22,7 +45,7 @@ class Settings:
     bias: bool = False
     rule: str = "error_weighted_derivative"
     l2: float = 0.0
-    learning_rate: float | str = 1.0
+    learning_rate: float | str | None = 1.0
     iterations: int = 10_000
     seed: int = 1
     standardize: bool = False
@@ -30,18 +53,24 @@ class Settings:
     shuffle: str | None = None
     tolerance: float = 0.0
     loss_every: int = 100
+    optimizer: str = "gradient_descent"
+    gradient_tolerance: float | None = None
 
 
 def check_settings(**given: Any) -> Settings:
     """Return settings as plain Python values, or raise a line about the first that is wrong.
 
-    Those that are not given have the defaults of `Settings`.
+    Those that are not given, or None, have the optimizer's defaults, or those of `Settings`.
     """
     defaults = asdict(Settings())
     for name in given:
         if name not in defaults:
             raise TypeError(f"unknown setting {name!r}{did_you_mean(name, defaults)}")
-    given = {**defaults, **given}
+    optimizer = check_choice(
+        "optimizer", given.get("optimizer") or defaults["optimizer"], OPTIMIZER_DEFAULTS
+    )
+    defaults |= {"learning_rate": None} | OPTIMIZER_DEFAULTS[optimizer]
+    given = defaults | {name: value for name, value in given.items() if value is not None}
     settings = Settings(
         arithmetic=check_choice("arithmetic", given["arithmetic"], ARITHMETICS),
         hidden=_layer_sizes(given["hidden"]),
@@ -56,6 +85,8 @@ def check_settings(**given: Any) -> Settings:
         shuffle=_optional_choice("shuffle", given["shuffle"], SHUFFLES),
         tolerance=check_number("tolerance", given["tolerance"], zero=True),
         loss_every=check_whole_number("loss_every", given["loss_every"], least=1),
+        optimizer=optimizer,
+        gradient_tolerance=_gradient_tolerance(given["gradient_tolerance"]),
     )
     _check_combinations(settings)
     return settings
@@ -67,9 +98,15 @@ def _layer_sizes(value: Any) -> tuple[int, ...]:
     return tuple(check_whole_number("a layer size in hidden", size, least=1) for size in value)
 
 
-def _learning_rate(value: Any) -> float | str:
+def _learning_rate(value: Any) -> float | str | None:
+    if value is None:
+        return None
     is_auto = isinstance(value, str) and value == AUTO
     return AUTO if is_auto else check_number("learning_rate", value, hint=" (or 'auto')")
+
+
+def _gradient_tolerance(value: Any) -> float | None:
+    return None if value is None else check_number("gradient_tolerance", value, zero=True)
 
 
 def _optional_count(name: str, value: Any) -> int | None:
@@ -81,11 +118,15 @@ def _optional_choice(name: str, value: Any, options: tuple[str, ...]) -> str | N
 
 
 def _check_combinations(settings: Settings) -> None:
-    if settings.learning_rate == AUTO and settings.hidden:
+    if settings.optimizer == "lbfgs":
+        _check_lbfgs(settings)
+    elif settings.gradient_tolerance is not None:
         raise ValueError(
-            "learning_rate='auto' is a safe step for one layer; with hidden layers no such "
-            "bound is known: give a number"
+            "gradient_tolerance says when L-BFGS stops: give optimizer='lbfgs', or tolerance, "
+            "which looks at the loss"
         )
+    if settings.learning_rate == AUTO:
+        _check_automatic_rate(settings)
     if settings.shuffle and settings.batch_size is None:
         raise ValueError(
             "shuffle changes nothing without batches: give batch_size, or leave shuffle out"
@@ -94,4 +135,35 @@ def _check_combinations(settings: Settings) -> None:
         raise ValueError(
             f"shuffle='leaves' needs a batch_size that is a multiple of {LEAF}; "
             f"got {settings.batch_size}"
+        )
+
+
+def _check_lbfgs(settings: Settings) -> None:
+    if settings.learning_rate is not None:
+        raise ValueError(
+            f"learning_rate={settings.learning_rate!r} does not go with optimizer='lbfgs', which "
+            "finds the length of each step itself: leave it out"
+        )
+    if settings.batch_size is not None:
+        raise ValueError(
+            f"batch_size={settings.batch_size} does not go with optimizer='lbfgs', which looks at "
+            "all examples in each step: leave it out, or give optimizer='adam'"
+        )
+    if settings.tolerance:
+        raise ValueError(
+            f"tolerance={settings.tolerance!r} does not go with optimizer='lbfgs': give "
+            "gradient_tolerance, the largest slope at which it stops"
+        )
+
+
+def _check_automatic_rate(settings: Settings) -> None:
+    if settings.optimizer == "adam":
+        raise ValueError(
+            "learning_rate='auto' is a safe step of gradient descent; with optimizer='adam' give "
+            "a number, or leave it out: 0.001"
+        )
+    if settings.hidden:
+        raise ValueError(
+            "learning_rate='auto' is a safe step for one layer; with hidden layers no such "
+            "bound is known: give optimizer='lbfgs', which needs no rate, or a number"
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from neuron_xp.neuron.activations import sigmoid_gradient
+from neuron_xp.neuron.activations import compare_classes, sigmoid, sigmoid_gradient, softmax
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.types import Array
 
@@ -12,6 +12,8 @@ from neuron_xp.neuron.types import Array
 class LearningRule:
     """A rule: the downhill direction of its loss over the weighted sum z of an output neuron.
 
+    activation(z)
+        The outputs of the last layer.
     delta(outputs, targets)
         -d loss / dz, (rows, neurons).
     loss(z, outputs, targets)
@@ -23,6 +25,7 @@ class LearningRule:
     delta: Callable[..., Array]
     loss: Callable[..., Array]
     curvature: float
+    activation: Callable[..., Array] = sigmoid
 
 
 def error_weighted_derivative(outputs: Array, targets: Array, *, arithmetic: Arithmetic) -> Array:
@@ -39,7 +42,10 @@ def squared_error(z: Array, outputs: Array, targets: Array, *, arithmetic: Arith
 
 
 def cross_entropy(outputs: Array, targets: Array, *, arithmetic: Arithmetic) -> Array:
-    """The error alone, target - output: confident neurons that are wrong still learn."""
+    """The error alone, target - output: confident neurons that are wrong still learn.
+
+    So it is for sigmoids with the logarithmic loss, and for a softmax with its own.
+    """
     return arithmetic.flush(targets - outputs)
 
 
@@ -53,6 +59,15 @@ def logarithmic_loss(z: Array, outputs: Array, targets: Array, *, arithmetic: Ar
     return arithmetic.flush((xp.where(z > 0, z, 0.0) - arithmetic.multiply(targets, z)) + rest)
 
 
+def softmax_loss(z: Array, outputs: Array, targets: Array, *, arithmetic: Arithmetic) -> Array:
+    """-target log(softmax(z)), a term for each class, without the log of an output.
+
+    That is target (log(sum of e^(z - max)) - (z - max)).
+    """
+    below, total = compare_classes(z, arithmetic=arithmetic)
+    return arithmetic.flush(arithmetic.multiply(targets, arithmetic.log(total) - below))
+
+
 RULES = {
     # with s = sigmoid(z): s^2 (1 - s) (2 - 3 s), largest at s = (15 - sqrt(33)) / 24
     "error_weighted_derivative": LearningRule(
@@ -60,4 +75,8 @@ RULES = {
     ),
     # s (1 - s)
     "cross_entropy": LearningRule(cross_entropy, logarithmic_loss, curvature=0.25),
+    # the largest eigenvalue of diag(s) - s s^T is at most 1/2
+    "softmax_cross_entropy": LearningRule(
+        cross_entropy, softmax_loss, curvature=0.5, activation=softmax
+    ),
 }

@@ -105,11 +105,25 @@ def _weigh(x: Array, sample_weight: Array | None, *, arithmetic: Arithmetic) -> 
     return arithmetic.flush(arithmetic.multiply(x, sample_weight))
 
 
+def _look(
+    examples: Examples, parameters: Parameters, *, method: Method
+) -> tuple[list[Array], Array]:
+    """Return the inputs and the outputs of each layer, and the last layer's z."""
+    inputs = standardize(examples.inputs, examples.scaling, arithmetic=method.arithmetic)
+    activation = method.rule.activation
+    return forward(inputs, parameters, activation=activation, arithmetic=method.arithmetic)
+
+
 def block_sums(examples: Examples, parameters: Parameters, *, method: Method) -> tuple[Any, ...]:
     """Compute a block's accumulators: for each layer's weights, then for each layer's biases."""
+    values, _ = _look(examples, parameters, method=method)
+    return _sum_downhill(values, examples, parameters, method=method)
+
+
+def _sum_downhill(
+    values: list[Array], examples: Examples, parameters: Parameters, *, method: Method
+) -> tuple[Any, ...]:
     arithmetic = method.arithmetic
-    inputs = standardize(examples.inputs, examples.scaling, arithmetic=arithmetic)
-    values, _ = forward(inputs, parameters, arithmetic=arithmetic)
     delta = method.rule.delta(values[-1], examples.targets, arithmetic=arithmetic)
     delta = _weigh(delta, examples.sample_weight, arithmetic=arithmetic)
     deltas = back_propagate(delta, values, parameters, arithmetic=arithmetic)
@@ -120,6 +134,18 @@ def block_sums(examples: Examples, parameters: Parameters, *, method: Method) ->
     if parameters.biases:
         sums += map(arithmetic.column_sums, deltas)
     return tuple(sums)
+
+
+def total(
+    function: Callable[..., tuple[Any, ...]],
+    parameters: Parameters,
+    examples: Examples,
+    *,
+    method: Method,
+) -> tuple[Array, ...]:
+    """Sum what `block_sums`, `block_losses` or both give, over all of the examples."""
+    block = partial(function, parameters=parameters, method=method)
+    return sum_over_blocks(block, examples, method=method)
 
 
 def adjust(
@@ -157,23 +183,32 @@ def step(
     method: Method,
 ) -> Parameters:
     """Adjust the parameters once, by all of the examples."""
-    block = partial(block_sums, parameters=parameters, method=method)
-    sums = sum_over_blocks(block, examples, method=method)
+    sums = total(block_sums, parameters, examples, method=method)
     return adjust(parameters, sums, learning_rate, l2, arithmetic=method.arithmetic)
 
 
 def block_losses(examples: Examples, parameters: Parameters, *, method: Method) -> tuple[Any]:
     """Compute a block's accumulator of the loss of each output neuron."""
+    values, z = _look(examples, parameters, method=method)
+    return (_sum_losses(z, values[-1], examples, method=method),)
+
+
+def _sum_losses(z: Array, outputs: Array, examples: Examples, *, method: Method) -> Any:
     arithmetic = method.arithmetic
-    inputs = standardize(examples.inputs, examples.scaling, arithmetic=arithmetic)
-    values, z = forward(inputs, parameters, arithmetic=arithmetic)
-    losses = method.rule.loss(z, values[-1], examples.targets, arithmetic=arithmetic)
+    losses = method.rule.loss(z, outputs, examples.targets, arithmetic=arithmetic)
     losses = _weigh(losses, examples.sample_weight, arithmetic=arithmetic)
-    return (arithmetic.column_sums(losses),)
+    return arithmetic.column_sums(losses)
+
+
+def block_losses_and_sums(
+    examples: Examples, parameters: Parameters, *, method: Method
+) -> tuple[Any, ...]:
+    """Compute what `block_losses` and then `block_sums` give, in one look at the block."""
+    values, z = _look(examples, parameters, method=method)
+    losses = _sum_losses(z, values[-1], examples, method=method)
+    return losses, *_sum_downhill(values, examples, parameters, method=method)
 
 
 def loss(parameters: Parameters, examples: Examples, *, method: Method) -> Array:
     """The rule's loss, summed over the examples, for each output neuron."""
-    block = partial(block_losses, parameters=parameters, method=method)
-    (total,) = sum_over_blocks(block, examples, method=method)
-    return total
+    return total(block_losses, parameters, examples, method=method)[0]

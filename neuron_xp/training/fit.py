@@ -1,6 +1,7 @@
 """Fitting: from a training set and settings to a network, by a start, a loop and checkpoints."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -10,15 +11,19 @@ import numpy as np
 
 from neuron_xp.errors import ClusterLostError
 from neuron_xp.model.checkpoint import Saving
-from neuron_xp.model.model_file import History, Model
+from neuron_xp.model.model_file import Model, Position
 from neuron_xp.model.network import NeuralNetwork
-from neuron_xp.model.settings import AUTO, Settings
+from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.optimizers.adam import Moments
+from neuron_xp.neuron.optimizers.lbfgs import Curvature
 from neuron_xp.neuron.step import Scaling
 from neuron_xp.random_start import draw_start
 from neuron_xp.training.data.training_set import TrainingSet
-from neuron_xp.training.loops.loop import Pace, State, is_recorded, iterate
-from neuron_xp.training.preparation import compute_mean_loss, find_safe_learning_rate, find_scaling
+from neuron_xp.training.loops.descent import iterate_adam, iterate_gradient_descent
+from neuron_xp.training.loops.lbfgs import iterate_lbfgs
+from neuron_xp.training.loops.loop import Pace, State, is_recorded
+from neuron_xp.training.preparation import compute_mean_loss, find_scaling
 
 
 @dataclass(frozen=True)
@@ -68,18 +73,18 @@ def _fit(
             weights=state.parameters.weights, biases=state.parameters.biases,
             backend=data.backend, settings=settings, scaling=data.scaling,
             history=state.history, data_fingerprint=digest,
+            ending=state.end(),
         )  # fmt: skip
 
     def save(state: State) -> None:
         if saving is not None:
-            saving.write(make_network(state).to_model(state.iteration))
+            saving.write(_make_checkpoint(make_network(state), state))
 
     parameters = _start_parameters(data, settings, checkpoint)
     if settings.standardize:
         data = data.with_scaling(find_scaling(data))
-    learning_rate = _find_learning_rate(data, settings)
     state = _start_state(data, settings, parameters, checkpoint)
-    states = iterate(data, settings, state, learning_rate=learning_rate, pace=pace)
+    states = _iterate(data, settings, state, pace)
     try:
         for state in states:
             if saving is not None and saving.is_due(state.iteration):
@@ -92,6 +97,28 @@ def _fit(
         raise
     save(state)
     return _move_network(make_network(state), data)
+
+
+def _iterate(data: TrainingSet, settings: Settings, state: State, pace: Pace) -> Iterator[State]:
+    """Yield the states of a training by the optimizer of its settings."""
+    if settings.optimizer == "lbfgs":
+        return iterate_lbfgs(data, settings, state)
+    if settings.optimizer == "adam":
+        return iterate_adam(data, settings, state, pace)
+    return iterate_gradient_descent(data, settings, state, pace)
+
+
+def _make_checkpoint(network: NeuralNetwork, state: State) -> Model:
+    """Return the network as a model with all that its training goes on from."""
+    memory = {}
+    if state.memory is not None:
+        with network.backend.context():
+            memory = {
+                name: network.backend.to_host(array) if isinstance(state.memory, Moments) else array
+                for name, array in state.memory._asdict().items()
+            }
+    position = Position(state.iteration, state.history, state.evaluations)
+    return replace(network.to_model(), position=position, memory=memory)
 
 
 @contextmanager
@@ -125,11 +152,15 @@ def _start_parameters(
 ) -> Parameters:
     """Return the checkpoint's parameters; else random weights, and biases of 0.
 
-    The first layer's weights are drawn first.
+    The first layer's weights are drawn first. They lie in [-1, 1), as the article's; for other
+    optimizers than gradient descent each layer is brought to the size that keeps sums over its
+    inputs near 1.
     """
     if checkpoint is not None:
         return NeuralNetwork.from_model(checkpoint, data.backend).parameters
     weights = draw_start(pairwise(data.layer_sizes), seed=settings.seed)
+    if settings.optimizer != "gradient_descent":
+        weights = [weight * find_start_size(*weight.shape) for weight in weights]
     biases = [weight[0] * 0.0 for weight in weights] if settings.bias else []
 
     def on_device(arrays: list[np.ndarray]) -> tuple[Any, ...]:
@@ -142,21 +173,37 @@ def _start_state(
     data: TrainingSet, settings: Settings, parameters: Parameters, checkpoint: Model | None
 ) -> State:
     """Return the state before the first iteration, the loss at the start recorded."""
-    iteration: int = 0
-    history: History = ()
+    state = State(0, parameters, ())
     if checkpoint is not None and checkpoint.position is not None:
-        iteration, records = checkpoint.position.iteration, checkpoint.position.history
+        position = checkpoint.position
         # the last record of a run that was to end sooner
-        history = tuple(record for record in records if is_recorded(record[0], settings))
-    if not history:
-        history = ((0, compute_mean_loss(data, parameters, settings.l2)),)
-    return State(iteration, parameters, history)
+        history = tuple(r for r in position.history if is_recorded(r[0], settings))
+        state = State(
+            position.iteration,
+            parameters,
+            history,
+            _read_memory(checkpoint.memory, settings, data),
+            position.evaluations,
+        )
+    if not state.history and settings.optimizer != "lbfgs":  # which looks at the loss itself
+        loss = compute_mean_loss(data, parameters, settings.l2)
+        state = state._replace(history=((0, loss),))
+    return state
 
 
-def _find_learning_rate(data: TrainingSet, settings: Settings) -> float:
-    if settings.learning_rate != AUTO:
-        return float(settings.learning_rate)
-    return find_safe_learning_rate(data, rule=settings.rule, bias=settings.bias, l2=settings.l2)
+def _read_memory(
+    memory: Mapping[str, np.ndarray], settings: Settings, data: TrainingSet
+) -> Curvature | Moments | None:
+    if not memory:
+        return None
+    if settings.optimizer == "lbfgs":  # on the host
+        return Curvature(**memory)
+    return Moments(**{name: data.backend.from_host(array) for name, array in memory.items()})
+
+
+def find_start_size(inputs: int, neurons: int) -> float:
+    """Return sqrt(6 / (inputs + neurons)), of Glorot and Bengio, AISTATS 2010, (16)."""
+    return math.sqrt(6 / (inputs + neurons))
 
 
 def _move_network(network: NeuralNetwork, data: TrainingSet) -> NeuralNetwork:

@@ -1,10 +1,12 @@
 """Numbers that are computed from all of the data: scaling, a safe learning rate, the loss."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from neuron_xp.backends.backend import Backend
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.reproducible.elementary import SMALLEST_NORMAL
@@ -77,10 +79,33 @@ def find_safe_learning_rate(data: TrainingSet, *, rule: str, bias: bool, l2: flo
     return 1 / bound
 
 
+def find_penalty(
+    parameters: Parameters, l2: float, count: float, backend: Backend, dtype: str = "float64"
+) -> Array | None:
+    """Return l2 / count for each weight and 0 for each bias, flat, on a backend; None without l2.
+
+    count : the sum of the sample weights
+    """
+    if not l2:
+        return None
+    weights, biases = (sum(math.prod(x.shape) for x in arrays) for arrays in parameters)
+    return backend.from_host(np.asarray([l2 / count] * weights + [0.0] * biases, dtype=dtype))
+
+
 def compute_mean_loss(data: TrainingSet, parameters: Parameters, l2: float) -> float:
-    """Return (sum of the examples' losses + l2/2 sum w^2) / sum of the sample weights."""
-    terms = data.compute_losses(parameters).tolist()
+    """Return the mean loss over the examples; see `average`."""
+    losses = data.compute_losses(parameters)
+    weights = [data.backend.to_host(layer).ravel() for layer in parameters.weights] if l2 else []
+    return average(losses, weights, l2, data.sum_weights())
+
+
+def average(losses: np.ndarray, weights: Iterable[np.ndarray], l2: float, count: float) -> float:
+    """Return (sum of the losses + l2/2 sum w^2) / count, each sum rounded once.
+
+    count : the sum of the sample weights
+    """
+    terms = losses.tolist()
     if l2:
-        weights = (w for layer in parameters.weights for w in data.backend.to_host(layer).flat)
-        terms.append(l2 / 2 * math.fsum(float(w) * float(w) for w in weights))
-    return math.fsum(terms) / data.sum_weights()
+        squares = (layer.astype("float64") ** 2 for layer in weights)
+        terms.append(l2 / 2 * math.fsum(w for layer in squares for w in layer.tolist()))
+    return math.fsum(terms) / count

@@ -23,17 +23,19 @@ def train(
     arithmetic: str = "reproducible",
     hidden: tuple[int, ...] = (),
     bias: bool = False,
-    rule: str = "error_weighted_derivative",
+    optimizer: str = "gradient_descent",
+    rule: str | None = None,
     l2: float = 0.0,
-    learning_rate: float | str = 1.0,
-    iterations: int = 10_000,
+    learning_rate: float | str | None = None,
+    iterations: int | None = None,
     seed: int = 1,
     standardize: bool = False,
     sample_weight: Any = None,
     batch_size: int | None = None,
     shuffle: str | None = None,
     tolerance: float = 0.0,
-    loss_every: int = 100,
+    gradient_tolerance: float | None = None,
+    loss_every: int | None = None,
     threads: int | None = None,
     max_memory: int | str | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -148,10 +150,10 @@ def train(
     [0.9505469]
     """
     settings = check_settings(
-        arithmetic=arithmetic, hidden=hidden, bias=bias, rule=rule, l2=l2,
+        optimizer=optimizer, arithmetic=arithmetic, hidden=hidden, bias=bias, rule=rule, l2=l2,
         learning_rate=learning_rate, iterations=iterations, seed=seed,
         standardize=standardize, batch_size=batch_size, shuffle=shuffle,
-        tolerance=tolerance, loss_every=loss_every,
+        tolerance=tolerance, gradient_tolerance=gradient_tolerance, loss_every=loss_every,
     )  # fmt: skip
     _check_callback(on_progress)
     where = Where(backend=backend, device=device, threads=threads, max_memory=max_memory)

@@ -104,13 +104,16 @@ def test_the_first_bad_iteration_is_found_exactly(backend, first):
     """Weights that double 100 times an iteration overflow in the 11th, whoever looks when."""
     with backend.context():
         run = backend.loop(lambda p: Parameters((p.weights[0] * 2.0**100,)))
-        data = SimpleNamespace(
-            backend=backend, advance=lambda parameters, start, count, rate: run(count, parameters)
-        )
+
+        def advance(state, count):
+            return state._replace(parameters=run(count, state.parameters))
+
+        data = SimpleNamespace(backend=backend)
         start = loop.State(0, Parameters((backend.from_host(np.ones((2, 1))),)), ((0, 1.0),))
         settings = Settings(iterations=50, loss_every=50)
         with pytest.raises(neuron_xp.TrainingDivergedError, match="in iteration 11 with"):
-            list(loop.iterate(data, settings, start, learning_rate=0.5, pace=Pace(first=first)))
+            pace = Pace(first=first)
+            list(loop.iterate(data, settings, start, advance=advance, learning_rate=0.5, pace=pace))
 
 
 def test_nan_weights_stay_nan_until_the_host_looks(backend):

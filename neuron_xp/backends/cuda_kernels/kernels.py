@@ -252,6 +252,14 @@ class RuleKernels:
         work.iterate_in_many_blocks(1)
         return work.losses
 
+    def sums(self, parameters: Parameters, examples: Examples) -> tuple[Array, ...]:
+        """See `backend.Kernels`."""
+        raise NotImplementedError
+
+    def losses_and_sums(self, parameters: Parameters, examples: Examples) -> tuple[Array, ...]:
+        """See `backend.Kernels`."""
+        raise NotImplementedError
+
     def find_summand(self, function: Summand) -> None:
         """Return None: sums of a part, not yet totals, are left to array operations."""
 

@@ -68,6 +68,17 @@ class NumbaKernels:
         """See `backend.Kernels`."""
         return kernel.find_totals(self._accumulate_losses(examples, parameters))
 
+    def sums(self, parameters: Parameters, examples: Examples) -> tuple[Array, ...]:
+        """See `backend.Kernels`."""
+        size = sum(x.size for arrays in parameters for x in arrays)
+        totals = kernel.find_totals(self._accumulate(kernel.add_sums, size, examples, parameters))
+        weights, biases = _unflatten(totals, parameters)
+        return *weights, *biases
+
+    def losses_and_sums(self, parameters: Parameters, examples: Examples) -> tuple[Array, ...]:
+        """See `backend.Kernels`."""
+        return self.loss(parameters, examples), *self.sums(parameters, examples)
+
     def find_summand(self, function: Summand) -> Summand | None:
         """See `backend.Kernels`."""
         known: dict[Summand, Summand] = {

@@ -1,9 +1,10 @@
-"""log(1 + e) for 0 <= e <= 1, for the cross-entropy loss: README.md, "The logarithm"."""
+"""log(1 + e) and log(x), for the losses: ../README.md, "The logarithm"."""
 
 from dataclasses import dataclass
 from functools import partial
 
-from neuron_xp.neuron.reproducible.elementary import multiply
+from neuron_xp.neuron.reproducible.elementary import LN2_HIGH, LN2_LOW, multiply
+from neuron_xp.neuron.reproducible.elementary import STEPS as STEPS_OF_LN2
 from neuron_xp.neuron.types import Array, Namespace
 
 STEPS = 128
@@ -60,3 +61,18 @@ def log1p(e: Array, *, xp: Namespace, tables: LogTables, fence: bool) -> Array:
     index = xp.astype(j, xp.int64)
     high, low = xp.take(tables.high, index, axis=0), xp.take(tables.low, index, axis=0)
     return xp.reshape(high + (low + (r + times(r, series))), e.shape)
+
+
+def log(x: Array, *, xp: Namespace, tables: LogTables, fence: bool) -> Array:
+    """The logarithm of 1 <= x < 2^16, within 1 ulp; 0 for NaN.
+
+    k log(2) + log(1 + e) with x = 2^k (1 + e); k has four bits and log(2) two parts, so that
+    the first product is exact.
+    """
+    k = xp.zeros_like(x)
+    for bits in (8, 4, 2, 1):
+        is_large = x >= 2.0**bits
+        k = xp.where(is_large, k + bits, k)
+        x = xp.where(is_large, x * 2.0**-bits, x)
+    low = multiply(k, xp.full_like(k, LN2_LOW * STEPS_OF_LN2), xp=xp, fence=fence)
+    return k * (LN2_HIGH * STEPS_OF_LN2) + (log1p(x - 1.0, xp=xp, tables=tables, fence=fence) + low)

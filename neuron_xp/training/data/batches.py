@@ -44,6 +44,12 @@ def cut_batch_ranges(iteration: int, settings: Settings, rows: int) -> np.ndarra
     return np.stack([firsts, np.minimum(firsts + LEAF, rows)], axis=1)
 
 
+def count_batch_rows(iteration: int, settings: Settings, rows: int) -> int:
+    """Return how many examples an iteration learns from."""
+    _, start, stop = _cut_epoch(iteration, settings, rows)
+    return stop - start
+
+
 def _cut_epoch(iteration: int, settings: Settings, rows: int) -> tuple[int, int, int]:
     """Return (epoch, first, end): where in the order of its epoch an iteration's batch is."""
     size = min(settings.batch_size or rows, rows)

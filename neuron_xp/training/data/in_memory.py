@@ -14,9 +14,10 @@ from neuron_xp.backends.convert import has_no_tiny_inputs
 from neuron_xp.backends.engine import Engine, choose_block_rows, choose_engine
 from neuron_xp.model.fingerprint import digest_rows, fingerprint_data
 from neuron_xp.model.settings import Settings
-from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.layers import Parameters, flatten
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
 from neuron_xp.neuron.step import Examples, Scaling, blocks, sum_over_blocks
+from neuron_xp.neuron.types import Array
 from neuron_xp.training.data.batches import take_batch
 
 
@@ -138,6 +139,19 @@ class InMemory:
             parameters = run(1, parameters, batch, rate, l2)
         return parameters
 
+    def sum_batch(self, iteration: int, parameters: Parameters) -> tuple[Array, ...]:
+        """See `TrainingSet`."""
+        examples = self.examples
+        if self.settings.batch_size is not None:
+            examples = take_batch(examples, iteration, self.settings, self.backend)
+        return self.engine.sums(parameters, examples)
+
     def compute_losses(self, parameters: Parameters) -> np.ndarray:
         """See `TrainingSet`."""
         return self.backend.to_host(self.engine.loss(parameters, self.examples))
+
+    def compute_losses_and_sums(self, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
+        """See `TrainingSet`."""
+        found = self.engine.losses_and_sums(parameters, self.examples)
+        losses, *sums = (self.backend.to_host(x).astype("float64") for x in found)
+        return losses, flatten(Parameters(tuple(sums)), xp=np)

@@ -24,7 +24,7 @@ from neuron_xp.model.fingerprint import digest_rows, fingerprint_data
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.arithmetic import Arithmetic
-from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.layers import Parameters, flatten
 from neuron_xp.neuron.reproducible.elementary import TINY_INPUT
 from neuron_xp.neuron.step import Examples, Scaling, merge_blocks
 from neuron_xp.training.data.batches import cut_batch_ranges
@@ -238,18 +238,27 @@ class InParts:
         """See `TrainingSet`."""
         settings, arithmetic = self.settings, _host_arithmetic(self.recipe.arithmetic)
         for iteration in range(start, start + count):
-            ranges = (
-                cut_batch_ranges(iteration, settings, self.rows) if settings.batch_size else None
-            )
-            sums = self._sum_parts(steps.block_sums, (parameters,), ranges)
+            sums = self.sum_batch(iteration, parameters)
             l2 = settings.l2 or None
             parameters = steps.adjust(parameters, sums, rate, l2, arithmetic=arithmetic)
         return parameters
+
+    def sum_batch(self, iteration: int, parameters: Parameters) -> tuple[np.ndarray, ...]:
+        """See `TrainingSet`."""
+        batches = self.settings.batch_size is not None
+        ranges = cut_batch_ranges(iteration, self.settings, self.rows) if batches else None
+        return self._sum_parts(steps.block_sums, (parameters,), ranges)
 
     def compute_losses(self, parameters: Parameters) -> np.ndarray:
         """See `TrainingSet`."""
         losses: np.ndarray = self._sum_parts(steps.block_losses, (parameters,))[0]
         return losses
+
+    def compute_losses_and_sums(self, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
+        """See `TrainingSet`."""
+        losses, *sums = self._sum_parts(steps.block_losses_and_sums, (parameters,))
+        flat = flatten(Parameters(tuple(sums)), xp=np)
+        return losses.astype("float64"), flat.astype("float64")
 
 
 def open_in_parts(

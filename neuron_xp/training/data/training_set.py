@@ -23,6 +23,7 @@ from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
 from neuron_xp.neuron.step import Scaling
+from neuron_xp.neuron.types import Array
 from neuron_xp.threads import count_threads
 from neuron_xp.training.data.in_memory import InMemory
 from neuron_xp.training.data.in_parts import InParts, open_in_parts
@@ -75,8 +76,14 @@ class TrainingSet(Protocol):
     def advance(self, parameters: Parameters, start: int, count: int, rate: float) -> Parameters:
         """Return the parameters after the iterations start ... start + count - 1."""
 
+    def sum_batch(self, iteration: int, parameters: Parameters) -> tuple[Array, ...]:
+        """Return the sums of `neuron.step.block_sums` over the batch of an iteration, from 0."""
+
     def compute_losses(self, parameters: Parameters) -> np.ndarray:
         """Return the rule's loss, summed over the examples, for each output neuron."""
+
+    def compute_losses_and_sums(self, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
+        """Return the losses, and the sums of `neuron.step.block_sums` as one flat array."""
 
 
 @dataclass(frozen=True, eq=False)

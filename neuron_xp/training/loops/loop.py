@@ -1,25 +1,40 @@
-"""The loop around the step: when the host looks in, what it records, when it stops."""
+"""Loops around a step: when the host looks in, what it records, when it stops."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.errors import TrainingDivergedError
 from neuron_xp.model.model_file import History
+from neuron_xp.model.network import Ending
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.optimizers.adam import Moments
+from neuron_xp.neuron.optimizers.lbfgs import Curvature
 from neuron_xp.training.data.training_set import TrainingSet
 from neuron_xp.training.preparation import compute_mean_loss
 
 
 class State(NamedTuple):
-    """A training between two iterations: how many are done, and what they gave."""
+    """A training between two iterations: how many are done, and what they gave.
+
+    memory : what the optimizer goes on from, beside the parameters; None for gradient descent
+    evaluations : how often L-BFGS has looked at loss and gradient
+    ending : why it stopped; None while it goes on
+    """
 
     iteration: int
     parameters: Parameters
     history: History
+    memory: Curvature | Moments | None = None
+    evaluations: int = 0
+    ending: str | None = None
+
+    def end(self) -> Ending:
+        """Return the end of the training that has stopped here."""
+        return Ending(self.ending or "limit", self.iteration, self.evaluations)
 
 
 @dataclass(frozen=True)
@@ -37,26 +52,35 @@ class Pace:
 
 
 def iterate(
-    data: TrainingSet, settings: Settings, state: State, *, learning_rate: float, pace: Pace
+    data: TrainingSet,
+    settings: Settings,
+    state: State,
+    *,
+    advance: Callable[[State, int], State],
+    learning_rate: float,
+    pace: Pace,
 ) -> Iterator[State]:
     """Yield the state after each stretch of iterations, to the last or until the loss settles.
 
-    The loss is recorded after every `settings.loss_every` iterations and after the last; the
-    training stops at a record whose loss did not rise, and fell by no more than
-    `settings.tolerance` of the one before. Raises TrainingDivergedError.
+    `advance(state, count)` gives parameters and memory after so many more iterations. The loss
+    is recorded after every `settings.loss_every` iterations and after the last; the training
+    stops at a record whose loss did not rise, and fell by no more than `settings.tolerance` of
+    the one before. Raises TrainingDivergedError.
     """
     pauses = [n for n in (settings.loss_every, pace.pause_every) if n is not None]
     for start, count in _stretches(state.iteration, settings.iterations, pauses, pace):
         if _has_settled(state.history, settings.tolerance):
+            yield state._replace(ending="settled")
             return
-        parameters = data.advance(state.parameters, start, count, learning_rate)
-        if not _are_finite(parameters, data.backend):
-            bad = _first_bad_iteration(data, state.parameters, start, count, learning_rate)
+        new = advance(state, count)
+        if not _are_finite(new.parameters, data.backend):
+            bad = _find_bad_iteration(data, state, count, advance)
             raise TrainingDivergedError(bad, learning_rate)
-        done, history = start + count, state.history
+        done = start + count
         if is_recorded(done, settings):
-            history = (*history, (done, compute_mean_loss(data, parameters, settings.l2)))
-        state = State(done, parameters, history)
+            loss = compute_mean_loss(data, new.parameters, settings.l2)
+            new = new._replace(history=(*state.history, (done, loss)))
+        state = new._replace(iteration=done)
         yield state
 
 
@@ -92,8 +116,8 @@ def _are_finite(parameters: Parameters, backend: Backend) -> bool:
     return all(bool(xp.all(xp.isfinite(array))) for array in arrays)
 
 
-def _first_bad_iteration(
-    data: TrainingSet, parameters: Parameters, start: int, count: int, learning_rate: float
+def _find_bad_iteration(
+    data: TrainingSet, state: State, count: int, advance: Callable[[State, int], State]
 ) -> int:
     """Find the iteration, counted from 1, after which the parameters were first not finite.
 
@@ -101,9 +125,9 @@ def _first_bad_iteration(
     give the same bits.
     """
     if count == 1:
-        return start + 1
+        return state.iteration + 1
     half = count // 2
-    middle = data.advance(parameters, start, half, learning_rate)
-    if not _are_finite(middle, data.backend):
-        return _first_bad_iteration(data, parameters, start, half, learning_rate)
-    return _first_bad_iteration(data, middle, start + half, count - half, learning_rate)
+    middle = advance(state, half)._replace(iteration=state.iteration + half)
+    if not _are_finite(middle.parameters, data.backend):
+        return _find_bad_iteration(data, state, half, advance)
+    return _find_bad_iteration(data, middle, count - half, advance)

@@ -1,0 +1,166 @@
+"""L-BFGS on all examples, until the gradient is small or no step lowers the loss.
+
+The parameters, the curvature and every decision are the host's; the training set adds loss and
+gradient up, wherever it is.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from neuron_xp.backends.libraries import open_host_backend
+from neuron_xp.backends.probe import choose_arithmetic
+from neuron_xp.errors import TrainingDivergedError
+from neuron_xp.model.settings import Settings
+from neuron_xp.neuron.arithmetic import Arithmetic
+from neuron_xp.neuron.layers import Parameters, flatten, unflatten
+from neuron_xp.neuron.optimizers.gradient import Mean, dot, find_gradient, multiply
+from neuron_xp.neuron.optimizers.lbfgs import (
+    Curvature,
+    choose_first_step,
+    find_direction,
+    remember,
+)
+from neuron_xp.neuron.optimizers.line_search import Trial, search
+from neuron_xp.training.data.training_set import TrainingSet
+from neuron_xp.training.loops.loop import State, is_recorded
+from neuron_xp.training.preparation import average, find_penalty
+
+
+class Point(NamedTuple):
+    """Flat parameters, and the mean loss and its gradient there: NumPy arrays of float64."""
+
+    parameters: np.ndarray
+    loss: float
+    gradient: np.ndarray
+
+
+@dataclass
+class Objective:
+    """The mean loss of a training set as a function of flat parameters on the host.
+
+    like : parameters of the shapes that the training set takes
+    evaluations : how often it was asked for
+    """
+
+    data: TrainingSet
+    settings: Settings
+    like: Parameters
+    evaluations: int = 0
+
+    @cached_property
+    def arithmetic(self) -> Arithmetic:
+        """The host's arithmetic."""
+        return choose_arithmetic(
+            open_host_backend(), self.settings.arithmetic, no_tiny_inputs=False
+        )
+
+    @cached_property
+    def mean(self) -> Mean:
+        """The factors that make a mean of the sums over the examples."""
+        count = self.data.sum_weights()
+        host = open_host_backend()
+        return Mean(1 / count, find_penalty(self.like, self.settings.l2, count, host))
+
+    def evaluate(self, flat: np.ndarray) -> Point:
+        """Look at the loss and its gradient: one pass over the data."""
+        self.evaluations += 1
+        losses, sums = self.data.compute_losses_and_sums(self.unflatten(flat))
+        weights = flat[: sum(math.prod(x.shape) for x in self.like.weights)]
+        loss = average(losses, [weights], self.settings.l2, self.data.sum_weights())
+        gradient = find_gradient(flat, sums, self.mean, arithmetic=self.arithmetic)
+        return Point(flat, loss, gradient)
+
+    def unflatten(self, flat: np.ndarray) -> Parameters:
+        """Return the parameters on the backend of the training set, and of its type."""
+        backend = self.data.backend
+        arrays = unflatten(flat.astype(self.data.dtype), self.like, xp=np)
+        weights, biases = (tuple(map(backend.from_host, x)) for x in arrays)
+        return Parameters(weights, biases)
+
+    def flatten(self, parameters: Parameters) -> np.ndarray:
+        """Return the training set's parameters as one array on the host."""
+        weights, biases = (tuple(map(self.data.backend.to_host, x)) for x in parameters)
+        flat: np.ndarray = flatten(Parameters(weights, biases), xp=np)
+        return flat.astype("float64")
+
+
+def iterate_lbfgs(data: TrainingSet, settings: Settings, state: State) -> Iterator[State]:
+    """Yield the state after each iteration, and the last again with the reason why it ended.
+
+    It ends where no slope of the mean loss is steeper than `settings.gradient_tolerance`, where
+    no step lowers the loss, or after `settings.iterations`. Raises TrainingDivergedError if
+    there is no loss to begin with.
+    """
+    objective = Objective(data, settings, state.parameters, state.evaluations)
+    point = objective.evaluate(objective.flatten(state.parameters))
+    if not (math.isfinite(point.loss) and np.isfinite(point.gradient).all()):
+        raise TrainingDivergedError(0)
+    if state.history:  # the checkpoint's: it has looked there before
+        objective.evaluations = state.evaluations
+    else:
+        state = state._replace(history=((0, point.loss),), evaluations=objective.evaluations)
+    curvature = state.memory
+    if not isinstance(curvature, Curvature):
+        curvature = Curvature(*np.zeros((2, 0, len(point.parameters))))
+    while (ending := _find_ending(point, state.iteration, settings)) is None:
+        found = _take_step(objective, point, curvature)
+        if found is None:
+            ending = "no lower loss"
+            break
+        point, curvature = found
+        done, history = state.iteration + 1, state.history
+        if is_recorded(done, settings):
+            history = (*history, (done, point.loss))
+        parameters = objective.unflatten(point.parameters)
+        state = State(done, parameters, history, curvature, objective.evaluations)
+        yield state
+    if state.history[-1][0] != state.iteration:
+        state = state._replace(history=(*state.history, (state.iteration, point.loss)))
+    yield state._replace(ending=ending)
+
+
+def _find_ending(point: Point, iteration: int, settings: Settings) -> str | None:
+    if np.max(np.abs(point.gradient)) <= (settings.gradient_tolerance or 0.0):
+        return "converged"
+    return "limit" if iteration >= settings.iterations else None
+
+
+def _take_step(
+    objective: Objective, point: Point, curvature: Curvature
+) -> tuple[Point, Curvature] | None:
+    """Return the next point and what is then known; None if no step lowers the loss.
+
+    Where the curvature leads nowhere, it is forgotten, and the gradient shows the way.
+    """
+    arithmetic = objective.arithmetic
+    direction = find_direction(point.gradient, curvature, arithmetic=arithmetic)
+    slope = dot(direction, point.gradient, arithmetic=arithmetic)
+    new = None
+    if slope < 0:
+        first = choose_first_step(point.gradient, curvature, arithmetic=arithmetic)
+        new = _search_line(objective, point, direction, slope, first)
+    if new is None:
+        if not len(curvature.steps):
+            return None
+        return _take_step(objective, point, Curvature(*(rows[:0] for rows in curvature)))
+    step, change = new.parameters - point.parameters, new.gradient - point.gradient
+    return new, remember(curvature, step, change, arithmetic=arithmetic)
+
+
+def _search_line(
+    objective: Objective, point: Point, direction: np.ndarray, slope: float, first_step: float
+) -> Point | None:
+    arithmetic = objective.arithmetic
+
+    def evaluate(step: float) -> Trial:
+        change = multiply(direction, step, arithmetic=arithmetic)
+        found = objective.evaluate(arithmetic.flush(point.parameters + change))
+        return Trial(step, found.loss, dot(found.gradient, direction, arithmetic=arithmetic), found)
+
+    trial = search(evaluate, Trial(0.0, point.loss, slope), first_step)
+    return None if trial is None else trial.found
