@@ -111,9 +111,10 @@ def test_the_first_bad_iteration_is_found_exactly(backend, first):
         data = SimpleNamespace(backend=backend)
         start = loop.State(0, Parameters((backend.from_host(np.ones((2, 1))),)), ((0, 1.0),))
         settings = Settings(iterations=50, loss_every=50)
+        pace = Pace(first=first)
+        states = loop.iterate(data, settings, start, advance=advance, learning_rate=0.5, pace=pace)
         with pytest.raises(neuron_xp.TrainingDivergedError, match="in iteration 11 with"):
-            pace = Pace(first=first)
-            list(loop.iterate(data, settings, start, advance=advance, learning_rate=0.5, pace=pace))
+            list(states)
 
 
 def test_nan_weights_stay_nan_until_the_host_looks(backend):
