@@ -1,57 +1,69 @@
 """L-BFGS: Newton's steps, with a curvature that is learned from the last few of them.
 
-Nocedal and Wright, "Numerical optimization", second edition (2006), algorithms 7.4 and 7.5.
+Nocedal and Wright, "Numerical optimization", second edition (2006), sections 7.1 and 7.2, in
+the compact form (7.24) of Byrd, Nocedal and Schnabel, which takes two passes over the memory.
 Every decision rests on sums that are the same everywhere, and so is its path.
 """
 
-from math import inf, sqrt
+from collections.abc import Iterable
+from math import fsum, inf, nan, sqrt
 from typing import NamedTuple
 
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.optimizers.gradient import dot, multiply
-from neuron_xp.neuron.types import Array
+from neuron_xp.neuron.types import Array, Namespace
 
 MEMORY = 10
 """Steps that are remembered."""
 
 
 class Curvature(NamedTuple):
-    """What the last steps tell of the loss, oldest first; (k, n) each, k <= 10.
+    """What the last k <= 10 steps tell of the loss, oldest first.
 
-    steps : s = new parameters - old
-    changes : y = new gradient - old
+    steps : (k, n), S: s = new parameters - old
+    changes : (k, n), Y: y = new gradient - old
+    step_products : (k, k), R: s_i y_j where j is not older than i, else 0
+    change_products : (k, k), Y Y^T
     """
 
     steps: Array
     changes: Array
+    step_products: Array
+    change_products: Array
+
+
+def know_nothing(size: int, *, xp: Namespace) -> Curvature:
+    """Return the curvature before the first step, for so many parameters."""
+    rows, products = (xp.zeros(shape, dtype=xp.float64) for shape in ((0, size), (0, 0)))
+    return Curvature(rows, rows, products, products)
 
 
 def find_direction(gradient: Array, curvature: Curvature, *, arithmetic: Arithmetic) -> Array:
-    """Return -H g, algorithm 7.4: H is the inverse Hessian that the curvature speaks for.
+    """Return -H g, where H is the inverse Hessian that the curvature speaks for: (7.24).
 
-    H0 is gamma times the identity, gamma = s y / y y of the last step, (7.20).
+    H g = gamma g + S^T u - gamma Y^T a,    a = R^-1 S g,
+    u = R^-T ((D + gamma Y Y^T) a - gamma Y g),    D = diag(R),
+
+    with gamma = s y / y y of the last step, (7.20). Without curvature it is -g.
     """
-
-    def times(a: Array, b: float) -> Array:
-        return multiply(a, b, arithmetic=arithmetic)
-
-    steps, changes = curvature
-    pairs = [(steps[i, :], changes[i, :]) for i in range(steps.shape[0])]
-    if not pairs:
+    steps, changes, *products = curvature
+    if not steps.shape[0]:
         return -gradient
-    scales = arithmetic.row_sums(multiply(steps, changes, arithmetic=arithmetic))[:, 0]
-    scales = [float(scale) for scale in scales]
-    alphas = []
-    q = gradient
-    for (s, y), scale in zip(reversed(pairs), reversed(scales), strict=True):
-        alphas.append(dot(s, q, arithmetic=arithmetic) / scale)
-        q = q - times(y, alphas[-1])
-    y = pairs[-1][1]
-    r = times(q, scales[-1] / dot(y, y, arithmetic=arithmetic))
-    for (s, y), scale, alpha in zip(pairs, scales, reversed(alphas), strict=True):
-        beta = dot(y, r, arithmetic=arithmetic) / scale
-        r = r + times(s, alpha - beta)
-    return arithmetic.flush(-r)
+    xp = arithmetic.xp
+    r, yy = ([[float(x) for x in row] for row in _rows(matrix)] for matrix in products)
+    gamma = r[-1][-1] / yy[-1][-1]
+    basis = xp.concat([steps, changes])
+    along = _dots(basis, gradient, arithmetic=arithmetic)
+    sg, yg = along[: len(r)], along[len(r) :]
+    a = _solve_upper(r, sg)
+    right = [
+        _sum([r[i][i] * a[i], -gamma * yg[i], *(gamma * (yy[i][j] * a[j]) for j in range(len(a)))])
+        for i in range(len(a))
+    ]
+    u = _solve_lower(r, right)
+    factors = xp.asarray([*u, *(-gamma * x for x in a)], dtype=xp.float64)
+    change = arithmetic.weighted_sum(xp.permute_dims(basis, (1, 0)), factors[:, None])[:, 0]
+    return arithmetic.flush(-(multiply(gradient, gamma, arithmetic=arithmetic) + change))
 
 
 def remember(
@@ -66,11 +78,26 @@ def remember(
     if not all(0 < product < inf for product in products):
         return curvature
     xp = arithmetic.xp
+    oldest = max(0, curvature.steps.shape[0] + 1 - MEMORY)
+    steps, changes = (
+        xp.concat([rows[oldest:, :], row[None, :]])
+        for rows, row in zip(curvature[:2], (step, change), strict=True)
+    )
+    count = steps.shape[0]
+    basis = xp.concat([steps, changes])
+    along = xp.asarray(_dots(basis, change, arithmetic=arithmetic), dtype=xp.float64)
+    of_steps, of_changes = along[:count, None], along[count:, None]
+    none = xp.zeros((1, count - 1), dtype=xp.float64)
 
-    def append(rows: Array, row: Array) -> Array:
-        return xp.concat([rows[max(0, rows.shape[0] + 1 - MEMORY) :, :], row[None, :]])
+    def extend(matrix: Array, row: Array, column: Array) -> Array:
+        return xp.concat([xp.concat([matrix[oldest:, oldest:], row]), column], axis=1)
 
-    return Curvature(append(curvature.steps, step), append(curvature.changes, change))
+    return Curvature(
+        steps,
+        changes,
+        extend(curvature.step_products, none, of_steps),
+        extend(curvature.change_products, xp.permute_dims(of_changes[:-1, :], (1, 0)), of_changes),
+    )
 
 
 def choose_first_step(gradient: Array, curvature: Curvature, *, arithmetic: Arithmetic) -> float:
@@ -78,3 +105,38 @@ def choose_first_step(gradient: Array, curvature: Curvature, *, arithmetic: Arit
     if curvature.steps.shape[0]:
         return 1.0
     return 1 / max(1.0, sqrt(dot(gradient, gradient, arithmetic=arithmetic)))
+
+
+def _rows(matrix: Array) -> list[Array]:
+    return [matrix[i, :] for i in range(matrix.shape[0])]
+
+
+def _dots(rows: Array, vector: Array, *, arithmetic: Arithmetic) -> list[float]:
+    """Return the product of each row with the vector."""
+    products = arithmetic.weighted_sum(rows, vector[:, None])
+    return [float(products[i, 0]) for i in range(rows.shape[0])]
+
+
+def _solve_upper(r: list[list[float]], right: list[float]) -> list[float]:
+    """Solve R x = right."""
+    x = [0.0] * len(right)
+    for i in reversed(range(len(right))):
+        later = range(i + 1, len(right))
+        x[i] = _sum([right[i], *(-r[i][j] * x[j] for j in later)]) / r[i][i]
+    return x
+
+
+def _solve_lower(r: list[list[float]], right: list[float]) -> list[float]:
+    """Solve R^T x = right."""
+    x = [0.0] * len(right)
+    for i in range(len(right)):
+        x[i] = _sum([right[i], *(-r[j][i] * x[j] for j in range(i))]) / r[i][i]
+    return x
+
+
+def _sum(terms: Iterable[float]) -> float:
+    """Add exactly and round once; NaN where the sum is out of range."""
+    try:
+        return fsum(terms)
+    except (OverflowError, ValueError):
+        return nan

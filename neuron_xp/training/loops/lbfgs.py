@@ -23,6 +23,7 @@ from neuron_xp.neuron.optimizers.lbfgs import (
     Curvature,
     choose_first_step,
     find_direction,
+    know_nothing,
     remember,
 )
 from neuron_xp.neuron.optimizers.line_search import Trial, search
@@ -106,7 +107,7 @@ def iterate_lbfgs(data: TrainingSet, settings: Settings, state: State) -> Iterat
         state = state._replace(history=((0, point.loss),), evaluations=objective.evaluations)
     curvature = state.memory
     if not isinstance(curvature, Curvature):
-        curvature = Curvature(*np.zeros((2, 0, len(point.parameters))))
+        curvature = know_nothing(len(point.parameters), xp=np)
     while (ending := _find_ending(point, state.iteration, settings)) is None:
         found = _take_step(objective, point, curvature)
         if found is None:
@@ -147,7 +148,7 @@ def _take_step(
     if new is None:
         if not len(curvature.steps):
             return None
-        return _take_step(objective, point, Curvature(*(rows[:0] for rows in curvature)))
+        return _take_step(objective, point, know_nothing(len(point.parameters), xp=np))
     step, change = new.parameters - point.parameters, new.gradient - point.gradient
     return new, remember(curvature, step, change, arithmetic=arithmetic)
 
