@@ -6,6 +6,7 @@ code" (Milo Spencer-Harper, 2015), written once against the Array API standard.
 
 from neuron_xp.errors import (
     ClusterLostError,
+    LearningWarning,
     MissingBackendError,
     ModelFileError,
     TrainingDivergedError,
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ClusterLostError",
+    "LearningWarning",
     "MissingBackendError",
     "ModelFileError",
     "NeuralNetwork",

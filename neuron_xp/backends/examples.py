@@ -74,6 +74,12 @@ def take_rows(examples: Examples, rows: Any, backend: Backend) -> Examples:
     return examples.select(lambda x: backend.xp.take(x, chosen, axis=0))
 
 
+def copy_to_host(examples: Examples, backend: Backend) -> Examples:
+    """Return the examples as NumPy arrays of float64, without their scaling."""
+    plain = examples._replace(scaling=None)
+    return plain.select(lambda x: backend.to_host(x).astype("float64"))
+
+
 def find_common_backend(values: dict[str, Any]) -> Backend | None:
     """Return the one backend of the arrays among the values; None for lists, which go anywhere."""
     found: dict[str, tuple[str, Backend]] = {}

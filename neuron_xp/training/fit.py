@@ -1,6 +1,7 @@
 """Fitting: from a training set and settings to a network, by a start, a loop and checkpoints."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from neuron_xp.errors import ClusterLostError
+from neuron_xp.errors import ClusterLostError, LearningWarning
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.model_file import Model, Position
 from neuron_xp.model.network import NeuralNetwork
@@ -20,6 +21,7 @@ from neuron_xp.neuron.optimizers.lbfgs import Curvature
 from neuron_xp.neuron.step import Scaling
 from neuron_xp.random_start import draw_start
 from neuron_xp.training.data.training_set import TrainingSet
+from neuron_xp.training.judgement import find_problem
 from neuron_xp.training.loops.descent import iterate_adam, iterate_gradient_descent
 from neuron_xp.training.loops.lbfgs import iterate_lbfgs
 from neuron_xp.training.loops.loop import Pace, State, is_recorded
@@ -96,7 +98,11 @@ def _fit(
         save(state)
         raise
     save(state)
-    return _move_network(make_network(state), data)
+    network = make_network(state)
+    problem = find_problem(data, network)
+    if problem is not None:
+        warnings.warn(problem, LearningWarning, stacklevel=4)  # the caller of `train`
+    return _move_network(network, data)
 
 
 def _iterate(data: TrainingSet, settings: Settings, state: State, pace: Pace) -> Iterator[State]:

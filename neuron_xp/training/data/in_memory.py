@@ -12,6 +12,7 @@ import numpy as np
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.convert import has_no_tiny_inputs
 from neuron_xp.backends.engine import Engine, choose_block_rows, choose_engine
+from neuron_xp.backends.examples import copy_to_host, take_rows
 from neuron_xp.model.fingerprint import digest_rows, fingerprint_data
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters, flatten
@@ -103,6 +104,17 @@ class InMemory:
         ]
         low, high = zip(*ends, strict=True)
         return np.min(low, axis=0), np.max(high, axis=0)
+
+    def measure_class_sums(self) -> float:
+        """See `TrainingSet`."""
+        xp = self.backend.xp
+        with self.backend.context():
+            return float(xp.max(xp.abs(xp.sum(self.examples.targets, axis=1) - 1.0)))
+
+    def take_sample(self, ranges: np.ndarray) -> Examples:
+        """See `TrainingSet`."""
+        rows = np.concatenate([np.arange(*ends) for ends in ranges.tolist()])
+        return copy_to_host(take_rows(self.examples, rows, self.backend), self.backend)
 
     def sum_weights(self) -> float:
         """See `TrainingSet`."""

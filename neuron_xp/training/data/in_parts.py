@@ -7,35 +7,32 @@ which order they arrive.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from neuron_xp.backends.backend import Backend, Summand
 from neuron_xp.backends.engine import choose_block_rows, choose_summand
-from neuron_xp.backends.examples import NO_WEIGHT
+from neuron_xp.backends.examples import NO_WEIGHT, copy_to_host
 from neuron_xp.backends.libraries import find_backend, open_host_backend
 from neuron_xp.backends.probe import choose_arithmetic
-from neuron_xp.model.fingerprint import digest_rows, fingerprint_data
+from neuron_xp.model.fingerprint import fingerprint_data
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters, flatten
-from neuron_xp.neuron.reproducible.elementary import TINY_INPUT
 from neuron_xp.neuron.step import Examples, Scaling, merge_blocks
 from neuron_xp.training.data.batches import cut_batch_ranges
+from neuron_xp.training.data.summary import Summary, merge_summaries, summarize_part
 
 SHUFFLE_ROWS = (
     "shuffle='rows' draws single examples from all of the data, which are not in memory here; "
     "give shuffle='leaves', which draws groups of 64 neighbours, or none"
 )
-
-SUMMARY_ROWS = 2**14
-"""Rows that are summarized at a time; a multiple of 64."""
 
 
 class Source(Protocol):
@@ -52,65 +49,6 @@ class Source(Protocol):
         ranges : (first, end) of the rows to take, ascending, cut into whole leaves from the
             first one on; None for all. Each part has whole leaves of them, but the last.
         """
-
-
-class Summary(NamedTuple):
-    """Findings of one look at the data: sums and extremes that can be merged.
-
-    digest : of the fingerprint
-    no_tiny_inputs : whether each input is 0 or at least 2^-60 in magnitude
-    low, high : the smallest and the largest input of each column
-    weights : floats whose exact sum is that of the sample weights
-    """
-
-    digest: int
-    no_tiny_inputs: bool
-    low: np.ndarray
-    high: np.ndarray
-    weights: tuple[float, ...]
-
-
-def summarize_part(first_row: int, examples: Examples) -> Summary:
-    """Summarize a part whose first row is a multiple of 64, counted in all of the data."""
-    backend = find_backend(examples.inputs)
-    summaries, row = list[Summary](), first_row
-    with backend.context():
-        for block in steps.blocks(examples, SUMMARY_ROWS):
-            tables = [backend.to_host(x).astype("float64") for x in block[:3] if x is not None]
-            summaries.append(_summarize_block(row, tables))
-            row += SUMMARY_ROWS
-    return reduce(merge_summaries, summaries)
-
-
-def _summarize_block(first_row: int, tables: list[np.ndarray]) -> Summary:
-    inputs = tables[0]
-    return Summary(
-        digest=digest_rows(first_row, *tables),
-        no_tiny_inputs=not ((inputs != 0) & (abs(inputs) < TINY_INPUT)).any(),
-        low=inputs.min(axis=0),
-        high=inputs.max(axis=0),
-        weights=_shorten_exact_sum(tables[2].ravel().tolist()) if len(tables) == 3 else (),
-    )
-
-
-def merge_summaries(a: Summary, b: Summary) -> Summary:
-    """Summarize the rows of both."""
-    return Summary(
-        digest=(a.digest + b.digest) % 2**256,
-        no_tiny_inputs=a.no_tiny_inputs and b.no_tiny_inputs,
-        low=np.minimum(a.low, b.low),
-        high=np.maximum(a.high, b.high),
-        weights=_shorten_exact_sum((*a.weights, *b.weights)),
-    )
-
-
-def _shorten_exact_sum(terms: Iterable[float]) -> tuple[float, ...]:
-    """Return a few floats with the same exact sum as the terms."""
-    left, parts = list(terms), list[float]()
-    while left and (part := math.fsum(left)):
-        parts.append(part)
-        left.append(-part)
-    return tuple(parts)
 
 
 @dataclass(frozen=True)
@@ -162,6 +100,24 @@ def _map_arrays(function: Callable[[Any], Any], value: Any) -> Any:
     return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
 
 
+def copy_part(_: int, examples: Examples) -> Examples:
+    """Copy a part to the host."""
+    backend = find_backend(examples.inputs)
+    with backend.context():
+        copied = examples.select(lambda x: x + 0.0)  # a stream uses its buffers again
+        return copy_to_host(copied, backend)
+
+
+def join_parts(a: Examples, b: Examples) -> Examples:
+    """Join copies of two parts."""
+    weight = a.sample_weight
+    return Examples(
+        inputs=np.concatenate([a.inputs, b.inputs]),
+        targets=np.concatenate([a.targets, b.targets]),
+        sample_weight=None if weight is None else np.concatenate([weight, b.sample_weight]),
+    )
+
+
 def merge_part_sums(a: tuple[Any, ...], b: tuple[Any, ...], *, arithmetic: str) -> tuple[Any, ...]:
     """Add the sums over the examples of two parts."""
     return merge_blocks(a, b, arithmetic=_host_arithmetic(arithmetic))
@@ -210,6 +166,15 @@ class InParts:
     def find_extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSet`."""
         return self.summary.low, self.summary.high
+
+    def measure_class_sums(self) -> float:
+        """See `TrainingSet`."""
+        return self.summary.class_sums
+
+    def take_sample(self, ranges: np.ndarray) -> Examples:
+        """See `TrainingSet`."""
+        found: Examples = self.source.fold(copy_part, join_parts, ranges)
+        return found
 
     def sum_weights(self) -> float:
         """See `TrainingSet`."""

@@ -22,12 +22,16 @@ from neuron_xp.errors import NO_DASK, MissingBackendError
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
-from neuron_xp.neuron.step import Scaling
+from neuron_xp.neuron.step import Examples, Scaling
 from neuron_xp.neuron.types import Array
 from neuron_xp.threads import count_threads
 from neuron_xp.training.data.in_memory import InMemory
 from neuron_xp.training.data.in_parts import InParts, open_in_parts
 from neuron_xp.training.data.npy_stream import open_npy_stream
+
+MOST_CLASSES = 1000
+LARGEST_DISTANCE = 2.0**-40
+"""From 1, of the sum of an example's targets: more than rounding makes of 1,000 terms."""
 
 
 class TrainingSet(Protocol):
@@ -60,6 +64,12 @@ class TrainingSet(Protocol):
 
     def find_extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the smallest and the largest input of each column, float64."""
+
+    def measure_class_sums(self) -> float:
+        """Return the largest distance from 1 of the sum of an example's targets."""
+
+    def take_sample(self, ranges: np.ndarray) -> Examples:
+        """Return the examples of some ranges of rows, in any order, as NumPy arrays."""
 
     def sum_weights(self) -> float:
         """Return the sum of the sample weights, correctly rounded; without any, the rows."""
@@ -141,11 +151,35 @@ def open_training_set(given: Given, settings: Settings, where: Where) -> Trainin
     Raises ValueError or TypeError for what cannot be learned from, and whatever opening a
     backend, a file or a cluster raises.
     """
+    data = _open_any(given, settings, where)
+    if settings.rule == "softmax_cross_entropy":
+        _check_classes(data)
+    return data
+
+
+def _open_any(given: Given, settings: Settings, where: Where) -> TrainingSet:
     if isinstance(given.inputs, Path):
         return _open_files(given, settings, where)
     if where.backend == "dask" or any(map(is_lazy, given.by_name().values())):
         return _open_on_cluster(given, settings, where)
     return _open_in_memory(given, settings, where)
+
+
+def _check_classes(data: TrainingSet) -> None:
+    """Raise ValueError for targets that are no distributions over classes."""
+    classes = data.layer_sizes[-1]
+    if not 2 <= classes <= MOST_CLASSES:
+        raise ValueError(
+            f"softmax_cross_entropy takes a column of targets for each of 2 to {MOST_CLASSES} "
+            f"classes; got {classes}; for one column of 0 and 1 give rule='cross_entropy'"
+        )
+    distance = data.measure_class_sums()
+    if distance > LARGEST_DISTANCE:
+        raise ValueError(
+            "softmax_cross_entropy takes targets whose rows sum to 1, such as a 1 for the class "
+            f"and 0 for the others; a row is off by {distance:.3g}; divide each by its sum, or "
+            "give rule='cross_entropy', which takes each column by itself"
+        )
 
 
 def _open_in_memory(given: Given, settings: Settings, where: Where) -> InMemory:
