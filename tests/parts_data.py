@@ -11,6 +11,8 @@ SETTINGS = [
     {"hidden": (4, 3), "bias": True, "batch_size": 256, "shuffle": "leaves"},
     {"batch_size": 128},
     {"tolerance": 0.01, "loss_every": 1, "rule": "cross_entropy"},
+    {"optimizer": "lbfgs", "learning_rate": None, "hidden": (3,), "bias": True, "l2": 0.1},
+    {"optimizer": "adam", "hidden": (3,), "l2": 0.1, "batch_size": 256, "shuffle": "leaves"},
 ]
 
 

@@ -45,7 +45,9 @@ def train(
 ) -> NeuralNetwork:
     r"""Train a network of sigmoid neurons, by default as the article does.
 
-    Starting from random weights, each iteration adjusts them by the whole training set:
+    On data of your own begin with `optimizer="lbfgs", standardize=True, bias=True`: L-BFGS finds
+    the length of its steps, and stops when it is done. The defaults are the article's. Starting
+    from random weights, each iteration adjusts them by the whole training set:
 
         output  = sigmoid(inputs @ weights)
         weights = weights + learning_rate * inputs.T @ ((targets - output) * output * (1 - output))
@@ -73,18 +75,26 @@ def train(
         back-propagation.
     bias : bool
         Whether each neuron also adds a bias, which starts at 0, to its weighted sum.
-    rule : "error_weighted_derivative" or "cross_entropy"
-        The article's rule, which descends the halved squared error; or the error alone,
-        which descends the cross-entropy and learns more quickly.
+    optimizer : "gradient_descent", "lbfgs" or "adam"
+        The article's; L-BFGS (Nocedal and Wright, "Numerical optimization", 2006), which learns
+        from all examples in each step and soonest; or Adam (Kingma and Ba, 2015), for batches.
+        The last two descend the mean loss, from starting weights that are brought to the size
+        of Glorot and Bengio (2010).
+    rule : "error_weighted_derivative", "cross_entropy" or "softmax_cross_entropy"
+        The article's rule, which descends the halved squared error; the error alone, which
+        descends the cross-entropy, learns more quickly and is the default of L-BFGS and Adam;
+        or the same for 2 to 1,000 classes, a column of targets each, whose probabilities sum
+        to 1.
     l2 : float >= 0
         Adds l2/2 * (sum of the squared weights) to the loss: shrinks weights, not biases.
     learning_rate : float > 0, or "auto"
-        A factor of a sum over the examples: for many of them 1.0 is far too much with hidden
-        layers; begin near 1 / examples. "auto", for one layer: 1 / (c ||X||^2 + l2), with
-        which, without batches, the loss never rises but for rounding; c is 1/4 for
-        cross-entropy and 0.0770293 for the error-weighted derivative.
+        A factor of a sum over the examples, default 1.0: for many of them that is far too much
+        with hidden layers; begin near 1 / examples. "auto", for one layer: 1 / (c ||X||^2 + l2),
+        with which, without batches, the loss never rises but for rounding; c is 1/4 for
+        cross-entropy, 1/2 for the softmax and 0.0770293 for the error-weighted derivative. Of
+        Adam: about how far a weight moves in an iteration, default 0.001. L-BFGS has none.
     iterations : int >= 0
-        How often the weights are adjusted.
+        How often the weights are adjusted, default 10,000; at most, for L-BFGS: 1,000.
     seed : int in [0, 2^32)
         For the random starting weights and the order of batches.
     standardize : bool
@@ -99,8 +109,11 @@ def train(
         is for data in memory.
     tolerance : float >= 0
         Stop at a recorded loss that fell, but by no more than this share of the one before.
+    gradient_tolerance : float >= 0
+        Stop L-BFGS where no slope of the mean loss over a weight or bias is steeper, default
+        1e-7. It also stops where no step lowers the loss.
     loss_every : int
-        Iterations between two records of the loss.
+        Iterations between two records of the loss, default 100; 1 for L-BFGS.
     threads : int, optional
         How many may work at once on NumPy arrays; default: as many as there are processors.
     max_memory : int or str, optional
@@ -123,7 +136,13 @@ def train(
         Its weights are float64 (float32 where native arithmetic was given float32), in the
         library and on the device that trained them (NumPy's, from a cluster). Its `history` is
         pairs (iterations done, loss); the loss is the mean over the examples, plus the penalty
-        of `l2` in proportion.
+        of `l2` in proportion. Its `ending` says why, and when, the training stopped.
+
+    Warns
+    -----
+    LearningWarning
+        A UserWarning: the training ended and has learned little, or not converged; it says what
+        to try.
 
     Raises
     ------
@@ -132,7 +151,8 @@ def train(
     UnknownBackendError, MissingBackendError, UnusableBackendError
         A ValueError, ImportError and RuntimeError.
     TrainingDivergedError
-        A FloatingPointError: the weights became infinite or NaN.
+        A FloatingPointError: the weights became infinite or NaN, or there is no finite loss to
+        begin with.
     ClusterLostError
         A ConnectionError: the scheduler, or every worker, is gone.
     OSError, ModelFileError
@@ -148,6 +168,10 @@ def train(
     >>> network = neuron_xp.train([[0, 0, 1], [0, 1, 1], [1, 0, 1]], [0, 0, 1])
     >>> print(network.think([1, 1, 1]))
     [0.9505469]
+    >>> xor = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> network = neuron_xp.train(*xor, hidden=(4,), bias=True, optimizer="lbfgs")
+    >>> network.ending.reason, network.think(xor[0])[:, 0].round()
+    ('converged', array([0., 1., 1., 0.]))
     """
     settings = check_settings(
         optimizer=optimizer, arithmetic=arithmetic, hidden=hidden, bias=bias, rule=rule, l2=l2,

@@ -26,7 +26,7 @@ class Case:
     name: str
     make: Callable[[], InputsAndTargets]
     iterations: int
-    learning_rate: float | str = 1.0
+    learning_rate: float | str | None = 1.0
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def train(self, iterations: int | None = None, **settings: Any) -> NeuralNetwork:
@@ -56,6 +56,13 @@ def _columns() -> InputsAndTargets:
     """Columns of quite different size and place, one of them constant."""
     inputs, targets = _random(300, 5)
     return inputs * 2.0 ** np.asarray([0, 40, -700, 3, 0]) * [1, 1, 1, 1, 0] + 5, targets
+
+
+def _classes(rows: int, features: int, classes: int) -> InputsAndTargets:
+    """Random inputs, and a column of 0 and 1 for each class, which the first two inputs decide."""
+    inputs, _ = _random(rows, features)
+    numbers = np.digitize(inputs[:, 0] + inputs[:, 1], np.linspace(-1, 1, classes + 1)[1:-1])
+    return inputs, np.eye(classes)[numbers]
 
 
 def _scaled(rows: int, features: int, lowest: int, highest: int) -> InputsAndTargets:
@@ -116,6 +123,19 @@ CASES = (
          {"batch_size": 70, "shuffle": "rows"}),
     Case("shuffled leaves", lambda: _random(300, 4), 20, 2.0**-2,
          {"batch_size": 128, "shuffle": "leaves", "hidden": (3,), "bias": True}),
+    Case("softmax", lambda: _classes(130, 3, 3), 20, 2.0**-4,
+         {"rule": "softmax_cross_entropy", "bias": True}),
+    Case("softmax, 40 classes", lambda: _classes(200, 5, 40), 10, 2.0**-4,
+         {"rule": "softmax_cross_entropy", "hidden": (6,), "l2": 0.25}),
+    Case("l-bfgs", lambda: _random(1003, 20), 30, None, {"optimizer": "lbfgs", "l2": 0.5}),
+    Case("l-bfgs, standardized classes", lambda: _classes(300, 6, 3), 15, None,
+         {"optimizer": "lbfgs", "rule": "softmax_cross_entropy", "standardize": True,
+          "bias": True, "l2": 1.0}),
+    Case("l-bfgs, hidden", lambda: _random(200, 6, 2), 15, None,
+         {"optimizer": "lbfgs", "hidden": (5, 4), "bias": True}),
+    Case("adam", lambda: _classes(300, 4, 3), 20, 2.0**-6,
+         {"optimizer": "adam", "rule": "softmax_cross_entropy", "hidden": (5,), "bias": True,
+          "batch_size": 70, "shuffle": "rows", "l2": 0.125}),
     Case("saturating rate", lambda: _times(8.0, _random(300, 4)), 20, 1000.0),
 )
 # fmt: on

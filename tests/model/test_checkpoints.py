@@ -22,6 +22,12 @@ BATCHES = {
     "rule": "cross_entropy", "learning_rate": 0.05, "iterations": 60, "loss_every": 7,
 }  # fmt: skip
 
+LBFGS = {
+    "optimizer": "lbfgs", "hidden": (3,), "bias": True, "standardize": True, "l2": 0.1,
+    "iterations": 60, "loss_every": 7,
+}  # fmt: skip
+ADAM = {**BATCHES, "optimizer": "adam", "l2": 0.1}
+
 
 class StopError(Exception):
     pass
@@ -46,7 +52,9 @@ def path(tmp_path):
 
 
 @pytest.mark.slow_on("jax")
-@pytest.mark.parametrize("settings", [SETTINGS, BATCHES], ids=["plain", "batches"])
+@pytest.mark.parametrize(
+    "settings", [SETTINGS, BATCHES, LBFGS, ADAM], ids=["plain", "batches", "lbfgs", "adam"]
+)
 @pytest.mark.parametrize("stops", [(20,), (45, 46, 50)])
 def test_a_resumed_run_ends_on_the_same_bits(library, path, settings, stops):
     """Begun on NumPy, gone on with on another library, and back."""
@@ -62,6 +70,7 @@ def test_a_resumed_run_ends_on_the_same_bits(library, path, settings, stops):
     network = neuron_xp.train(*data, **settings, checkpoint=path, resume=True, backend=library)
     assert network.fingerprint() == expected.fingerprint()
     assert network.history == expected.history
+    assert network.ending == expected.ending
 
 
 def test_a_finished_run_may_go_on_to_more_iterations(path):
@@ -71,6 +80,15 @@ def test_a_finished_run_may_go_on_to_more_iterations(path):
     assert (network.fingerprint(), network.history) == (longer.fingerprint(), longer.history)
     again = neuron_xp.train(iterations=350, loss_every=100, checkpoint=path, resume=True)
     assert (again.fingerprint(), again.history) == (longer.fingerprint(), longer.history)
+
+
+def test_a_finished_run_of_lbfgs_may_go_on_to_more_iterations(path):
+    data, longer = table(), neuron_xp.train(*table(), **LBFGS)
+    neuron_xp.train(*data, **{**LBFGS, "iterations": 25}, checkpoint=path)
+    network = neuron_xp.train(*data, **LBFGS, checkpoint=path, resume=True)
+    assert (network.fingerprint(), network.history) == (longer.fingerprint(), longer.history)
+    again = neuron_xp.train(*data, **LBFGS, checkpoint=path, resume=True)
+    assert (again.fingerprint(), again.ending) == (longer.fingerprint(), longer.ending)
 
 
 def test_a_run_that_settled_stays_settled(path):

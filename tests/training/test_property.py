@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
+from neuron_xp.neuron.losses import RULES
 
 problems = st.fixed_dictionaries(
     {
@@ -23,7 +24,8 @@ methods = st.fixed_dictionaries(
     {
         "hidden": st.lists(st.integers(1, 5), max_size=2).map(tuple),
         "bias": st.booleans(),
-        "rule": st.sampled_from(["error_weighted_derivative", "cross_entropy"]),
+        "optimizer": st.sampled_from(["gradient_descent", "gradient_descent", "adam", "lbfgs"]),
+        "rule": st.sampled_from(list(RULES)),
         "l2": st.sampled_from([0.0, 0.125, 1e-300, 3.0]),
         "learning_rate": st.sampled_from([2.0**-6, 1.0, 1e30]),
         "standardize": st.booleans(),
@@ -42,6 +44,19 @@ def drawn(rows, features, neurons, powers, seed):
     return inputs, generator.random_sample((rows, neurons))
 
 
+def fit_together(method, targets):
+    """Settings that go with each other, and targets that go with them."""
+    method = dict(method)
+    shuffled = method.pop("shuffled")
+    if method["optimizer"] == "lbfgs":
+        method |= {"learning_rate": None, "batch_size": None}
+    if method["batch_size"]:
+        method["shuffle"] = shuffled
+    if method["rule"] == "softmax_cross_entropy":
+        targets = np.eye(targets.shape[1] + 1)[targets.sum(axis=1).astype(int)]
+    return method, targets
+
+
 def outcome(backend, inputs, targets, method):
     try:
         network = neuron_xp.train(inputs, targets, backend=backend, **method)
@@ -53,11 +68,8 @@ def outcome(backend, inputs, targets, method):
 @settings(deadline=None, max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(problem=problems, method=methods, elements=st.sampled_from([1, 5000, 2**17]))
 def test_any_training_is_the_same_on_every_library(problem, method, elements):
-    method = dict(method)
-    shuffled = method.pop("shuffled")
-    if method["batch_size"]:
-        method["shuffle"] = shuffled
     inputs, targets = drawn(**problem)
+    method, targets = fit_together(method, targets)
     expected = outcome("numpy", inputs, targets, method)
     one_leaf = dataclasses.replace(open_backend("numpy"), block_elements=elements)
     assert outcome(one_leaf, inputs, targets, method) == expected
