@@ -169,7 +169,7 @@ def train(
     >>> print(network.think([1, 1, 1]))
     [0.9505469]
     >>> xor = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
-    >>> network = neuron_xp.train(*xor, hidden=(4,), bias=True, optimizer="lbfgs")
+    >>> network = neuron_xp.train(*xor, hidden=(4,), bias=True, optimizer="lbfgs", l2=0.001)
     >>> network.ending.reason, network.think(xor[0])[:, 0].round()
     ('converged', array([0., 1., 1., 0.]))
     """
