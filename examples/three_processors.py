@@ -37,8 +37,9 @@ print(f"{'as on':24}first coef.  accuracy    first weight  accuracy  fingerprint
 for name, instructions in PROCESSORS.items():
     environment = {**os.environ, "OPENBLAS_CORETYPE": name}
     run = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True
-    )
+        [sys.executable, "-c", PROGRAM],
+        env=environment, check=False, capture_output=True, text=True,
+    )  # fmt: skip
     if run.returncode < 0:  # an illegal instruction
         print(f"{name + ', ' + instructions:24}this processor has no {instructions}")
         continue

@@ -15,6 +15,7 @@ import numpy as np
 from neuron_xp.backends.libraries import open_host_backend
 from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.errors import TrainingDivergedError
+from neuron_xp.model.model_file import History
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters, flatten, unflatten
@@ -91,38 +92,43 @@ class Objective:
 
 
 def iterate_lbfgs(data: TrainingSet, settings: Settings, state: State) -> Iterator[State]:
-    """Yield the state after each iteration, and the last again with the reason why it ended.
+    """Yield the state after each iteration; the last has the reason why it ended.
 
     It ends where no slope of the mean loss is steeper than `settings.gradient_tolerance`, where
     no step lowers the loss, or after `settings.iterations`. Raises TrainingDivergedError if
     there is no loss to begin with.
     """
-    objective = Objective(data, settings, state.parameters, state.evaluations)
+    objective = Objective(data, settings, state.parameters)
     point = objective.evaluate(objective.flatten(state.parameters))
     if not (math.isfinite(point.loss) and np.isfinite(point.gradient).all()):
         raise TrainingDivergedError(0)
-    if state.history:  # the checkpoint's: it has looked there before
-        objective.evaluations = state.evaluations
-    else:
-        state = state._replace(history=((0, point.loss),), evaluations=objective.evaluations)
     curvature = state.memory
     if not isinstance(curvature, Curvature):
         curvature = know_nothing(len(point.parameters), xp=np)
-    while (ending := _find_ending(point, state.iteration, settings)) is None:
-        found = _take_step(objective, point, curvature)
+    if state.evaluations:  # those of the checkpoint, which was at this point already
+        objective.evaluations = state.evaluations
+    done, history, ending = state.iteration, state.history, None
+    found: tuple[Point, Curvature] | None = (point, curvature)
+    while ending is None:
         if found is None:
             ending = "no lower loss"
-            break
-        point, curvature = found
-        done, history = state.iteration + 1, state.history
-        if is_recorded(done, settings):
-            history = (*history, (done, point.loss))
+        else:
+            point, curvature = found
+            ending = _find_ending(point, done, settings)
+        history = _record(history, done, point.loss, settings, is_last=ending is not None)
         parameters = objective.unflatten(point.parameters)
-        state = State(done, parameters, history, curvature, objective.evaluations)
-        yield state
-    if state.history[-1][0] != state.iteration:
-        state = state._replace(history=(*state.history, (state.iteration, point.loss)))
-    yield state._replace(ending=ending)
+        yield State(done, parameters, history, curvature, objective.evaluations, ending)
+        if ending is None:
+            found = _take_step(objective, point, curvature)
+            done += found is not None
+
+
+def _record(
+    history: History, iteration: int, loss: float, settings: Settings, *, is_last: bool
+) -> History:
+    is_new = not history or history[-1][0] != iteration
+    is_due = is_last or not history or is_recorded(iteration, settings)
+    return (*history, (iteration, loss)) if is_new and is_due else history
 
 
 def _find_ending(point: Point, iteration: int, settings: Settings) -> str | None:
