@@ -42,8 +42,10 @@ def test_everything_that_is_read_at_run_time_is_in_it(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in (
         "py.typed",
-        "backends/cuda_kernels/arithmetic.cuh",
-        "backends/cuda_kernels/training.cu",
+        *(
+            f"backends/cuda_kernels/{source}"
+            for source in ("arithmetic.cuh", "sums.cuh", "problem.cuh", "block.cuh", "training.cu")
+        ),
         "workflows/published_fingerprints.json",
     ):
         assert f"neuron_xp/{name}" in names

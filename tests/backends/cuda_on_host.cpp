@@ -156,10 +156,25 @@ static neuron::Tables tables;
 
 extern "C" void use_tables(const neuron::Tables* given) { tables = *given; }
 
+// use(z - max(z), e^that, the sum of both) for the first of two classes.
+template <class Use>
+static double first_of_two(double z, double other, const Use& use) {
+    const double largest = neuron::larger(z, other);
+    const double e = neuron::exp(z - largest, tables);
+    return use(z - largest, e, e + neuron::exp(other - largest, tables));
+}
+
 static double value(const std::string& name, double a, double b, double c) {
     if (name == "exp") return neuron::exp(a, tables);
     if (name == "log1p") return neuron::log1p(a, tables);
+    if (name == "log") return neuron::log(a, tables);
     if (name == "sigmoid") return neuron::sigmoid(a, tables);
+    if (name == "softmax") return first_of_two(a, b, [](double below, double e, double sum) {
+        return neuron::softmax(below, e, sum);
+    });
+    if (name == "softmax loss") return first_of_two(a, b, [&](double below, double, double sum) {
+        return neuron::softmax_loss(below, sum, c, tables);
+    });
     if (name == "standardized") return neuron::standardized(a, b, c);
     if (name == "article delta") return neuron::delta(0, a, b);
     if (name == "delta") return neuron::delta(1, a, b);
