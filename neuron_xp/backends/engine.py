@@ -25,8 +25,6 @@ from neuron_xp.neuron.types import Array
 from neuron_xp.random_start import draw_start
 from neuron_xp.threads import share_tasks
 
-KERNEL_RULES = ("error_weighted_derivative", "cross_entropy")
-
 
 class Engine(NamedTuple):
     """Functions that train, and the method (arithmetic, rule, rows at a time) that they follow.
@@ -92,8 +90,6 @@ def _compile_function(function: Callable[..., Any], *, backend: Backend, method:
 def _make_kernels(
     backend: Backend, arithmetic: str, rule: str, no_tiny_inputs: bool, threads: int
 ) -> Kernels | None:
-    if rule not in KERNEL_RULES:
-        return None
     if backend.make_kernels is None or name_engine(backend, arithmetic) != "kernels":
         return None
     return backend.make_kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads)
@@ -211,7 +207,7 @@ def has_right_kernels(backend: Backend) -> bool:
     """
     if backend.make_kernels is None:
         return False
-    if all(_gives_defined_bits(backend.make_kernels, backend, rule) for rule in KERNEL_RULES):
+    if all(_gives_defined_bits(backend.make_kernels, backend, rule) for rule in RULES):
         return True
     warnings.warn(
         f"the kernels of {backend} do not give the defined bits here and are not used; "
@@ -223,7 +219,7 @@ def has_right_kernels(backend: Backend) -> bool:
 
 
 def _gives_defined_bits(make_kernels: MakeKernels, backend: Backend, rule: str) -> bool:
-    """Tell whether two iterations by the rule's kernels and by array operations are equal."""
+    """Tell whether the rule's kernels give what array operations give: two iterations, and sums."""
     sizes = (35, 3, 2)
     draw = partial(draw_start, seed=1)
     inputs, targets, weight = draw([(130, sizes[0]), (130, sizes[-1]), (130, 1)])
@@ -236,11 +232,15 @@ def _gives_defined_bits(make_kernels: MakeKernels, backend: Backend, rule: str) 
         expected = parameters
         for _ in range(2):
             expected = steps.step(expected, examples, 0.125, 0.5, method=method)
+        sums = steps.total(steps.block_losses_and_sums, parameters, examples, method=method)
         kernels = make_kernels(rule, no_tiny_inputs=False, threads=1)
         found = kernels.run(2, parameters, examples, 0.125, 0.5)
-        return _are_equal(found, expected, backend)
+        return _are_equal(
+            (*found.weights, *found.biases, *kernels.losses_and_sums(parameters, examples)),
+            (*expected.weights, *expected.biases, *sums),
+            backend,
+        )
 
 
-def _are_equal(a: Parameters, b: Parameters, backend: Backend) -> bool:
-    pairs = zip((*a.weights, *a.biases), (*b.weights, *b.biases), strict=True)
-    return all(bool(backend.xp.all(x == y)) for x, y in pairs)
+def _are_equal(a: tuple[Array, ...], b: tuple[Array, ...], backend: Backend) -> bool:
+    return all(bool(backend.xp.all(x == y)) for x, y in zip(a, b, strict=True))

@@ -27,6 +27,7 @@ pytest.importorskip("numba", reason="the kernels need the extra 'fast'")
 
 from neuron_xp.backends.numba_kernels import arithmetic as numba_arithmetic
 from neuron_xp.backends.numba_kernels import compiler as numba_compiler
+from neuron_xp.backends.numba_kernels import functions as numba_functions
 from neuron_xp.backends.numba_kernels import kernels as cpu
 
 NUMPY = open_backend("numpy")
@@ -114,8 +115,10 @@ def test_extreme_numbers_give_the_same_functions():
     functions = reproducible_arithmetic(NUMPY.xp)
     with NUMPY.context():
         e = functions.exp(x)
-        assert [numba_arithmetic.exp(v) for v in x] == e.tolist()
-        assert [numba_arithmetic.log1p(v) for v in e] == functions.log1p(e).tolist()
+        assert [numba_functions.exp(v) for v in x] == e.tolist()
+        assert [numba_functions.log1p(v) for v in e] == functions.log1p(e).tolist()
+        sums = np.concatenate([1.0 + e, np.logspace(0, 4.8, 5000), np.arange(1.0, 300.0)])
+        assert [numba_functions.log(v) for v in sums] == functions.log(sums).tolist()
 
 
 def test_memory_that_numpy_lends_is_read_as_it_lies():
@@ -208,7 +211,7 @@ def test_tiny_products_count_as_zero_unless_inputs_are_ordinary(no_tiny_inputs, 
     halves = np.full(64, 0.5)
     numba_arithmetic.sum_over_examples(numbers, 0, 1, halves, no_tiny_inputs, row, sums, 0, 1)
     assert sums[0] == expected
-    z, segments = np.zeros(64), numba_arithmetic.Segments(np.zeros((1, 64)), np.zeros((32, 64)))
+    z, segments = np.zeros(64), numba_arithmetic.Segments(*np.zeros((2, 1, 64)), np.zeros((32, 64)))
     numba_arithmetic.weighted_sum(numbers, 0, 0, halves, 0, 32, no_tiny_inputs, segments, z)
     assert set(z) == {expected}
 
@@ -216,11 +219,14 @@ def test_tiny_products_count_as_zero_unless_inputs_are_ordinary(no_tiny_inputs, 
 @pytest.mark.parametrize("rule", list(RULES))
 def test_tiny_deltas_count_as_zero(rule):
     """An output of 1e-304 that is right leaves a delta of about that: no weight may see it."""
-    examples = Examples(np.asarray([[-1.0, 2.0**600]]), np.zeros((1, 1)))
-    parameters = Parameters((np.asarray([[1000.0], [0.0]]),))
+    targets = [[0.0, 1.0]] if rule == "softmax_cross_entropy" else [[0.0]]
+    examples = Examples(np.asarray([[-1.0, 2.0**600]]), np.asarray(targets))
+    start = np.zeros((2, len(targets[0])))
+    start[0, 0] = 1000.0
     kernels = cpu.NumbaKernels(rule, no_tiny_inputs=True, threads=1)
-    ((weights,), _) = kernels.run(1, parameters, examples, 1.0, None)
-    assert weights.tolist() == [[1000.0], [0.0]]
-    weighted = examples._replace(sample_weight=np.asarray([[2.0**-901]]), targets=np.ones((1, 1)))
-    ((weights,), _) = kernels.run(1, parameters, weighted, 1.0, None)
-    assert weights.tolist() == [[1000.0], [0.0]]
+    ((weights,), _) = kernels.run(1, Parameters((start,)), examples, 1.0, None)
+    assert weights.tolist() == start.tolist()
+    wrong, weight = 1.0 - examples.targets, np.asarray([[2.0**-901]])
+    weighted = examples._replace(sample_weight=weight, targets=wrong)
+    ((weights,), _) = kernels.run(1, Parameters((start,)), weighted, 1.0, None)
+    assert weights.tolist() == start.tolist()

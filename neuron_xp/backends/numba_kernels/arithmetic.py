@@ -12,84 +12,21 @@ import array_api_compat.numpy as xp
 import numpy as np
 
 from neuron_xp.backends.numba_kernels.compiler import allocating, compiled, inlined
+from neuron_xp.backends.numba_kernels.functions import flush, round_half_even
 from neuron_xp.backends.numba_kernels.vectors import (
     WIDTH,
     column_sums,
-    power_of_two,
     row_sums,
     unflushed_column_sums,
     unflushed_row_sums,
 )
-from neuron_xp.neuron.reproducible import elementary, exact_sum, logarithm
-from neuron_xp.neuron.reproducible.elementary import (
-    LANES,
-    LN2_HIGH,
-    LN2_LOW,
-    SEGMENT,
-    SMALLEST_EXPONENT,
-    SMALLEST_PRODUCT,
-    STEPS_PER_LN2,
-)
+from neuron_xp.neuron.reproducible import exact_sum
+from neuron_xp.neuron.reproducible.elementary import LANES, SEGMENT, SMALLEST_PRODUCT
 from neuron_xp.neuron.reproducible.exact_sum import BITS, BROKEN, HALF_DIGIT, LEAF
-from neuron_xp.neuron.reproducible.logarithm import COEFFICIENTS
 
 # Read by the compiler as constants: it then knows that nothing overwrites them.
-_EXP, _LOG = elementary.exp_tables(xp=xp), logarithm.log_tables(xp=xp)
-_EXP_HIGH, _EXP_LOW = _EXP.high, _EXP.low
-_LOG_HIGH, _LOG_LOW = _LOG.high, _LOG.low
 _GRID = exact_sum.grid(xp=xp)
 _LIMIT, _UNITS = _GRID.limit, np.ascontiguousarray(_GRID.units.T)
-
-_ROUND = 1.5 * 2.0**52
-"""x + _ROUND - _ROUND is x rounded half to even, for |x| <= 2^51."""
-
-
-# --- functions of one number -----------------------------------------------------------
-
-
-@inlined
-def _round(x):
-    return (x + _ROUND) - _ROUND
-
-
-@inlined
-def flush(x, smallest):
-    """See `elementary.flush`."""
-    return 0.0 if abs(x) < smallest else x
-
-
-@inlined
-def exp(x):
-    """See `elementary.exp`."""
-    x = x if x > SMALLEST_EXPONENT else SMALLEST_EXPONENT
-    k = _round(x * STEPS_PER_LN2)
-    r = (x - k * LN2_HIGH) - k * LN2_LOW
-    series = r * (r * (r * (1 / 120) + 1 / 24) + 1 / 6) + 0.5
-    growth = (r * r) * series + r
-    n = np.int64(k)
-    high = _EXP_HIGH[n & 255]
-    return (high + (_EXP_LOW[n & 255] + high * growth)) * power_of_two(n >> 8)
-
-
-@inlined
-def log1p(e):
-    """See `logarithm.log1p`."""
-    e = e if e >= 0.0 else 0.0
-    j = _round(e * 128.0)
-    c = j * (1 / 128)
-    r = (e - c) / (1.0 + c)
-    c1, c2, c3, c4, c5, c6 = COEFFICIENTS
-    series = r * (r * (r * (r * (r * (r * c1 + c2) + c3) + c4) + c5) + c6)
-    n = np.int64(j)
-    return _LOG_HIGH[n] + (_LOG_LOW[n] + (r + r * series))
-
-
-@inlined
-def sigmoid(x):
-    """See `activations.sigmoid`."""
-    e = exp(-abs(x))
-    d = 1.0 / (1.0 + e)
-    return d if x >= 0.0 else (e * d if x < 0.0 else x)
 
 
 # --- one leaf, 64 rows of a flat array, through one layer ------------------------------
@@ -116,48 +53,63 @@ def weighted_sum(rows, first, stride, weights, start, size, no_tiny_inputs, s, z
     """
     for part in range(0, size, SEGMENT):
         row, weight, count = first + part, start + part, min(SEGMENT, size - part)
-        sums = s.segments[part // SEGMENT] if part else z
+        sums = s.products[part // SEGMENT] if part else z
         for r in range(0, LEAF, WIDTH):
             if no_tiny_inputs:
                 unflushed_row_sums(rows, row + r * stride, stride, weights, weight, count, sums, r)
             else:
                 row_sums(rows, row + r * stride, stride, weights, weight, count, sums, r)
     if size > SEGMENT:
-        _copy(z, s.segments[0])
-        _add_segments(s.segments, _divide_up(size, SEGMENT), s.lanes)
-        _copy(s.segments[0], z)
+        copy(z, s.products[0])
+        sum_terms(s.products, _divide_up(size, SEGMENT), s, z)
 
 
 class Segments(NamedTuple):
-    """Arrays in which the sums of a long row's segments are added: (segments, 64) and (32, 64)."""
+    """Arrays in which long sums are added.
 
-    segments: np.ndarray
+    products, sums : (segments, 64), a row's segments, and the sums of segments
+    lanes : (32, 64)
+    """
+
+    products: np.ndarray
+    sums: np.ndarray
     lanes: np.ndarray
 
 
 @compiled
-def _copy(source, target):
+def copy(source, target):
+    """Copy 64 numbers."""
     for r in range(LEAF):
         target[r] = source[r]
 
 
 @compiled
-def _add_segments(terms, count, lanes):
-    """Store the ordered sum of the first `count` terms in the first of them."""
-    while count > 1:
+def sum_terms(terms, count, s, sums):
+    """sums[r] = the ordered sum of the first `count` terms[i, r]; see `elementary.ordered_sum`."""
+    while count > SEGMENT:
         for start in range(0, count, SEGMENT):
-            lanes[:] = 0.0
-            for i in range(min(SEGMENT, count - start)):
-                for r in range(LEAF):
-                    lanes[i % LANES, r] += terms[start + i, r]
-            half = LANES // 2
-            while half > 0:
-                for lane in range(half):
-                    for r in range(LEAF):
-                        lanes[lane, r] += lanes[lane + half, r]
-                half //= 2
-            _copy(lanes[0], terms[start // SEGMENT])
-        count = _divide_up(count, SEGMENT)
+            _sum_segment(terms, start, min(SEGMENT, count - start), s.lanes)
+            copy(s.lanes[0], s.sums[start // SEGMENT])
+        terms, count = s.sums, _divide_up(count, SEGMENT)
+    _sum_segment(terms, 0, count, s.lanes)
+    copy(s.lanes[0], sums)
+
+
+@compiled
+def _sum_segment(terms, start, count, lanes):
+    """Store the ordered sum of 1024 terms at most in the first of 32 lanes."""
+    used = min(count, LANES)
+    for i in range(used):
+        copy(terms[start + i], lanes[i])
+    for i in range(LANES, count):
+        for r in range(LEAF):
+            lanes[i % LANES, r] += terms[start + i, r]
+    half = LANES // 2
+    while half > 0:
+        for lane in range(half, used):
+            for r in range(LEAF):
+                lanes[lane - half, r] += lanes[lane, r]
+        used, half = min(used, half), half // 2
 
 
 @compiled
@@ -240,10 +192,10 @@ def accumulate(sums, accumulator, units):
             if level == BROKEN:
                 sums[i] = 0.0
     for i in range(sums.shape[0]):
-        high = _round(sums[i] * units.per_unit[0, i])
+        high = round_half_even(sums[i] * units.per_unit[0, i])
         rest = sums[i] - high * units.unit[0, i]
-        middle = _round(rest * units.per_unit[1, i])
-        low = _round((rest - middle * units.unit[1, i]) * units.per_unit[2, i])
+        middle = round_half_even(rest * units.per_unit[1, i])
+        low = round_half_even((rest - middle * units.unit[1, i]) * units.per_unit[2, i])
         accumulator[1, i] += np.int64(high)
         accumulator[2, i] += np.int64(middle)
         accumulator[3, i] += np.int64(low)

@@ -1,23 +1,31 @@
 """Kernels for NumPy arrays on the processor: compiled by Numba, run by our own threads."""
 
 import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise, starmap
+from typing import NamedTuple
 
 import numpy as np
 
 from neuron_xp.backends.backend import Summand
 from neuron_xp.backends.numba_kernels import network as kernel
 from neuron_xp.backends.numba_kernels.leaf import LeafSource, NetworkPlan
+from neuron_xp.backends.numba_kernels.rules import RULE_CODES
+from neuron_xp.backends.numba_kernels.vectors import WIDTH
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.reproducible.exact_sum import LEAF, Accumulator
-from neuron_xp.neuron.step import Examples, block_losses, block_sums
+from neuron_xp.neuron.step import Examples, block_losses, block_losses_and_sums, block_sums
 from neuron_xp.neuron.types import Array
 from neuron_xp.threads import share_tasks
 
-RULE_CODES = {"error_weighted_derivative": kernel.ARTICLE_RULE, "cross_entropy": 1}
+SUMMANDS: dict[Summand, tuple[bool, bool]] = {
+    block_losses: (True, False),
+    block_sums: (False, True),
+    block_losses_and_sums: (True, True),
+}
+"""What each sums over the examples: losses, gradients."""
 
 
 @dataclass(frozen=True)
@@ -45,94 +53,75 @@ class NumbaKernels:
         l2: float | None,
     ) -> Parameters:
         """See `backend.Kernels`."""
-        plan, data = self._make_plan(parameters, examples), _lay_out(examples)
-        flat = np.concatenate([x.reshape(-1) for arrays in parameters for x in arrays])
-        ranges = self._cut_rows(plan, len(data.inputs))
-        threads = min(self.threads, len(ranges))
-        sums = np.zeros((threads, 4, flat.size), dtype="int64")
+        work = self._lay_out(block_sums, examples, parameters)
+        plan, flat, data = work.plan, work.parameters, work.data
         rates = float(learning_rate), float(l2 or 0.0)
-        if threads == 1:
-            kernel.iterate(plan, flat, data, sums, *rates, count)
-            return _unflatten(flat, parameters)
-
-        def add(rows: tuple[int, int], accumulator: Array) -> None:
-            kernel.add_sums(plan, flat, data, *rows, accumulator)
-
-        with ThreadPoolExecutor(threads - 1) as pool:
-            for _ in range(count):
-                share_tasks(add, ranges, sums, pool)
-                kernel.adjust(plan, flat, sums, *rates)
-        return _unflatten(flat, parameters)
+        if len(work.sums) == 1:
+            kernel.iterate(plan, flat, data, work.sums, *rates, count)
+        else:
+            with ThreadPoolExecutor(len(work.sums) - 1) as pool:
+                for _ in range(count):
+                    share_tasks(work.add, work.ranges, work.sums, pool)
+                    kernel.adjust(plan, flat, work.sums, *rates)
+        layers = len(parameters.weights)
+        arrays = work.cut(flat)
+        return Parameters(arrays[:layers], arrays[layers:])
 
     def loss(self, parameters: Parameters, examples: Examples) -> Array:
         """See `backend.Kernels`."""
-        return kernel.find_totals(self._accumulate_losses(examples, parameters))
+        return self._total(block_losses, examples, parameters)[0]
 
     def sums(self, parameters: Parameters, examples: Examples) -> tuple[Array, ...]:
         """See `backend.Kernels`."""
-        size = sum(x.size for arrays in parameters for x in arrays)
-        totals = kernel.find_totals(self._accumulate(kernel.add_sums, size, examples, parameters))
-        weights, biases = _unflatten(totals, parameters)
-        return *weights, *biases
+        return self._total(block_sums, examples, parameters)
 
     def losses_and_sums(self, parameters: Parameters, examples: Examples) -> tuple[Array, ...]:
         """See `backend.Kernels`."""
-        return self.loss(parameters, examples), *self.sums(parameters, examples)
+        return self._total(block_losses_and_sums, examples, parameters)
 
     def find_summand(self, function: Summand) -> Summand | None:
         """See `backend.Kernels`."""
-        known: dict[Summand, Summand] = {
-            block_sums: self._sum_gradients,
-            block_losses: self._sum_losses,
-        }
-        return known.get(function)
+        return partial(self._sum, function) if function in SUMMANDS else None
 
-    def _sum_gradients(self, examples: Examples, parameters: Parameters) -> tuple[Accumulator, ...]:
-        """Return what `block_sums` gives for all of the examples."""
-        size = sum(x.size for arrays in parameters for x in arrays)
-        accumulator = self._accumulate(kernel.add_sums, size, examples, parameters)
-        digits = [_unflatten(row, parameters) for row in accumulator]
-        return tuple(starmap(Accumulator, zip(*((*w, *b) for w, b in digits), strict=True)))
+    def _sum(
+        self, function: Summand, examples: Examples, parameters: Parameters
+    ) -> tuple[Accumulator, ...]:
+        """Return what the function gives for all of the examples."""
+        work = self._lay_out(function, examples, parameters)
+        digits = map(work.cut, work.accumulate())
+        return tuple(starmap(Accumulator, zip(*digits, strict=True)))
 
-    def _sum_losses(self, examples: Examples, parameters: Parameters) -> tuple[Accumulator]:
-        """Return what `block_losses` gives for all of the examples."""
-        return (Accumulator(*self._accumulate_losses(examples, parameters)),)
+    def _total(
+        self, function: Summand, examples: Examples, parameters: Parameters
+    ) -> tuple[Array, ...]:
+        """Return the totals of what the function gives for all of the examples."""
+        work = self._lay_out(function, examples, parameters)
+        return work.cut(kernel.find_totals(work.accumulate()))
 
-    def _accumulate_losses(self, examples: Examples, parameters: Parameters) -> Array:
-        neurons = examples.targets.shape[1]
-        return self._accumulate(kernel.add_losses, neurons, examples, parameters)
-
-    def _accumulate(
-        self,
-        kernel_add: Callable[..., None],
-        size: int,
-        examples: Examples,
-        parameters: Parameters,
-    ) -> Array:
-        """Return the exact sums over all examples: (4, size)."""
-        plan, data = self._make_plan(parameters, examples), _lay_out(examples)
-        flat = np.concatenate([x.reshape(-1) for arrays in parameters for x in arrays])
-        ranges = self._cut_rows(plan, len(data.inputs))
-        sums = np.zeros((min(self.threads, len(ranges)), 4, size), dtype="int64")
-
-        def add(rows: tuple[int, int], accumulator: Array) -> None:
-            kernel_add(plan, flat, data, *rows, accumulator)
-
-        with ThreadPoolExecutor(max(1, len(sums) - 1)) as pool:
-            share_tasks(add, ranges, sums, pool)
-        kernel.merge_accumulators(sums)
-        return sums[0]
-
-    def _make_plan(self, parameters: Parameters, examples: Examples) -> NetworkPlan:
-        weights, biases = parameters
-        sizes = [weights[0].shape[0], *(layer.shape[1] for layer in weights)]
-        return NetworkPlan(
+    def _lay_out(self, function: Summand, examples: Examples, parameters: Parameters) -> "_Work":
+        losses, gradients = SUMMANDS[function]
+        arrays = (*parameters.weights, *parameters.biases)
+        sizes = [len(parameters.weights[0]), *(w.shape[1] for w in parameters.weights)]
+        plan = NetworkPlan(
             sizes=np.asarray(sizes),
             neurons=sum(sizes[1:]),
             weights=sum(a * b for a, b in pairwise(sizes)),
-            has_biases=bool(biases),
+            has_biases=bool(parameters.biases),
             rule=RULE_CODES[self.rule],
             no_tiny_inputs=self.no_tiny_inputs or examples.scaling is not None,
+            losses=losses,
+            gradients=gradients,
+        )
+        shapes = [(sizes[-1],)] * losses + [x.shape for x in arrays] * gradients
+        ranges = self._cut_rows(plan, len(examples.inputs))
+        size = sum(map(math.prod, shapes))
+        return _Work(
+            plan=plan,
+            parameters=np.concatenate([x.reshape(-1) for x in arrays]),
+            data=_lay_out(examples),
+            shapes=shapes,
+            ranges=ranges,
+            sums=np.zeros((min(self.threads, len(ranges)), 4, size), dtype="int64"),
         )
 
     def _cut_rows(self, plan: NetworkPlan, rows: int) -> list[tuple[int, int]]:
@@ -149,6 +138,47 @@ class NumbaKernels:
         return [(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
+class _Work(NamedTuple):
+    """Sums over examples, laid out for the kernels.
+
+    parameters : one flat array
+    shapes : of the sums
+    ranges : (start, stop) of the rows that a thread takes at a time
+    sums : (threads, 4, sums), an accumulator for each thread
+    """
+
+    plan: NetworkPlan
+    parameters: Array
+    data: LeafSource
+    shapes: list[tuple[int, ...]]
+    ranges: list[tuple[int, int]]
+    sums: Array
+
+    def add(self, rows: tuple[int, int], accumulator: Array) -> None:
+        """Add a range of rows to an accumulator."""
+        kernel.add_sums(self.plan, self.parameters, self.data, *rows, accumulator)
+
+    def accumulate(self) -> Array:
+        """Return the exact sums over all examples: (4, sums)."""
+        if len(self.sums) == 1:
+            for rows in self.ranges:
+                self.add(rows, self.sums[0])
+            return self.sums[0]
+        with ThreadPoolExecutor(len(self.sums) - 1) as pool:
+            share_tasks(self.add, self.ranges, self.sums, pool)
+        kernel.merge_accumulators(self.sums)
+        return self.sums[0]
+
+    def cut(self, flat: Array) -> tuple[Array, ...]:
+        """Cut one number for each sum into arrays of the sums' shapes."""
+        arrays, start = [], 0
+        for shape in self.shapes:
+            stop = start + math.prod(shape)
+            arrays.append(flat[start:stop].reshape(shape))
+            start = stop
+        return tuple(arrays)
+
+
 def _lay_out(examples: Examples) -> LeafSource:
     inputs, targets, sample_weight, scaling = examples
     empty = np.empty(0)
@@ -157,10 +187,14 @@ def _lay_out(examples: Examples) -> LeafSource:
         flat=inputs.reshape(-1) if inputs.flags.c_contiguous else empty,
         targets=targets,
         sample_weight=empty.reshape(0, 0) if sample_weight is None else sample_weight,
-        mean=empty if scaling is None else scaling.mean,
-        inverse_scale=empty if scaling is None else scaling.inverse_scale,
+        mean=empty if scaling is None else _pad(scaling.mean),
+        inverse_scale=empty if scaling is None else _pad(scaling.inverse_scale),
     )
     return LeafSource(*map(_view_read_only, source))
+
+
+def _pad(x: Array) -> Array:
+    return np.concatenate([x, np.zeros(WIDTH)])
 
 
 def _view_read_only(array: np.ndarray) -> np.ndarray:
@@ -168,12 +202,3 @@ def _view_read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def _unflatten(flat: Array, like: Parameters) -> Parameters:
-    """Cut a flat array into arrays of the shapes of `like`."""
-    arrays, start = [], 0
-    for x in (*like.weights, *like.biases):
-        arrays.append(flat[start : start + x.size].reshape(x.shape))
-        start += x.size
-    return Parameters(tuple(arrays[: len(like.weights)]), tuple(arrays[len(like.weights) :]))

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neuron_xp.backends.numba_kernels.arithmetic import Segments, flush, pad
+from neuron_xp.backends.numba_kernels.arithmetic import Segments, pad
 from neuron_xp.backends.numba_kernels.compiler import allocating, compiled
-from neuron_xp.neuron.reproducible.elementary import LANES, SEGMENT, SMALLEST_PRODUCT, TINY_INPUT
+from neuron_xp.backends.numba_kernels.vectors import WIDTH, standardize_eight
+from neuron_xp.neuron.reproducible.elementary import LANES, SEGMENT
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
 
@@ -14,6 +15,7 @@ class LeafSource(NamedTuple):
     """Examples in memory, as the kernels read them; an array that is not given is empty.
 
     flat : the inputs row after row, if that is how memory holds them
+    mean, inverse_scale : of each input, then zeros, one vector of them at least
     """
 
     inputs: np.ndarray
@@ -25,12 +27,13 @@ class LeafSource(NamedTuple):
 
 
 class NetworkPlan(NamedTuple):
-    """Numbers that say how a network is computed.
+    """Numbers that say how a network is computed, and for what.
 
     sizes : inputs, then neurons of each layer
     neurons, weights : of all layers together
     rule : a number of `RULE_CODES`
     no_tiny_inputs : whether every input is 0 or at least 2^-60 in magnitude
+    losses, gradients : what is added to the sums, the losses before the gradients
     """
 
     sizes: np.ndarray
@@ -39,19 +42,26 @@ class NetworkPlan(NamedTuple):
     has_biases: bool
     rule: int
     no_tiny_inputs: bool
+    losses: bool
+    gradients: bool
 
 
 class Leaf(NamedTuple):
     """Arrays in which a leaf is worked on. Neurons are counted from the first hidden one.
 
-    inputs : (64 * inputs,), if they are not taken where they are
-    z, outputs, deltas : (neurons, 64), weighted sums, their sigmoids, and what each weighted
-        sum is to be moved by
+    copied, standardized : (64 * inputs,), inputs that are not taken where they are
+    targets : (outputs, 64)
+    z, outputs, deltas : (neurons, 64), weighted sums, what the activation makes of them, and
+        what each weighted sum is to be moved by; until that is known, e^-|z| or a softmax's e^z
     output_rows, delta_rows : (64 * neurons,), the same by rows, layer after layer
     forward, backward : the weights as rows of `padded` length: a neuron's, an input's
+    losses : (64,), those of one neuron
+    totals : (64,), of a softmax's exponentials
     """
 
-    inputs: np.ndarray
+    copied: np.ndarray
+    standardized: np.ndarray
+    targets: np.ndarray
     z: np.ndarray
     outputs: np.ndarray
     deltas: np.ndarray
@@ -59,17 +69,22 @@ class Leaf(NamedTuple):
     delta_rows: np.ndarray
     forward: np.ndarray
     backward: np.ndarray
+    losses: np.ndarray
+    totals: np.ndarray
     sums: np.ndarray
     row: np.ndarray
     segments: Segments
 
 
 @allocating
-def make_leaf(plan, sums):
+def make_leaf(plan, data, sums):
     """Return an empty leaf, for a network and a number of sums over examples."""
-    widest = plan.sizes.max()
+    segments = 1 + plan.sizes.max() // SEGMENT
+    inputs = plan.sizes[0] * LEAF + LANES
     return Leaf(
-        np.zeros(plan.sizes[0] * LEAF + LANES),
+        np.zeros(inputs),
+        np.zeros(inputs if data.mean.shape[0] > 0 else 0),
+        np.zeros((plan.sizes[-1], LEAF)),
         np.zeros((plan.neurons, LEAF)),
         np.zeros((plan.neurons, LEAF)),
         np.zeros((plan.neurons, LEAF)),
@@ -77,9 +92,11 @@ def make_leaf(plan, sums):
         np.zeros(plan.neurons * LEAF + LANES),
         np.zeros(_measure_pad(plan.sizes[:-1], plan.sizes[1:])),
         np.zeros(_measure_pad(plan.sizes[1:], plan.sizes[:-1])),
+        np.zeros(LEAF),
+        np.zeros(LEAF),
         np.zeros(sums),
         np.zeros(LANES),
-        Segments(np.empty((1 + widest // SEGMENT, LEAF)), np.empty((LANES, LEAF))),
+        Segments(np.empty((segments, LEAF)), np.empty((segments, LEAF)), np.empty((LANES, LEAF))),
     )
 
 
@@ -107,14 +124,32 @@ def arrange_weights(plan, parameters, leaf):
 
 
 @compiled
-def load_inputs(data, start, count, rows):
-    """Copy the inputs of a leaf to `rows`, standardized if they are to be; missing ones are 0."""
-    features = data.inputs.shape[1]
-    rows[:] = 0.0
-    for r in range(count):
+def copy_inputs(inputs, start, count, rows):
+    """Copy the inputs of a leaf to `rows`; an example stands in for those that are missing.
+
+    So what they have is finite if what the examples have is, and multiplied by their delta, 0.
+    """
+    features = inputs.shape[1]
+    for r in range(LEAF):
         row = rows[r * features : (r + 1) * features]
         for i in range(features):
-            row[i] = data.inputs[start + r, i]
-        for i in range(data.mean.shape[0]):
-            centred = flush(row[i] - data.mean[i], SMALLEST_PRODUCT)
-            row[i] = flush(centred * data.inverse_scale[i], TINY_INPUT)
+            row[i] = inputs[start + min(r, count - 1), i]
+
+
+@compiled
+def standardize(rows, first, features, data, found):
+    """See `step.standardize`: 64 rows. What is written beyond a row, the next one replaces."""
+    for r in range(LEAF):
+        row = r * features
+        for i in range(0, features, WIDTH):
+            standardize_eight(
+                rows, first + row + i, data.mean, data.inverse_scale, i, found, row + i
+            )
+
+
+@compiled
+def copy_targets(targets, start, count, columns):
+    """Copy the targets of a leaf to columns, one for each output."""
+    for j in range(targets.shape[1]):
+        for r in range(count):
+            columns[j, r] = targets[start + r, j]

@@ -1,6 +1,6 @@
-"""The two sums that training spends its time in, as LLVM vectors of eight float64.
+"""What training spends its time in, two sums above all, as LLVM vectors of eight float64.
 
-LLVM's own search for vectors does not find these. It turns them into what the processor
+LLVM's own search for vectors does not find it. It turns them into what the processor
 has: one AVX-512 register, two of AVX, four of SSE or NEON. A product is rounded before it
 is added, because nothing here says that it need not be.
 """
@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from neuron_xp.neuron.reproducible.elementary import LANES, SMALLEST_PRODUCT
+from neuron_xp.neuron.reproducible.elementary import LANES, SMALLEST_PRODUCT, TINY_INPUT
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
 WIDTH = 8
@@ -39,14 +39,15 @@ def _load(builder: Any, pointer: Any, index: Any) -> Any:
 def _multiply(builder: Any, a: Any, b: Any, no_tiny_inputs: bool) -> Any:
     """Multiply; unless no input is tiny, take 0 for a product below 2^-960."""
     product = builder.fmul(a, b)
-    if no_tiny_inputs:
-        return product
+    return product if no_tiny_inputs else _flush(builder, product, SMALLEST_PRODUCT)
+
+
+def _flush(builder: Any, x: Any, smallest: float) -> Any:
     type_ = ir.FunctionType(_VECTOR, [_VECTOR])
     fabs = cgutils.get_or_insert_function(builder.module, type_, "llvm.fabs.v8f64")
-    magnitude = builder.call(fabs, [product])
-    smallest = ir.Constant(_VECTOR, [SMALLEST_PRODUCT] * WIDTH)
-    is_small = builder.fcmp_ordered("<", magnitude, smallest)
-    return builder.select(is_small, ir.Constant(_VECTOR, [0.0] * WIDTH), product)
+    magnitude = builder.call(fabs, [x])
+    is_small = builder.fcmp_ordered("<", magnitude, ir.Constant(_VECTOR, [smallest] * WIDTH))
+    return builder.select(is_small, ir.Constant(_VECTOR, [0.0] * WIDTH), x)
 
 
 def _pick(builder: Any, a: Any, b: Any, places: list[int]) -> Any:
@@ -148,6 +149,25 @@ def _column_sums(no_tiny_inputs: bool) -> Any:
 
 row_sums, unflushed_row_sums = _row_sums(False), _row_sums(True)
 column_sums, unflushed_column_sums = _column_sums(False), _column_sums(True)
+
+
+@intrinsic
+def standardize_eight(typing, inputs, start, mean, inverse_scale, first, found, place):  # type: ignore[no-untyped-def]
+    """Standardize the numbers from inputs[start] on by the columns from `first` on."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        arrays = [_pointer(context, builder, signature.args[i], arguments[i]) for i in (0, 2, 3, 5)]
+        inputs, mean, inverse_scale, found = arrays
+        _, start, _, _, first, _, place = arguments
+        x = builder.fsub(_load(builder, inputs, start), _load(builder, mean, first))
+        centred = _flush(builder, x, SMALLEST_PRODUCT)
+        scaled = builder.fmul(centred, _load(builder, inverse_scale, first))
+        numbers = _flush(builder, scaled, TINY_INPUT)
+        builder.store(numbers, _address(builder, found, place), align=8)
+        return context.get_dummy_value()
+
+    int_ = types.int64
+    return types.void(inputs, int_, mean, inverse_scale, int_, found, int_), code
 
 
 @intrinsic
