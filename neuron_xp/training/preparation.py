@@ -9,7 +9,9 @@ import numpy as np
 from neuron_xp.backends.backend import Backend
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
+from neuron_xp.neuron.optimizers.gradient import divide_by_count
 from neuron_xp.neuron.reproducible.elementary import SMALLEST_NORMAL
+from neuron_xp.neuron.reproducible.exact_sum import add_exactly
 from neuron_xp.neuron.step import Examples, Method, Scaling, standardize
 from neuron_xp.neuron.types import Array
 from neuron_xp.training.data.training_set import TrainingSet
@@ -69,7 +71,7 @@ def find_safe_learning_rate(data: TrainingSet, *, rule: str, bias: bool, l2: flo
     the loss's largest curvature over the weights.
     """
     columns, ones = (total.tolist() for total in data.sum_blocks(sum_squared_norms))
-    norm = math.fsum(columns + (ones if bias else []))
+    norm = add_exactly(columns + (ones if bias else []))
     bound = RULES[rule].curvature * norm + l2
     if not (math.isfinite(bound) and 1 / SMALLEST_NORMAL > bound >= SMALLEST_NORMAL):
         raise ValueError(
@@ -89,7 +91,8 @@ def find_penalty(
     if not l2:
         return None
     weights, biases = (sum(math.prod(x.shape) for x in arrays) for arrays in parameters)
-    return backend.from_host(np.asarray([l2 / count] * weights + [0.0] * biases, dtype=dtype))
+    factor = divide_by_count(l2, count)
+    return backend.from_host(np.asarray([factor] * weights + [0.0] * biases, dtype=dtype))
 
 
 def compute_mean_loss(data: TrainingSet, parameters: Parameters, l2: float) -> float:
@@ -107,5 +110,5 @@ def average(losses: np.ndarray, weights: Iterable[np.ndarray], l2: float, count:
     terms = losses.tolist()
     if l2:
         squares = (layer.astype("float64") ** 2 for layer in weights)
-        terms.append(l2 / 2 * math.fsum(w for layer in squares for w in layer.tolist()))
-    return math.fsum(terms) / count
+        terms.append(l2 / 2 * add_exactly(w for layer in squares for w in layer.tolist()))
+    return add_exactly(terms) / count

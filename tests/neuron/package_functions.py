@@ -17,7 +17,7 @@ from neuron_xp.neuron import activations, layers
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
-from neuron_xp.neuron.reproducible import elementary, exact_sum, logarithm
+from neuron_xp.neuron.reproducible import elementary, exact_sum, logarithm, square_root
 from neuron_xp.neuron.reproducible.exact_sum import Accumulator
 from neuron_xp.neuron.step import Examples, Method, Scaling
 from neuron_xp.random_start import draw_start, make_generator
@@ -95,9 +95,23 @@ def back_propagate(delta, values, weights):
     return [delta[0].tolist() for delta in found]
 
 
-def forward(x, weights, biases):
-    values, _ = layers.forward(np.asarray([x]), parameters(weights, biases), arithmetic=ARITHMETIC)
+def forward(x, weights, biases, *, rule=ARTICLE.delta.__name__):
+    values, _ = layers.forward(
+        np.asarray([x]), parameters(weights, biases),
+        activation=RULES[rule].activation, arithmetic=ARITHMETIC,
+    )  # fmt: skip
     return [value[0].tolist() for value in values]
+
+
+def sqrt(x):
+    """Not NumPy's own, which is right, too."""
+    tables = square_root.root_tables(xp=np)
+    return square_root.sqrt(np.asarray([x]), xp=np, tables=tables, fence=True).item()
+
+
+def softmax_loss(z, targets):
+    loss = RULES["softmax_cross_entropy"].loss
+    return loss(*map(np.asarray, ([z], [z], [targets])), arithmetic=ARITHMETIC)[0].tolist()
 
 
 def examples(inputs, targets, sample_weight=None):
@@ -159,6 +173,7 @@ PACKAGE = {
     ],
     "permutation": lambda count, key: make_generator(key).permutation(count).tolist(),
     "ordered_sum": lambda x: elementary.ordered_sum(np.asarray([x]), xp=np).item(),
+    "add_exactly": exact_sum.add_exactly,
     "product": on_numbers(elementary.products, xp=np, fence=True, no_tiny_inputs=False),
     "weighted_sum": lambda x, w: ARITHMETIC.weighted_sum(
         np.asarray([x]), np.asarray(w)[:, None]
@@ -173,8 +188,12 @@ PACKAGE = {
     "exp": on_numbers(ARITHMETIC.exp),
     "log_table_digest": lambda: table_digest(logarithm.log_tables(xp=np)),
     "log1p": on_numbers(ARITHMETIC.log1p),
+    "log": on_numbers(ARITHMETIC.log),
+    "sqrt": sqrt,
     "sigmoid": on_numbers(activations.sigmoid, arithmetic=ARITHMETIC),
     "sigmoid_gradient": on_numbers(activations.sigmoid_gradient, arithmetic=ARITHMETIC),
+    "softmax": lambda z: activations.softmax(np.asarray([z]), arithmetic=ARITHMETIC)[0].tolist(),
+    "softmax_loss": softmax_loss,
     "error_weighted_derivative": on_numbers(ARTICLE.delta, arithmetic=ARITHMETIC),
     "squared_error": lambda output, target: on_numbers(ARTICLE.loss, arithmetic=ARITHMETIC)(
         0.0, output, target

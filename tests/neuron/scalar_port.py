@@ -1,17 +1,14 @@
 """The contract on Python's own floats: the readable reference of neuron_xp/neuron/README.md.
 
 One function, or a few, for each section of that page, in its order and with its names; the
-sections from "Layers" on are in scalar_training.py. Nothing here is shared with the package:
-one number at a time, tables and exact roundings from mpmath and fractions.
+sections from "The exponential" on are in scalar_functions.py, those from "Layers" on in
+scalar_training.py, and the optimizers in scalar_optimizers.py. Nothing here is shared with the
+package: one number at a time, tables and exact roundings from mpmath and fractions.
 """
 
-import functools
-import hashlib
+import math
 import random
-import struct
 from fractions import Fraction
-
-import mpmath
 
 # Numbers
 
@@ -99,6 +96,18 @@ def ordered_sum(terms):
     return lanes[0]
 
 
+def add_exactly(terms):
+    """The exact sum, rounded once; infinite where it is too large."""
+    odd = [term for term in terms if not math.isfinite(term)]
+    if odd:
+        return sum(odd)
+    exact = sum(map(Fraction, terms), Fraction(0))
+    try:
+        return float(exact)
+    except OverflowError:
+        return math.inf if exact > 0 else -math.inf
+
+
 # Products
 
 
@@ -170,112 +179,3 @@ def sum_over_examples(terms):
     kept = [flush(term, SMALLEST_PRODUCT) for term in terms]
     leaves = [ordered_sum(kept[i : i + LEAF]) for i in range(0, len(kept), LEAF)]
     return total(accumulate(leaves))
-
-
-# The exponential
-
-EXP_STEPS = 256
-SMALLEST_EXPONENT = -700.0
-STEPS_PER_LN2 = float.fromhex("0x1.71547652b82fep+8")
-LN2_HIGH = float.fromhex("0x1.62e42fefp-9")
-LN2_LOW = float.fromhex("0x1.473de6af278edp-42")
-EXP_COEFFICIENTS = [1 / 120, 1 / 24, 1 / 6, 1 / 2]
-
-
-def two_parts(exact):
-    high = float(exact)
-    return high, float(exact - high)
-
-
-@functools.cache
-def exp_table(j):
-    with mpmath.workprec(300):
-        return two_parts(mpmath.mpf(2) ** (mpmath.mpf(j) / EXP_STEPS))
-
-
-def exp(x):
-    if not x > SMALLEST_EXPONENT:
-        x = SMALLEST_EXPONENT
-    k = round(x * STEPS_PER_LN2)  # half to even
-    m, j = divmod(k, EXP_STEPS)
-    r = (x - k * LN2_HIGH) - k * LN2_LOW
-    series = EXP_COEFFICIENTS[0]
-    for coefficient in EXP_COEFFICIENTS[1:]:
-        series = r * series + coefficient
-    growth = (r * r) * series + r
-    high, low = exp_table(j)
-    return (high + (low + high * growth)) * 2.0**m
-
-
-# The logarithm
-
-LOG_STEPS = 128
-LOG_COEFFICIENTS = [1 / 7, -1 / 6, 1 / 5, -1 / 4, 1 / 3, -1 / 2]
-
-
-@functools.cache
-def log_table(j):
-    with mpmath.workprec(300):
-        return two_parts(mpmath.log(1 + mpmath.mpf(j) / LOG_STEPS))
-
-
-def log1p(e):
-    if not e >= 0:
-        e = 0.0
-    j = round(e * LOG_STEPS)  # half to even
-    c = j / LOG_STEPS
-    r = (e - c) / (1.0 + c)
-    series = r * LOG_COEFFICIENTS[0]
-    for coefficient in LOG_COEFFICIENTS[1:]:
-        series = r * (series + coefficient)
-    high, low = log_table(j)
-    return high + (low + (r + r * series))
-
-
-def digest_of_table(table, count):
-    numbers = [number for j in range(count) for number in table(j)]
-    return hashlib.sha256(struct.pack(f"<{2 * count}d", *numbers)).hexdigest()
-
-
-def exp_table_digest():
-    return digest_of_table(exp_table, EXP_STEPS)
-
-
-def log_table_digest():
-    return digest_of_table(log_table, LOG_STEPS + 1)
-
-
-# The sigmoid
-
-
-def sigmoid(z):
-    e = exp(-abs(z))
-    d = 1.0 / (1.0 + e)
-    if z >= 0:
-        return d
-    return e * d if z < 0 else z
-
-
-def sigmoid_gradient(output):
-    return output * (1.0 - output)
-
-
-# Learning rules
-
-
-def error_weighted_derivative(output, target):
-    return flush((target - output) * sigmoid_gradient(output), SMALLEST_FACTOR)
-
-
-def squared_error(output, target):
-    error = target - output
-    return flush(0.5 * (error * error), SMALLEST_FACTOR)
-
-
-def cross_entropy(output, target):
-    return flush(target - output, SMALLEST_FACTOR)
-
-
-def logarithmic_loss(z, target):
-    positive = z if z > 0 else 0.0
-    return flush((positive - target * z) + log1p(exp(-abs(z))), SMALLEST_FACTOR)

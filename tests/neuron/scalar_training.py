@@ -1,25 +1,29 @@
-"""Layers, steps and whole trainings on Python's own floats: the second half of scalar_port.py."""
+"""Layers, steps and whole trainings on Python's own floats: the third part of the port."""
 
 import hashlib
 import math
 import struct
 
+from scalar_functions import (
+    cross_entropy,
+    error_weighted_derivative,
+    logarithmic_loss,
+    sigmoid,
+    sigmoid_gradient,
+    softmax,
+    softmax_loss,
+    sqrt,
+    squared_error,
+)
 from scalar_port import (
     LEAF,
     SMALLEST_FACTOR,
-    SMALLEST_NORMAL,
     SMALLEST_PRODUCT,
     TINY_INPUT,
-    cross_entropy,
-    error_weighted_derivative,
+    add_exactly,
     flush,
-    logarithmic_loss,
     permutation,
     product,
-    random_start,
-    sigmoid,
-    sigmoid_gradient,
-    squared_error,
     sum_over_examples,
     weighted_sum,
 )
@@ -31,7 +35,7 @@ def column(matrix, j):
     return [row[j] for row in matrix]
 
 
-def sums_and_outputs(x, weights, biases):
+def sums_and_outputs(x, weights, biases, rule):
     """The last layer's weighted sums, and the outputs of each layer after the inputs x."""
     values = [x]
     for layer, matrix in enumerate(weights):
@@ -39,11 +43,13 @@ def sums_and_outputs(x, weights, biases):
         if biases:
             z = [a + b for a, b in zip(z, biases[layer], strict=True)]
         values.append([sigmoid(a) for a in z])
+    if rule == "softmax_cross_entropy":
+        values[-1] = softmax(z)
     return z, values
 
 
-def forward(x, weights, biases):
-    return sums_and_outputs(x, weights, biases)[1]
+def forward(x, weights, biases, *, rule="error_weighted_derivative"):
+    return sums_and_outputs(x, weights, biases, rule)[1]
 
 
 def back_propagate(delta, values, weights):
@@ -60,12 +66,28 @@ def back_propagate(delta, values, weights):
 
 def deltas_of(x, targets, weights, biases, rule, weight):
     """The outputs of each layer and the deltas of each layer, for one example."""
-    values = forward(x, weights, biases)
-    rules = {"cross_entropy": cross_entropy, "error_weighted_derivative": error_weighted_derivative}
-    delta = [rules[rule](o, t) for o, t in zip(values[-1], targets, strict=True)]
+    values = forward(x, weights, biases, rule=rule)
+    of_rule = error_weighted_derivative if rule == "error_weighted_derivative" else cross_entropy
+    delta = [of_rule(o, t) for o, t in zip(values[-1], targets, strict=True)]
     if weight is not None:
         delta = [flush(d * weight, SMALLEST_FACTOR) for d in delta]
     return values, back_propagate(delta, values, weights)
+
+
+def sums_of(weights, biases, inputs, targets, rule, sample_weight):
+    """The sums over examples for each weight and each bias, of the same shapes."""
+    counts = sample_weight or [None] * len(inputs)
+    examples = [
+        deltas_of(x, t, weights, biases, rule, c)
+        for x, t, c in zip(inputs, targets, counts, strict=True)
+    ]
+    return [
+        [[[sum_over_examples([v[layer][i] * d[layer][j] for v, d in examples])
+           for j in range(len(w[0]))] for i in range(len(w))]
+         for layer, w in enumerate(weights)],
+        [[sum_over_examples([d[layer][j] for _, d in examples]) for j in range(len(b))]
+         for layer, b in enumerate(biases)],
+    ]  # fmt: skip
 
 
 def step(
@@ -73,28 +95,22 @@ def step(
     rule="error_weighted_derivative", l2=0.0, sample_weight=None,
 ):  # fmt: skip
     """One iteration: [weights, biases] as nested lists."""
-    counts = sample_weight or [None] * len(inputs)
-    examples = [
-        deltas_of(x, t, weights, biases, rule, c)
-        for x, t, c in zip(inputs, targets, counts, strict=True)
-    ]
+    of_weights, of_biases = sums_of(weights, biases, inputs, targets, rule, sample_weight)
 
-    def new_weight(layer, i, j):
-        old = weights[layer][i][j]
-        gradient = sum_over_examples([v[layer][i] * d[layer][j] for v, d in examples])
-        if l2:
-            gradient = gradient - product(old, l2)
+    def move(old, gradient):
         return flush(old + gradient * rate, SMALLEST_FACTOR)
 
-    def new_bias(layer, j):
-        gradient = sum_over_examples([d[layer][j] for _, d in examples])
-        return flush(biases[layer][j] + gradient * rate, SMALLEST_FACTOR)
+    def move_weight(old, gradient):
+        return move(old, gradient - product(old, l2) if l2 else gradient)
 
-    return [
-        [[[new_weight(layer, i, j) for j in range(len(w[0]))] for i in range(len(w))]
-         for layer, w in enumerate(weights)],
-        [[new_bias(layer, j) for j in range(len(b))] for layer, b in enumerate(biases)],
-    ]  # fmt: skip
+    return [apply(move_weight, weights, of_weights), apply(move, biases, of_biases)]
+
+
+def apply(function, numbers, others):
+    """The function of each pair of numbers in two nested lists of one shape."""
+    if not isinstance(numbers, list):
+        return function(numbers, others)
+    return [apply(function, *pair) for pair in zip(numbers, others, strict=True)]
 
 
 # Standardization
@@ -114,7 +130,7 @@ def scaling_of_column(x):
     unit = 2.0 ** (math.frexp(high - low)[1] - 1)
     near_one = [flush(v - mean, SMALLEST_PRODUCT) * (1 / unit) for v in x]
     variance = sum_over_examples([v * v for v in near_one]) / rows
-    return mean, 1 / (math.sqrt(variance) * unit) if variance else 1.0
+    return mean, 1 / (sqrt(variance) * unit) if variance else 1.0
 
 
 def standardize(x, mean, inverse_scale):
@@ -128,7 +144,11 @@ def standardize_rows(inputs, scale):
 
 # The automatic learning rate
 
-CURVATURE = {"error_weighted_derivative": 0.0770293, "cross_entropy": 0.25}
+CURVATURE = {
+    "error_weighted_derivative": 0.0770293,
+    "cross_entropy": 0.25,
+    "softmax_cross_entropy": 0.5,
+}
 
 
 def automatic_rate(
@@ -137,7 +157,7 @@ def automatic_rate(
     weight = sample_weight or [1.0] * len(inputs)
     terms = [[product(v, v) * w for v in row] for row, w in zip(inputs, weight, strict=True)]
     columns = [column(terms, j) for j in range(len(inputs[0]))] + ([weight] if bias else [])
-    norm = math.fsum(map(sum_over_examples, columns))
+    norm = add_exactly([sum_over_examples(terms) for terms in columns])
     return 1 / (CURVATURE[rule] * norm + l2)
 
 
@@ -172,14 +192,18 @@ def mean_loss(
     ]
     terms = [sum_over_examples(column(losses, j)) for j in range(len(targets[0]))]
     if l2:
-        terms.append(l2 / 2 * math.fsum(w * w for layer in weights for row in layer for w in row))
-    return math.fsum(terms) / (math.fsum(sample_weight) if sample_weight else len(inputs))
+        terms.append(
+            l2 / 2 * add_exactly([w * w for layer in weights for row in layer for w in row])
+        )
+    return add_exactly(terms) / (add_exactly(sample_weight) if sample_weight else len(inputs))
 
 
 def losses_of(x, targets, weights, biases, rule, weight):
     """The losses of one example, one for each output neuron."""
-    z, values = sums_and_outputs(x, weights, biases)
-    if rule == "cross_entropy":
+    z, values = sums_and_outputs(x, weights, biases, rule)
+    if rule == "softmax_cross_entropy":
+        losses = softmax_loss(z, targets)
+    elif rule == "cross_entropy":
         losses = [logarithmic_loss(a, t) for a, t in zip(z, targets, strict=True)]
     else:
         losses = [squared_error(o, t) for o, t in zip(values[-1], targets, strict=True)]
@@ -220,34 +244,3 @@ def data_fingerprint(inputs, targets, sample_weight=None):
         digest += int.from_bytes(hashlib.sha256(group).digest(), "little")
     shapes = tuple((len(table), len(table[0])) for table in tables)
     return hashlib.sha256(f"{shapes} {digest % 2**256:064x}".encode()).hexdigest()
-
-
-# A whole training
-
-
-def train(
-    inputs, targets, iterations, *, hidden=(), bias=False, seed=1, learning_rate=1.0,
-    standardize=False, batch_size=None, shuffle=None, l2=0.0,
-    rule="error_weighted_derivative", sample_weight=None,
-):  # fmt: skip
-    """[fingerprint of what was learned, mean loss at the end]."""
-    inputs, targets = ([[flush(v, SMALLEST_NORMAL) for v in x] for x in t]
-                       for t in (inputs, targets))  # fmt: skip
-    if sample_weight is not None:
-        sample_weight = [flush(w, SMALLEST_NORMAL) for w in sample_weight]
-    sizes = [len(inputs[0]), *hidden, len(targets[0])]
-    weights = random_start(sizes, seed)
-    biases = [[0.0] * size for size in sizes[1:]] if bias else []
-    scale = scaling(inputs) if standardize else None
-    x = standardize_rows(inputs, scale) if scale else inputs
-    settings = {"rule": rule, "l2": l2}
-    rate = learning_rate
-    if rate == "auto":
-        rate = automatic_rate(x, bias=bias, sample_weight=sample_weight, **settings)
-    for iteration in range(iterations):
-        rows = batch(iteration, len(x), batch_size=batch_size, shuffle=shuffle, seed=seed)
-        some = [[table[row] for row in rows] for table in (x, targets)]
-        weight = sample_weight and [sample_weight[row] for row in rows]
-        weights, biases = step(weights, biases, *some, rate, sample_weight=weight, **settings)
-    loss = mean_loss(weights, biases, x, targets, sample_weight=sample_weight, **settings)
-    return [fingerprint(weights, biases, scale), loss]

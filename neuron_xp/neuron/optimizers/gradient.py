@@ -3,11 +3,12 @@
 from typing import NamedTuple
 
 from neuron_xp.neuron.arithmetic import Arithmetic
+from neuron_xp.neuron.reproducible.elementary import SMALLEST_NORMAL
 from neuron_xp.neuron.types import Array
 
 
 class Mean(NamedTuple):
-    """Factors that make a mean of sums over examples.
+    """Factors that make a mean of sums over examples; see `divide_by_count`.
 
     per_example : 1 / (sum of the sample weights)
     penalty : (n,), l2 / (sum of the sample weights) for weights, and 0 for biases; or None
@@ -15,6 +16,12 @@ class Mean(NamedTuple):
 
     per_example: float
     penalty: Array | None = None
+
+
+def divide_by_count(x: float, count: float) -> float:
+    """Return x / count; 0 for a subnormal quotient, which some devices would take for 0."""
+    quotient = x / count
+    return quotient if quotient >= SMALLEST_NORMAL else 0.0
 
 
 def find_gradient(parameters: Array, sums: Array, mean: Mean, *, arithmetic: Arithmetic) -> Array:

@@ -5,12 +5,12 @@ the compact form (7.24) of Byrd, Nocedal and Schnabel, which takes two passes ov
 Every decision rests on sums that are the same everywhere, and so is its path.
 """
 
-from collections.abc import Iterable
-from math import fsum, inf, nan, sqrt
+from math import inf, sqrt
 from typing import NamedTuple
 
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.optimizers.gradient import dot, multiply
+from neuron_xp.neuron.reproducible.exact_sum import add_exactly
 from neuron_xp.neuron.types import Array, Namespace
 
 MEMORY = 10
@@ -57,7 +57,9 @@ def find_direction(gradient: Array, curvature: Curvature, *, arithmetic: Arithme
     sg, yg = along[: len(r)], along[len(r) :]
     a = _solve_upper(r, sg)
     right = [
-        _sum([r[i][i] * a[i], -gamma * yg[i], *(gamma * (yy[i][j] * a[j]) for j in range(len(a)))])
+        add_exactly(
+            [r[i][i] * a[i], -gamma * yg[i], *(gamma * (yy[i][j] * a[j]) for j in range(len(a)))]
+        )
         for i in range(len(a))
     ]
     u = _solve_lower(r, right)
@@ -122,7 +124,7 @@ def _solve_upper(r: list[list[float]], right: list[float]) -> list[float]:
     x = [0.0] * len(right)
     for i in reversed(range(len(right))):
         later = range(i + 1, len(right))
-        x[i] = _sum([right[i], *(-r[i][j] * x[j] for j in later)]) / r[i][i]
+        x[i] = add_exactly([right[i], *(-r[i][j] * x[j] for j in later)]) / r[i][i]
     return x
 
 
@@ -130,13 +132,5 @@ def _solve_lower(r: list[list[float]], right: list[float]) -> list[float]:
     """Solve R^T x = right."""
     x = [0.0] * len(right)
     for i in range(len(right)):
-        x[i] = _sum([right[i], *(-r[j][i] * x[j] for j in range(i))]) / r[i][i]
+        x[i] = add_exactly([right[i], *(-r[j][i] * x[j] for j in range(i))]) / r[i][i]
     return x
-
-
-def _sum(terms: Iterable[float]) -> float:
-    """Add exactly and round once; NaN where the sum is out of range."""
-    try:
-        return fsum(terms)
-    except (OverflowError, ValueError):
-        return nan

@@ -8,8 +8,11 @@ sum what they have, and merge the accumulators as they arrive. README.md, "Sums 
 has the definition, the error bound and the rule for NaN.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
+from math import fsum, inf, isfinite
 from typing import NamedTuple
 
 from neuron_xp.neuron.reproducible.elementary import Products, ordered_sum
@@ -138,3 +141,19 @@ def total(sum_: Accumulator, *, xp: Namespace, grid: Grid) -> Array:
     digits = (xp.astype(digit, xp.float64) for digit in (high, middle, low))
     first, second, third = (digit * units[i, ...] for i, digit in enumerate(digits))
     return xp.where(level == BROKEN, xp.nan, first + (second + third))
+
+
+def add_exactly(terms: Iterable[float]) -> float:
+    """Add on the host and round once, as IEEE 754 does: a sum that is too large is infinite."""
+    terms = list(terms)
+    try:
+        return fsum(terms)
+    except (OverflowError, ValueError):  # a part of the sum is too large, or infinity - infinity
+        odd = [term for term in terms if not isfinite(term)]
+    if odd:
+        return sum(odd)
+    exact = sum(map(Fraction, terms))
+    try:
+        return float(exact)
+    except OverflowError:
+        return inf if exact > 0 else -inf

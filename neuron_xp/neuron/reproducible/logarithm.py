@@ -45,7 +45,7 @@ def _log(a: int, b: int) -> int:
 
 
 def log1p(e: Array, *, xp: Namespace, tables: LogTables, fence: bool) -> Array:
-    """log(1 + e) for 0 <= e <= 1, within 1 ulp; 0 for NaN.
+    """log(1 + e) for 0 <= e <= 1, within 1.05 ulp; 0 for NaN.
 
     log(1 + c) + log(1 + r) with j = round(128 e), c = j/128 and r = (e - c) / (1 + c).
     """
@@ -64,7 +64,7 @@ def log1p(e: Array, *, xp: Namespace, tables: LogTables, fence: bool) -> Array:
 
 
 def log(x: Array, *, xp: Namespace, tables: LogTables, fence: bool) -> Array:
-    """The logarithm of 1 <= x < 2^16, within 1 ulp; 0 for NaN.
+    """The logarithm of 1 <= x < 2^16, within 1.05 ulp; 0 for NaN.
 
     k log(2) + log(1 + e) with x = 2^k (1 + e); k has four bits and log(2) two parts, so that
     the first product is exact.

@@ -9,7 +9,7 @@ from neuron_xp.model.settings import AUTO, Settings
 from neuron_xp.neuron.layers import Parameters, flatten, unflatten
 from neuron_xp.neuron.optimizers import adam
 from neuron_xp.neuron.optimizers.adam import Moments
-from neuron_xp.neuron.optimizers.gradient import Mean, find_gradient
+from neuron_xp.neuron.optimizers.gradient import Mean, divide_by_count, find_gradient
 from neuron_xp.neuron.types import Array
 from neuron_xp.training.data.batches import count_batch_rows
 from neuron_xp.training.data.training_set import TrainingSet
@@ -51,7 +51,7 @@ def iterate_adam(
         parameters, moments = state.parameters, state.memory
         for iteration in range(state.iteration, state.iteration + count):
             rows = count_batch_rows(iteration, settings, data.rows)
-            mean = Mean(data.rows / rows / count_of_all, penalty)
+            mean = Mean(divide_by_count(data.rows / rows, count_of_all), penalty)
             sums = data.sum_batch(iteration, parameters)
             corrected = adam.corrected_rate(rate, iteration + 1)
             parameters, moments = step(parameters, moments, sums, corrected, mean)

@@ -19,7 +19,13 @@ from neuron_xp.model.model_file import History
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters, flatten, unflatten
-from neuron_xp.neuron.optimizers.gradient import Mean, dot, find_gradient, multiply
+from neuron_xp.neuron.optimizers.gradient import (
+    Mean,
+    divide_by_count,
+    dot,
+    find_gradient,
+    multiply,
+)
 from neuron_xp.neuron.optimizers.lbfgs import (
     Curvature,
     choose_first_step,
@@ -66,7 +72,8 @@ class Objective:
         """The factors that make a mean of the sums over the examples."""
         count = self.data.sum_weights()
         host = open_host_backend()
-        return Mean(1 / count, find_penalty(self.like, self.settings.l2, count, host))
+        penalty = find_penalty(self.like, self.settings.l2, count, host)
+        return Mean(divide_by_count(1.0, count), penalty)
 
     def evaluate(self, flat: np.ndarray) -> Point:
         """Look at the loss and its gradient: one pass over the data."""
@@ -148,7 +155,7 @@ def _take_step(
     direction = find_direction(point.gradient, curvature, arithmetic=arithmetic)
     slope = dot(direction, point.gradient, arithmetic=arithmetic)
     new = None
-    if slope < 0:
+    if -math.inf < slope < 0:
         first = choose_first_step(point.gradient, curvature, arithmetic=arithmetic)
         new = _search_line(objective, point, direction, slope, first)
     if new is None:
