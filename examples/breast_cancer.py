@@ -10,9 +10,7 @@ inputs, held_out, targets, answers = train_test_split(
     table.data, table.target, test_size=0.2, random_state=0, stratify=table.target
 )
 
-network = neuron_xp.train(
-    inputs, targets, standardize=True, bias=True, learning_rate="auto", iterations=3000
-)
+network = neuron_xp.train(inputs, targets, optimizer="lbfgs", standardize=True, bias=True, l2=1.0)
 right = (network.think(held_out)[:, 0] > 0.5) == answers
 print(f"{right.mean():.1%} of {len(answers)} held-out tumours are named right")
 print("fingerprint", network.fingerprint())

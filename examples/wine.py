@@ -9,10 +9,13 @@ table = load_wine()
 targets = np.eye(3)[table.target]
 
 network = neuron_xp.train(
-    table.data, targets, rule="cross_entropy", l2=0.1, standardize=True, bias=True,
-    learning_rate="auto", iterations=2000,
+    table.data, targets, optimizer="lbfgs", rule="softmax_cross_entropy", standardize=True,
+    bias=True, l2=1.0,
 )  # fmt: skip
-chosen = network.think(table.data).argmax(axis=1)
+probabilities = network.think(table.data)
+chosen = probabilities.argmax(axis=1)
 print(f"{np.mean(chosen == table.target):.1%} of {len(chosen)} wines are named right")
+print("the first wine's probabilities:", probabilities[0].round(4))
+print(network.ending)
 for iteration, loss in network.history[::5]:
-    print(f"loss after {iteration:4} iterations: {loss:.4f}")
+    print(f"loss after {iteration:2} iterations: {loss:.4f}")
