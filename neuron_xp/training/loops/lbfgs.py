@@ -27,6 +27,7 @@ from neuron_xp.neuron.optimizers.gradient import (
     multiply,
 )
 from neuron_xp.neuron.optimizers.lbfgs import (
+    MEMORY,
     Curvature,
     choose_first_step,
     find_direction,
@@ -139,9 +140,13 @@ def _record(
 
 
 def _find_ending(point: Point, iteration: int, settings: Settings) -> str | None:
-    if np.max(np.abs(point.gradient)) <= (settings.gradient_tolerance or 0.0):
+    if _find_steepest(point.gradient) <= (settings.gradient_tolerance or 0.0):
         return "converged"
     return "limit" if iteration >= settings.iterations else None
+
+
+def _find_steepest(gradient: np.ndarray) -> float:
+    return float(np.max(np.abs(gradient)))
 
 
 def _take_step(
@@ -158,12 +163,26 @@ def _take_step(
     if -math.inf < slope < 0:
         first = choose_first_step(point.gradient, curvature, arithmetic=arithmetic)
         new = _search_line(objective, point, direction, slope, first)
-    if new is None:
+    if new is None or _is_stuck(new, point, curvature):
         if not len(curvature.steps):
             return None
         return _take_step(objective, point, know_nothing(len(point.parameters), xp=np))
     step, change = new.parameters - point.parameters, new.gradient - point.gradient
     return new, remember(curvature, step, change, arithmetic=arithmetic)
+
+
+def _is_stuck(new: Point, point: Point, curvature: Curvature) -> bool:
+    """Tell whether neither the loss is lower nor, than ten steps ago, the gradient smaller.
+
+    Near the minimum the loss is all rounding, and the gradient may still shrink.
+    """
+    known = len(curvature.steps)
+    if new.loss < point.loss or 0 < known < MEMORY:
+        return False
+    earlier = point.gradient
+    for change in curvature.changes:
+        earlier = earlier - change
+    return _find_steepest(new.gradient) >= _find_steepest(earlier)
 
 
 def _search_line(

@@ -1,0 +1,115 @@
+"""A training that has learned little says so in one line, with what to try; others are silent."""
+
+import warnings
+
+import dask.array as da
+import numpy as np
+import pytest
+from parts_data import saved
+from sklearn.datasets import load_breast_cancer, load_wine
+
+import neuron_xp
+from neuron_xp import LearningWarning
+
+pytestmark = pytest.mark.filterwarnings("always::neuron_xp.errors.LearningWarning")
+XOR = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+LEARNS = {"optimizer": "lbfgs", "standardize": True, "bias": True, "l2": 1.0}
+
+
+def breast_cancer():
+    return load_breast_cancer(return_X_y=True)
+
+
+def wine():
+    inputs, numbers = load_wine(return_X_y=True)
+    return inputs, np.eye(3)[numbers]
+
+
+@pytest.mark.parametrize("table", [breast_cancer, wine])
+@pytest.mark.parametrize("rate", [1.0, 1e300])
+def test_defaults_on_raw_columns_say_that_they_saturate(table, rate):
+    cure = r"no more than .* 100% of its outputs are saturated.*; give standardize=True and optim"
+    with pytest.warns(LearningWarning, match=cure) as told:
+        neuron_xp.train(*table(), learning_rate=rate)
+    assert len(told) == 1
+    assert told[0].filename == __file__
+
+
+@pytest.mark.parametrize("table", [breast_cancer, wine])
+def test_what_learns_is_silent(table):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        inputs, targets = table()
+        network = neuron_xp.train(inputs, targets, **LEARNS)
+        neuron_xp.train()
+        neuron_xp.train(inputs, targets, iterations=0)
+        neuron_xp.train(*XOR, hidden=(4,), optimizer="lbfgs", bias=True, l2=0.001)
+    assert network.ending.reason == "converged"
+
+
+def test_a_limit_before_convergence():
+    with pytest.warns(
+        LearningWarning,
+        match=r"all of its iterations=5 and has not converged to gradient_tolerance=1e-07; "
+        r"give iterations=50 or standardize=True or l2=1.0",
+    ):
+        neuron_xp.train(*breast_cancer(), optimizer="lbfgs", iterations=5)
+    with pytest.warns(LearningWarning, match=r"not converged to tolerance=1e-09; give iterations"):
+        neuron_xp.train(*breast_cancer(), standardize=True, tolerance=1e-9, learning_rate="auto")
+
+
+def test_a_problem_that_one_layer_cannot_learn():
+    with pytest.warns(LearningWarning, match=r"50.0% of the classes .*; give hidden=\(16,\), o"):
+        neuron_xp.train(*XOR, **LEARNS)
+
+
+def test_a_loss_that_hardly_moves():
+    inputs, targets = np.random.RandomState(0).random_sample((2, 100, 1))
+    with pytest.warns(LearningWarning, match=r"the loss hardly moved, from 0\.\d+ to 0\.\d+; give"):
+        neuron_xp.train(inputs, targets, learning_rate=1e-9, iterations=10)
+    with pytest.warns(LearningWarning, match="learned little: 100% of its outputs are saturated"):
+        neuron_xp.train(inputs * 1e6, targets, learning_rate=1.0)
+
+
+def test_sample_weights_decide_which_class_is_the_largest():
+    """Nine of ten examples are of one class, which counts little."""
+    inputs, targets = np.zeros((100, 1)), (np.arange(100) < 90).astype(float)
+    inputs[:, 0] = targets
+    inputs[85:95, 0] = 0.5
+    weight = np.where(targets == 1, 0.01, 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        neuron_xp.train(inputs, targets, sample_weight=weight, **{**LEARNS, "l2": 0.0})
+
+
+@pytest.mark.parametrize("where", ["files", "chunks"])
+def test_data_in_parts_are_judged_alike(where, tmp_path, small_blocks):
+    inputs, targets = breast_cancer()
+    if where == "files":
+        data = saved(tmp_path, inputs=inputs, targets=targets).values()
+    else:
+        data = da.from_array(inputs, chunks=(100, 30)), da.from_array(targets, chunks=100)
+    with pytest.warns(LearningWarning) as told:
+        neuron_xp.train(inputs, targets, iterations=100)
+    with pytest.warns(LearningWarning) as of_parts:
+        neuron_xp.train(*data, iterations=100)
+    assert str(of_parts[0].message) == str(told[0].message)
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (
+            [[0.5, 0.4], [1, 0]],
+            r"rows sum to 1.* a row is off by 0.1; divide each by its sum",
+        ),
+        ([0, 1], r"a column of targets for each of 2 to 1000 classes; got 1; for one column of 0"),
+    ],
+)
+def test_targets_that_are_no_classes_are_refused(targets, message, tmp_path):
+    inputs, settings = [[0.0], [1.0]], {"rule": "softmax_cross_entropy"}
+    with pytest.raises(ValueError, match=message):
+        neuron_xp.train(inputs, targets, **settings)
+    files = saved(tmp_path, inputs=np.asarray(inputs), targets=np.asarray(targets, "float64"))
+    with pytest.raises(ValueError, match=message):
+        neuron_xp.train(*files.values(), **settings)
