@@ -17,13 +17,12 @@ from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.optimizers.adam import Moments
-from neuron_xp.neuron.optimizers.lbfgs import Curvature
 from neuron_xp.neuron.step import Scaling
 from neuron_xp.random_start import draw_start
 from neuron_xp.training.data.training_set import TrainingSet
 from neuron_xp.training.judgement import find_problem
 from neuron_xp.training.loops.descent import iterate_adam, iterate_gradient_descent
-from neuron_xp.training.loops.lbfgs import iterate_lbfgs
+from neuron_xp.training.loops.lbfgs import Memory, iterate_lbfgs
 from neuron_xp.training.loops.loop import Pace, State, is_recorded
 from neuron_xp.training.preparation import compute_mean_loss, find_scaling
 
@@ -116,13 +115,12 @@ def _iterate(data: TrainingSet, settings: Settings, state: State, pace: Pace) ->
 
 def _make_checkpoint(network: NeuralNetwork, state: State) -> Model:
     """Return the network as a model with all that its training goes on from."""
-    memory = {}
-    if state.memory is not None:
-        with network.backend.context():
-            memory = {
-                name: network.backend.to_host(array) if isinstance(state.memory, Moments) else array
-                for name, array in state.memory._asdict().items()
-            }
+    memory: dict[str, np.ndarray] = {}
+    if isinstance(state.memory, Memory):
+        memory = state.memory.to_arrays()
+    elif isinstance(state.memory, Moments):
+        to_host = network.backend.to_host
+        memory = {name: to_host(array) for name, array in state.memory._asdict().items()}
     position = Position(state.iteration, state.history, state.evaluations)
     return replace(network.to_model(), position=position, memory=memory)
 
@@ -199,11 +197,11 @@ def _start_state(
 
 def _read_memory(
     memory: Mapping[str, np.ndarray], settings: Settings, data: TrainingSet
-) -> Curvature | Moments | None:
+) -> Memory | Moments | None:
     if not memory:
         return None
-    if settings.optimizer == "lbfgs":  # on the host
-        return Curvature(**memory)
+    if settings.optimizer == "lbfgs":
+        return Memory.from_arrays(memory)
     return Moments(**{name: data.backend.from_host(array) for name, array in memory.items()})
 
 

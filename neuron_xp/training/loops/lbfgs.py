@@ -5,7 +5,7 @@ gradient up, wherever it is.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -27,7 +27,6 @@ from neuron_xp.neuron.optimizers.gradient import (
     multiply,
 )
 from neuron_xp.neuron.optimizers.lbfgs import (
-    MEMORY,
     Curvature,
     choose_first_step,
     find_direction,
@@ -39,6 +38,9 @@ from neuron_xp.training.data.training_set import TrainingSet
 from neuron_xp.training.loops.loop import State, is_recorded
 from neuron_xp.training.preparation import average, find_penalty
 
+PATIENCE = 30
+"""Iterations in which neither the loss nor the gradient was lower than ever before."""
+
 
 class Point(NamedTuple):
     """Flat parameters, and the mean loss and its gradient there: NumPy arrays of float64."""
@@ -46,6 +48,38 @@ class Point(NamedTuple):
     parameters: np.ndarray
     loss: float
     gradient: np.ndarray
+
+
+class Memory(NamedTuple):
+    """What L-BFGS goes on from, beside the parameters.
+
+    marks : (3,), the lowest loss and the smallest largest slope so far, and the iterations since
+        one of them fell
+    """
+
+    curvature: Curvature
+    marks: np.ndarray
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays by name, for a checkpoint."""
+        return {**self.curvature._asdict(), "marks": self.marks}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Memory":
+        """Return what `to_arrays` has taken apart."""
+        curvature = {name: array for name, array in arrays.items() if name != "marks"}
+        return cls(Curvature(**curvature), arrays["marks"])
+
+    def look_at(self, point: "Point") -> "Memory":
+        """Compare a new point with the best so far.
+
+        Near the minimum the loss is all rounding, and the gradient may still shrink.
+        """
+        loss, slope, idle = self.marks.tolist()
+        steepest = _find_steepest(point.gradient)
+        is_better = point.loss < loss or steepest < slope
+        marks = min(point.loss, loss), min(steepest, slope), 0.0 if is_better else idle + 1
+        return self._replace(marks=np.asarray(marks))
 
 
 @dataclass
@@ -110,25 +144,28 @@ def iterate_lbfgs(data: TrainingSet, settings: Settings, state: State) -> Iterat
     point = objective.evaluate(objective.flatten(state.parameters))
     if not (math.isfinite(point.loss) and np.isfinite(point.gradient).all()):
         raise TrainingDivergedError(0)
-    curvature = state.memory
-    if not isinstance(curvature, Curvature):
-        curvature = know_nothing(len(point.parameters), xp=np)
+    memory = state.memory
+    if not isinstance(memory, Memory):
+        nothing = know_nothing(len(point.parameters), xp=np)
+        marks = np.asarray([point.loss, _find_steepest(point.gradient), 0.0])
+        memory = Memory(nothing, marks)
     if state.evaluations:  # those of the checkpoint, which was at this point already
         objective.evaluations = state.evaluations
-    done, history, ending = state.iteration, state.history, None
-    found: tuple[Point, Curvature] | None = (point, curvature)
-    while ending is None:
-        if found is None:
-            ending = "no lower loss"
-        else:
-            point, curvature = found
-            ending = _find_ending(point, done, settings)
+    done, history = state.iteration, state.history
+    ending = _find_ending(memory, point, done, settings)
+    while True:
         history = _record(history, done, point.loss, settings, is_last=ending is not None)
         parameters = objective.unflatten(point.parameters)
-        yield State(done, parameters, history, curvature, objective.evaluations, ending)
-        if ending is None:
-            found = _take_step(objective, point, curvature)
-            done += found is not None
+        yield State(done, parameters, history, memory, objective.evaluations, ending)
+        if ending is not None:
+            return
+        found = _take_step(objective, point, memory.curvature)
+        if found is None:
+            ending = "no lower loss"
+            continue
+        point, curvature = found
+        memory, done = memory._replace(curvature=curvature).look_at(point), done + 1
+        ending = _find_ending(memory, point, done, settings)
 
 
 def _record(
@@ -139,9 +176,11 @@ def _record(
     return (*history, (iteration, loss)) if is_new and is_due else history
 
 
-def _find_ending(point: Point, iteration: int, settings: Settings) -> str | None:
+def _find_ending(memory: Memory, point: Point, iteration: int, settings: Settings) -> str | None:
     if _find_steepest(point.gradient) <= (settings.gradient_tolerance or 0.0):
         return "converged"
+    if memory.marks[2] >= PATIENCE:
+        return "no lower loss"
     return "limit" if iteration >= settings.iterations else None
 
 
@@ -163,26 +202,12 @@ def _take_step(
     if -math.inf < slope < 0:
         first = choose_first_step(point.gradient, curvature, arithmetic=arithmetic)
         new = _search_line(objective, point, direction, slope, first)
-    if new is None or _is_stuck(new, point, curvature):
+    if new is None:
         if not len(curvature.steps):
             return None
         return _take_step(objective, point, know_nothing(len(point.parameters), xp=np))
     step, change = new.parameters - point.parameters, new.gradient - point.gradient
     return new, remember(curvature, step, change, arithmetic=arithmetic)
-
-
-def _is_stuck(new: Point, point: Point, curvature: Curvature) -> bool:
-    """Tell whether neither the loss is lower nor, than ten steps ago, the gradient smaller.
-
-    Near the minimum the loss is all rounding, and the gradient may still shrink.
-    """
-    known = len(curvature.steps)
-    if new.loss < point.loss or 0 < known < MEMORY:
-        return False
-    earlier = point.gradient
-    for change in curvature.changes:
-        earlier = earlier - change
-    return _find_steepest(new.gradient) >= _find_steepest(earlier)
 
 
 def _search_line(

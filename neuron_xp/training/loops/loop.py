@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.errors import TrainingDivergedError
@@ -11,8 +11,6 @@ from neuron_xp.model.model_file import History
 from neuron_xp.model.network import Ending
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters
-from neuron_xp.neuron.optimizers.adam import Moments
-from neuron_xp.neuron.optimizers.lbfgs import Curvature
 from neuron_xp.training.data.training_set import TrainingSet
 from neuron_xp.training.preparation import compute_mean_loss
 
@@ -20,7 +18,8 @@ from neuron_xp.training.preparation import compute_mean_loss
 class State(NamedTuple):
     """A training between two iterations: how many are done, and what they gave.
 
-    memory : what the optimizer goes on from, beside the parameters; None for gradient descent
+    memory : what the optimizer goes on from, beside the parameters: `lbfgs.Memory`,
+        `adam.Moments`, or None for gradient descent
     evaluations : how often L-BFGS has looked at loss and gradient
     ending : why it stopped; None while it goes on
     """
@@ -28,7 +27,7 @@ class State(NamedTuple):
     iteration: int
     parameters: Parameters
     history: History
-    memory: Curvature | Moments | None = None
+    memory: Any = None
     evaluations: int = 0
     ending: str | None = None
 
