@@ -143,7 +143,7 @@ SETTINGS = table(
     auto_with_layers=(
         {"learning_rate": "auto", "hidden": (4,)},
         ValueError,
-        "learning_rate='auto' is a safe step for one layer; with hidden layers no such bound",
+        "no such bound is known: give optimizer='lbfgs', which needs no rate, or a number",
     ),
     weights_length=(
         {"sample_weight": [1, 2]},
