@@ -36,7 +36,7 @@ TOGETHER = {
 @pytest.mark.parametrize("name", TOGETHER)
 def test_what_does_not_go_together_is_refused_in_a_line(name):
     given, message = TOGETHER[name]
-    with pytest.raises(ValueError, match="^[^\n]*$") as raised:
+    with pytest.raises(ValueError, match=r"^[^\n]*$") as raised:
         check_settings(**given)
     assert message in str(raised.value)
 
