@@ -3,8 +3,9 @@
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import NoReturn
 
 import click
@@ -23,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop)
-        outcome = commands.main(arguments, prog_name="neuron-xp", standalone_mode=False)
+        with _warnings_in_a_line():
+            outcome = commands.main(arguments, prog_name="neuron-xp", standalone_mode=False)
         status = _print_outcome(outcome) if isinstance(outcome, Outcome) else int(outcome or 0)
         sys.stdout.flush()
         return status
@@ -42,15 +44,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print_outcome(outcome: Outcome) -> int:
     for note in outcome.notes:
-        print(f"neuron-xp: {note}", file=sys.stderr)
+        _say(note)
     print(outcome.text, file=sys.stderr if outcome.data else sys.stdout)
     sys.stdout.buffer.write(outcome.data)
     return outcome.status
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"neuron-xp: {message}", file=sys.stderr)
+    _say(message)
     return status
+
+
+def _say(message: str) -> None:
+    print(f"neuron-xp: {message}", file=sys.stderr)
+
+
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Say each warning when it comes, as notes and errors are said."""
+
+    def show(message: Warning | str, *place: object) -> None:
+        _say(f"warning: {in_flags(' '.join(str(message).split()))}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 class _StoppedError(SystemExit):
@@ -77,7 +95,7 @@ def _stop_if_asked() -> None:
         raise _StoppedError(_signals[0])
 
 
-def _make_bar(iterations: int) -> AbstractContextManager[Tell]:
+def _make_bar(iterations: int | None) -> AbstractContextManager[Tell]:
     return progress_bar(iterations, _stop_if_asked)
 
 

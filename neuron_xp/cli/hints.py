@@ -18,13 +18,19 @@ OPTIONS = {
 TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 PLACEHOLDER = r"[A-Z][A-Z_]*"
-VALUE = rf"True|False|None|{PLACEHOLDER}|{NUMBER}|{TEXT}|\[(?:{TEXT}|[^\]'\"])*\]"
+SIZES = r"\((?:\d+, ?)+\d*\)"
+VALUE = rf"True|False|None|{PLACEHOLDER}|{NUMBER}|{TEXT}|{SIZES}|\[(?:{TEXT}|[^\]'\"])*\]"
 
 # Names of files and columns stay as they are: at the start of a message, in quotes, in a list.
 NAMES = rf"^\S+|(?<!\w)(?:{TEXT})(?!\w)|\bchoose from .*"
-# A message about a setting begins with its name.
-SUBJECT = r"^(?P<subject>[a-z0-9_]+)(?= must be )"
-HINT = re.compile(rf"{SUBJECT}|{NAMES}|\bgive (?P<name>\w+)=(?P<value>{VALUE})(?![.]?\w)")
+# A message about a setting begins with its name, and perhaps its value.
+SUBJECT = (
+    rf"^(?P<subject>[a-z0-9_]+)(?:=(?P<its>{VALUE}))?"
+    r"(?= (?:must be|does not go with|says|changes|draws|needs|is a) )"
+)
+SETTING = rf"\b(?P<verb>give|or|and|with|its|to) (?P<name>\w+)=(?P<value>{VALUE})(?![.]?\w)"
+NAMED = r"\b(?P<before>give|or|leave) (?P<named>\w+)(?=[,;]| out\b|$)"
+HINT = re.compile(rf"{SUBJECT}|{NAMES}|{SETTING}|{NAMED}")
 
 
 def in_flags(message: str) -> str:
@@ -36,31 +42,40 @@ def in_flags(message: str) -> str:
     "if the column holds categories type --categories 'the colour'"
     >>> in_flags("batch_size must be a whole number from 1; got 0")
     '--batch-size must be a whole number from 1; got 0'
+    >>> in_flags("batch_size=5 does not go with optimizer='lbfgs': give optimizer='adam'")
+    '--batch-size 5 does not go with --optimizer lbfgs: type --optimizer adam'
     """
     return HINT.sub(_say, message)
 
 
 def _say(found: re.Match[str]) -> str:
-    option = OPTIONS.get(found["name"] or found["subject"])
+    option = OPTIONS.get(found["name"] or found["subject"] or found["named"])
     if option is None:
         return found[0]
-    flag = option.opts[-1]
+    if found["named"]:
+        return f"{found['before'].replace('give', 'type')} {option.opts[-1]}"
     if found["subject"]:
-        return flag
-    if re.fullmatch(PLACEHOLDER, found["value"]):
-        return f"type {flag} {found['value']}"
-    value = ast.literal_eval(found["value"])
-    if value is True:
-        return f"type {flag}"
-    if value is False and option.secondary_opts:
-        return f"type {option.secondary_opts[0]}"
-    if value is None or value is False:
-        return f"leave {flag} out"
-    if not isinstance(value, list):
-        return f"type {flag} {_quote(value)}"
+        return _flag(option, found["its"]) if found["its"] else option.opts[-1]
+    value = found["value"]
+    if found["verb"] != "give":
+        return f"{found['verb']} {_flag(option, value)}"
+    off = value == "None" or (value == "False" and not option.secondary_opts)
+    return f"leave {option.opts[-1]} out" if off else f"type {_flag(option, value)}"
+
+
+def _flag(option: click.Option, text: str) -> str:
+    """Write an option and the value that `text` is in Python."""
+    flag = option.opts[-1]
+    if re.fullmatch(PLACEHOLDER, text):
+        return f"{flag} {text}"
+    value = ast.literal_eval(text)
+    if value is None or isinstance(value, bool):
+        return flag if value else (option.secondary_opts or [f"no {flag}"])[0]
+    if not isinstance(value, list | tuple):
+        return f"{flag} {_quote(value)}"
     if option.multiple:
-        return "type " + " ".join(f"{flag} {_quote(item)}" for item in value)
-    return f"type {flag} {_quote(','.join(map(_spell, value)))}"
+        return " ".join(f"{flag} {_quote(item)}" for item in value)
+    return f"{flag} {_quote(','.join(map(_spell, value)))}"
 
 
 def _spell(value: object) -> str:

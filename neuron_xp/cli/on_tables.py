@@ -38,12 +38,13 @@ from neuron_xp.cli.options import (
 from neuron_xp.cli.output import Outcome, align_pairs
 from neuron_xp.durable import open_durably
 from neuron_xp.model.checkpoint import Saving
-from neuron_xp.model.network import NeuralNetwork
+from neuron_xp.model.network import Ending, NeuralNetwork
 from neuron_xp.model.settings import Settings
 from neuron_xp.tables.cells import Reading
 from neuron_xp.training.data.training_set import Where
 from neuron_xp.workflows import table_scoring, table_training
 from neuron_xp.workflows.table_scoring import Predictions, Score
+from neuron_xp.workflows.table_settings import TableSettings
 from neuron_xp.workflows.table_training import TrainedOnTable
 
 
@@ -90,7 +91,7 @@ def check_output(path: Path, *, force: bool) -> None:
 @click.pass_obj
 def train(
     make_bar: Any, /, data: Path | str, output: Path, force: bool, holdout: float,
-    reading: Reading, settings: Settings, saving: Saving | None, where: Where,
+    reading: Reading, settings: TableSettings, saving: Saving | None, where: Where,
     cluster: ClusterOptions,
 ) -> Outcome:  # fmt: skip
     """Learn a column of a table from the others: CSV, TSV, NPY, NPZ or Parquet.
@@ -104,10 +105,11 @@ def train(
     if not to_stdout:
         check_output(output, force=force)
     started = time.perf_counter()
+    count = None if settings.base.optimizer == "lbfgs" else settings.base.iterations
     with (
         open_cluster_of(cluster, where) as on_cluster,
         open_table_file(data) as file,
-        make_bar(settings.iterations) as on_progress,
+        make_bar(count) as on_progress,
     ):
         trained = table_training.fit_table(
             file, reading, settings, where,
@@ -122,7 +124,8 @@ def train(
 
 def _report(trained: TrainedOnTable, seconds: float, output: Path) -> str:
     network, columns = trained.network, trained.columns
-    iterations, loss = network.history[-1]
+    ending = network.ending
+    assert ending is not None, "it has just been trained"
     rows = f"{trained.rows}"
     if trained.dropped:
         rows += f", and {trained.dropped} with missing cells left out"
@@ -130,9 +133,12 @@ def _report(trained: TrainedOnTable, seconds: float, output: Path) -> str:
         ("rows", rows),
         ("features", str(len(columns.input_names))),
         ("classes", ", ".join(columns.classes) if columns.classes else "numbers in [0, 1]"),
-        ("iterations", str(iterations)),
-        ("loss", f"{loss:.6g}"),
+        ("stopped", _tell_ending(ending, network.settings)),
+        ("iterations", str(ending.iterations)),
     ]
+    if ending.evaluations:
+        lines.append(("evaluations", str(ending.evaluations)))
+    lines.append(("loss", f"{network.history[-1][1]:.6g}"))
     if trained.held_out is not None:
         lines += _scores(trained.held_out, "held out")
     lines += [
@@ -141,6 +147,16 @@ def _report(trained: TrainedOnTable, seconds: float, output: Path) -> str:
         ("model", str(output)),
     ]
     return align_pairs(lines)
+
+
+def _tell_ending(ending: Ending, settings: Settings) -> str:
+    if ending.reason == "converged":
+        return f"converged: no slope above {settings.gradient_tolerance}"
+    if ending.reason == "settled":
+        return f"the loss fell by no more than {settings.tolerance} of itself"
+    if ending.reason == "no lower loss":
+        return "no step lowers the loss"
+    return f"all {ending.iterations} iterations done"
 
 
 def _scores(score: Score, what: str) -> list[tuple[str, str]]:
@@ -254,7 +270,10 @@ def show(model: Path) -> Outcome:
     network = NeuralNetwork.load(model)
     sizes = [len(network.weights[0]), *(layer.shape[1] for layer in network.weights)]
     lines = [("layers", "-".join(map(str, sizes)))]
-    lines += [(name, str(value)) for name, value in asdict(network.settings).items()]
+    lines += [
+        (name, "-" if value is None else str(value))
+        for name, value in asdict(network.settings).items()
+    ]
     if network.table is not None:
         columns = network.table.columns
         lines += [("target", columns.target), ("classes", ", ".join(columns.classes or ()) or "-"),

@@ -12,13 +12,29 @@ import click
 from neuron_xp import checks
 from neuron_xp.errors import NO_DASK
 from neuron_xp.model.checkpoint import Saving
-from neuron_xp.model.settings import AUTO, Settings, check_settings
+from neuron_xp.model.settings import AUTO
 from neuron_xp.neuron.losses import RULES
 from neuron_xp.tables.cells import Reading
 from neuron_xp.training.data.training_set import Where
-from neuron_xp.workflows.table_training import TABLE_SETTINGS
+from neuron_xp.workflows.table_settings import TableSettings, check_table_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+OPTIMIZERS = ("lbfgs", "adam", "gradient_descent")
+COMMON = check_table_settings().base
+
+
+def tell_defaults(setting: str) -> str:
+    """End a help text: "  [default: 1000 (lbfgs); 10000 (adam, gradient_descent)]"."""
+    names: dict[Any, list[str]] = {}
+    for optimizer in OPTIMIZERS:
+        found = check_table_settings(optimizer=optimizer)
+        by_target = setting == "rule" and found.rule_by_target
+        value = "by the target" if by_target else getattr(found.base, setting)
+        if value is not None:
+            names.setdefault(value, []).append(optimizer)
+    told = (f"{value} ({', '.join(optimizers)})" for value, optimizers in names.items())
+    return f"  [default: {'; '.join(told)}]"
 
 
 class Rate(click.ParamType):  # type: ignore[type-arg]
@@ -67,26 +83,29 @@ READING = [
 ]
 SETTINGS = [
     click.option("--hidden", type=int, multiple=True, help="A hidden layer; may be repeated."),
-    click.option("--rule", type=click.Choice(list(RULES)), default=TABLE_SETTINGS.rule,
-                 show_default=True, help="What is descended."),
-    click.option("--l2", type=float, default=TABLE_SETTINGS.l2, show_default=True,
-                 help="Shrinks weights."),
-    click.option("--learning-rate", type=Rate(), default=TABLE_SETTINGS.learning_rate,
-                 show_default=True, help="Of the adjustments."),
-    click.option("--iterations", type=int, default=TABLE_SETTINGS.iterations, show_default=True,
-                 help="How many."),
-    click.option("--seed", type=int, default=TABLE_SETTINGS.seed, show_default=True,
+    click.option("--optimizer", type=click.Choice(OPTIMIZERS), default=COMMON.optimizer,
+                 show_default=True, help="How weights are adjusted."),
+    click.option("--rule", type=click.Choice(list(RULES)),
+                 help="What is descended." + tell_defaults("rule")),
+    click.option("--l2", type=float, help="Shrinks weights." + tell_defaults("l2")),
+    click.option("--learning-rate", type=Rate(),
+                 help="Of the adjustments." + tell_defaults("learning_rate")),
+    click.option("--iterations", type=int, help="At most." + tell_defaults("iterations")),
+    click.option("--gradient-tolerance", type=float,
+                 help="Stop where no slope is larger." + tell_defaults("gradient_tolerance")),
+    click.option("--tolerance", type=float,
+                 help="Stop when the loss settles; not for lbfgs.  [default: 0]"),
+    click.option("--seed", type=int, default=COMMON.seed, show_default=True,
                  help="Of start and split."),
-    click.option("--bias/--no-bias", default=TABLE_SETTINGS.bias, show_default=True,
+    click.option("--bias/--no-bias", default=COMMON.bias, show_default=True,
                  help="For each neuron."),
-    click.option("--standardize", is_flag=True, help="Scale columns to mean 0, deviation 1."),
-    click.option("--batch-size", type=int, help="Rows an iteration.  [default: all]"),
+    click.option("--standardize/--no-standardize", default=COMMON.standardize, show_default=True,
+                 help="Scale columns to mean 0, deviation 1."),
+    click.option("--batch-size", type=int,
+                 help="Rows an iteration; not for lbfgs.  [default: all]"),
     click.option("--shuffle", type=click.Choice(["rows", "leaves"]), help="Order of batches."),
-    click.option("--tolerance", type=float, default=TABLE_SETTINGS.tolerance,
-                 help="Stop when the loss settles."),
     click.option("--arithmetic", type=click.Choice(["reproducible", "native"]),
-                 default=TABLE_SETTINGS.arithmetic, show_default=True,
-                 help="Or the library's own."),
+                 default=COMMON.arithmetic, show_default=True, help="Or the library's own."),
 ]  # fmt: skip
 THREADS = [
     click.option("--threads", type=int, help="Of NumPy's work.  [default: one a processor]"),
@@ -154,15 +173,17 @@ def build_reading(
 
 
 def build_settings(
-    hidden: tuple[int, ...], rule: str, l2: float, learning_rate: float | str, iterations: int,
-    seed: int, bias: bool, standardize: bool, batch_size: int | None, shuffle: str | None,
-    tolerance: float, arithmetic: str,
-) -> Settings:  # fmt: skip
+    hidden: tuple[int, ...], optimizer: str, rule: str | None, l2: float | None,
+    learning_rate: float | str | None, iterations: int | None, gradient_tolerance: float | None,
+    tolerance: float | None, seed: int, bias: bool, standardize: bool, batch_size: int | None,
+    shuffle: str | None, arithmetic: str,
+) -> TableSettings:  # fmt: skip
     """Return the settings of a training."""
-    return check_settings(
-        hidden=hidden, rule=rule, l2=l2, learning_rate=learning_rate, iterations=iterations,
+    return check_table_settings(
+        hidden=hidden, optimizer=optimizer, rule=rule, l2=l2, learning_rate=learning_rate,
+        iterations=iterations, gradient_tolerance=gradient_tolerance, tolerance=tolerance,
         seed=seed, bias=bias, standardize=standardize, batch_size=batch_size, shuffle=shuffle,
-        tolerance=tolerance, arithmetic=arithmetic,
+        arithmetic=arithmetic,
     )  # fmt: skip
 
 

@@ -10,7 +10,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
@@ -69,8 +76,10 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 @contextmanager
-def progress_bar(iterations: int, stop_if_asked: Callable[[], None]) -> Iterator[Tell]:
+def progress_bar(iterations: int | None, stop_if_asked: Callable[[], None]) -> Iterator[Tell]:
     """Give a callback for `train` that shows a bar with loss, rate and time left.
+
+    iterations : how many there will be; None shows how many are done, and promises nothing
 
     Where there is no terminal to see it, the callback only stops the training if asked to.
     """
@@ -78,9 +87,11 @@ def progress_bar(iterations: int, stop_if_asked: Callable[[], None]) -> Iterator
     if not console.is_terminal:
         yield lambda progress: stop_if_asked()
         return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-               TextColumn("{task.fields[loss]}"))  # fmt: skip
-    with ProgressBar(*columns, console=console, transient=True) as bar:
+    amount: tuple[ProgressColumn, ...] = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    if iterations is None:
+        amount = (SpinnerColumn(), TextColumn("{task.completed} iterations"))
+    loss_column = TextColumn("{task.fields[loss]}")
+    with ProgressBar(*amount, loss_column, console=console, transient=True) as bar:
         task = bar.add_task("", total=iterations, loss="")
 
         def tell(progress: neuron_xp.Progress) -> None:

@@ -5,16 +5,20 @@ editor; rows and columns of arrays from 0, as in an index. A hint is `give NAME=
 the command line says it in flags.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from reprlib import repr as short
 from typing import TypeAlias
 
 import numpy as np
 
 MISSING = frozenset(("", "NA", "NaN", "nan", "null"))
+LARGEST_INTEGER = 2**53
+"""In magnitude; beyond it float64 cannot tell integers apart."""
 
 
 class TableError(ValueError):
@@ -180,6 +184,15 @@ def parse_number(cell: str, decimal: str) -> float:
     return float(cell.replace(",", ".") if decimal == "," else cell)
 
 
+def is_rounded(cell: str, number: float) -> bool:
+    """Tell whether a cell spells an integer, by its digits alone, that is not the number."""
+    return (
+        abs(number) >= LARGEST_INTEGER
+        and cell.strip().lstrip("+-").isdecimal()
+        and Decimal(cell) != Decimal(number)
+    )
+
+
 def spell_number(number: float) -> str:
     """Write a number in one way, however the file spells it: '3' for 3 and 3.0."""
     return str(int(number)) if number.is_integer() else repr(number)
@@ -189,12 +202,22 @@ def spell_number(number: float) -> str:
 
 
 def number_error(where: str, cell: str, decimal: str, name: str = "") -> TableError:
-    """Explain why a cell is no finite number; a feature's `name` could be that of a category."""
+    """Explain why a cell is no number for float64; a feature's `name` could be a category's."""
     try:
         value = parse_number(cell, decimal)
     except ValueError:
         return TableError(f"{where}: {short(cell)} is not a number{_hint(cell, decimal, name)}")
+    if math.isfinite(value):
+        return large_integer_error(where, cell)
     return TableError(f"{where}: {short(cell)} is {value}; numbers must be finite")
+
+
+def large_integer_error(where: str, cell: str) -> TableError:
+    """Explain that an integer would be rounded."""
+    return TableError(
+        f"{where}: {short(cell)} is an integer beyond 2^53, where float64 cannot tell integers "
+        "apart; scale the column, or store it as floats"
+    )
 
 
 def _hint(cell: str, decimal: str, name: str) -> str:

@@ -35,7 +35,7 @@ from neuron_xp.tables.survey import (
     merge_surveys,
     survey_cells,
 )
-from neuron_xp.tables.targets import find_outside, outside_error
+from neuron_xp.tables.targets import find_outside, outside_error, parse_targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +183,8 @@ def _class_words(cells: Cells, classes: tuple[str, ...]) -> list[str]:
     values = cells.others[cells.target]
     if not isinstance(values, Words):
         return cells.words(cells.target)
-    spelled = {word: spell_number(number) for word, number in values.numbers().items()}
+    numbers = parse_targets(cells, values)
+    spelled = {word: spell_number(number) for word, number in numbers.items()}
     spelled |= {word: word for word in classes}
     return [spelled.get(word, word) for word in values.cells]
 
@@ -191,15 +192,15 @@ def _class_words(cells: Cells, classes: tuple[str, ...]) -> list[str]:
 def _take_numbers(cells: Cells) -> np.ndarray:
     """Take the targets as they are: numbers in [0, 1]."""
     values = cells.others[cells.target]
-    numbers = _parse_targets(cells, values) if isinstance(values, Words) else values
+    numbers = _take_words(cells, values) if isinstance(values, Words) else values
     at = find_outside(numbers)
     if at is not None:
         raise outside_error(cells, at[0], float(numbers[at]))
     return numbers.reshape(len(numbers), 1 if numbers.ndim == 1 else numbers.shape[1])
 
 
-def _parse_targets(cells: Cells, values: Words) -> np.ndarray:
-    numbers = values.numbers()
+def _take_words(cells: Cells, values: Words) -> np.ndarray:
+    numbers = parse_targets(cells, values)
     try:
         return np.asarray([numbers[word] for word in values.cells], dtype="float64")
     except KeyError:

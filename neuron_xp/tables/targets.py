@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuron_xp.tables.cells import Cells, TableError, Words, spell_number
+from neuron_xp.tables.cells import Cells, TableError, Words, is_rounded, spell_number
 
 MOST_NUMBERED_CLASSES = 20
 MOST_WORDS = 2**16
@@ -45,7 +45,7 @@ def survey_targets(cells: Cells) -> Targets:
 
 
 def _survey_words(cells: Cells, values: Words) -> Targets:
-    numbers = values.numbers()
+    numbers = parse_targets(cells, values)
     words = frozenset(values.cells) - numbers.keys()
     outside = {word for word, number in numbers.items() if not 0 <= number <= 1}
     first_word = first_outside = None
@@ -63,6 +63,16 @@ def _survey_words(cells: Cells, values: Words) -> Targets:
         first_word=first_word,
         first_outside=first_outside,
     )
+
+
+def parse_targets(cells: Cells, values: Words) -> dict[str, float]:
+    """Find the number that each distinct target spells; TableError for one that is rounded."""
+    numbers = values.numbers()
+    rounded = {word for word, number in numbers.items() if is_rounded(word, number)}
+    if rounded:
+        row = _first_row(values, rounded)
+        raise values.number_error(cells.locate(row, cells.target), row)
+    return numbers
 
 
 def _first_row(values: Words, some: Set[str]) -> int:

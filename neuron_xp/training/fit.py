@@ -214,9 +214,10 @@ def _move_network(network: NeuralNetwork, data: TrainingSet) -> NeuralNetwork:
     """Return the network on the backend where the user expects it."""
     if data.network_backend is data.backend:
         return network
-    return NeuralNetwork.from_model(
+    moved = NeuralNetwork.from_model(
         network.to_model(), data.network_backend, history=network.history
     )
+    return replace(moved, ending=network.ending)
 
 
 def compute_loss(network: NeuralNetwork, data: TrainingSet) -> float:

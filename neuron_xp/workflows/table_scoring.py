@@ -69,7 +69,7 @@ def predict(
     >>> table = pathlib.Path(tempfile.mkdtemp(), "fruit.csv")
     >>> rows = "grams,kind", "150,apple", "160,apple", "8,cherry", "9,cherry"
     >>> _ = table.write_text("\n".join(rows))
-    >>> network = neuron_xp.train_on_table(table, target="kind", standardize=True).network
+    >>> network = neuron_xp.train_on_table(table, target="kind").network
     >>> neuron_xp.predict(network, table).classes
     ['apple', 'apple', 'cherry', 'cherry']
     """
@@ -119,7 +119,7 @@ def evaluate(
     >>> table = pathlib.Path(tempfile.mkdtemp(), "fruit.csv")
     >>> rows = "grams,kind", "150,apple", "160,apple", "8,cherry", "9,cherry"
     >>> _ = table.write_text("\n".join(rows))
-    >>> network = neuron_xp.train_on_table(table, target="kind", standardize=True).network
+    >>> network = neuron_xp.train_on_table(table, target="kind").network
     >>> neuron_xp.evaluate(network, table).accuracy
     1.0
     """

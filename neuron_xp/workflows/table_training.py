@@ -6,8 +6,9 @@ on from a working copy on the disk. It changes no bit. None reads the table whol
 `on_cluster` the workers of the active Dask client read the table and train.
 """
 
+import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import PurePath
 from typing import Any
@@ -15,9 +16,10 @@ from typing import Any
 from neuron_xp import checks
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.libraries import open_backend
+from neuron_xp.errors import LearningWarning
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
-from neuron_xp.model.settings import Settings, check_settings
+from neuron_xp.model.settings import Settings
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
@@ -26,9 +28,7 @@ from neuron_xp.training.data.training_set import Given, Where, open_training_set
 from neuron_xp.training.fit import Progress, fit
 from neuron_xp.workflows.table_data import TableRows, open_table_data
 from neuron_xp.workflows.table_scoring import Score, score, table_use_of
-
-TABLE_SETTINGS = check_settings(bias=True, learning_rate="auto")
-"""The settings of a training on a table where nothing else is said."""
+from neuron_xp.workflows.table_settings import TableSettings, check_table_settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +104,11 @@ def train_on_table(
     on_cluster : bool
         Whether the workers of the active Dask client read the table and train.
     **settings
-        The settings of `neuron_xp.train`, from `hidden` to `loss_every`, except that a bias and
-        the automatic learning rate are the default here.
+        Those of `neuron_xp.train`, with other defaults: bias=True, standardize=True,
+        optimizer="lbfgs" and l2=1.0, and the rule by the target: "softmax_cross_entropy" for 3
+        to 1000 classes, else "cross_entropy", of a sigmoid for each column of targets.
+        With optimizer="gradient_descent" the rule, and l2, are those of `train`, and the
+        learning rate is "auto".
 
     Raises what `neuron_xp.train` does, and TableError (a ValueError) for a file that is not the
     table that was asked for.
@@ -117,7 +120,7 @@ def train_on_table(
     >>> table = pathlib.Path(tempfile.mkdtemp(), "fruit.csv")
     >>> rows = "grams,kind", "150,apple", "160,apple", "8,cherry", "9,cherry"
     >>> _ = table.write_text("\n".join(rows))
-    >>> trained = neuron_xp.train_on_table(table, target="kind", standardize=True)
+    >>> trained = neuron_xp.train_on_table(table, target="kind")
     >>> trained.columns.classes, trained.rows
     (('apple', 'cherry'), 4)
     """
@@ -132,7 +135,7 @@ def train_on_table(
     return fit_table(
         path,
         reading,
-        check_settings(**{**asdict(TABLE_SETTINGS), **settings}),
+        check_table_settings(**settings),
         Where(backend=backend, device=device, threads=threads, max_memory=max_memory),
         holdout=holdout,
         on_cluster=on_cluster,
@@ -144,7 +147,7 @@ def train_on_table(
 def fit_table(
     path: str | PathLike[str],
     reading: Reading,
-    settings: Settings,
+    table_settings: TableSettings,
     where: Where,
     *,
     holdout: float = 0.0,
@@ -154,10 +157,11 @@ def fit_table(
 ) -> TrainedOnTable:
     """Do what `train_on_table` does, from records."""
     holdout = _check_holdout(holdout)
-    where = _prepare(settings, where, on_cluster=on_cluster)
-    use = TableUse(reading, Columns((), "", None, ()), holdout, settings.seed)
+    where = _prepare(table_settings.base, where, on_cluster=on_cluster)
+    use = TableUse(reading, Columns((), "", None, ()), holdout, table_settings.base.seed)
     memory = where.memory_bytes()
     with open_table_data(path, use, known=False, max_memory=memory, on_cluster=on_cluster) as data:
+        settings = table_settings.choose(data.columns)
         network = _fit_rows(data.training, settings, where, saving, on_progress)
         network = replace(network, table=replace(use, columns=data.columns))
         held_out = None
@@ -192,11 +196,14 @@ def _prepare(settings: Settings, where: Where, *, on_cluster: bool) -> Where:
 def _constant_notes(
     path: str | PathLike[str], settings: Settings, constant: tuple[str, ...]
 ) -> tuple[str, ...]:
-    if not settings.standardize:
+    if not settings.standardize or not constant:
         return ()
     source = PurePath(path).name
-    return tuple(
-        f"{source}: column {name!r} is the same in each row, and tells nothing" for name in constant
+    if len(constant) == 1:
+        return (f"{source}: column {constant[0]!r} is the same in each row, and tells nothing",)
+    some = ", ".join(map(repr, constant[:5])) + (", ..." if len(constant) > 5 else "")
+    return (
+        f"{source}: {len(constant)} columns are the same in each row, and tell nothing: {some}",
     )
 
 
@@ -229,7 +236,7 @@ def verify(
     r"""Train again, on any backend, from what the network knows of its table and settings.
 
     The bits are the same where the data are, whatever the backend. Raises what `train_on_table`
-    does.
+    does, and does not warn again of what was learned.
 
     Examples
     --------
@@ -238,7 +245,7 @@ def verify(
     >>> table = pathlib.Path(tempfile.mkdtemp(), "fruit.csv")
     >>> rows = "grams,kind", "150,apple", "160,apple", "8,cherry", "9,cherry"
     >>> _ = table.write_text("\n".join(rows))
-    >>> network = neuron_xp.train_on_table(table, target="kind", standardize=True).network
+    >>> network = neuron_xp.train_on_table(table, target="kind").network
     >>> neuron_xp.verify(network, table).same_bits
     True
     """
@@ -246,7 +253,11 @@ def verify(
     use, settings = table_use_of(network), network.settings
     where = _prepare(settings, where, on_cluster=on_cluster)
     memory = where.memory_bytes()
-    with open_table_data(path, use, known=True, max_memory=memory, on_cluster=on_cluster) as data:
+    with (
+        open_table_data(path, use, known=True, max_memory=memory, on_cluster=on_cluster) as data,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", LearningWarning)
         again = _fit_rows(data.training, settings, where)
     return Verification(
         network=again,

@@ -25,6 +25,17 @@ HINTS = {
     "give learning_rate=0.5.": "type --learning-rate 0.5.",
     "give learning_rate=1e-05, or": "type --learning-rate 1e-05, or",
     "give seed=-1": "type --seed -1",
+    "give hidden=(16,), or": "type --hidden 16, or",
+    "give hidden=(16, 8)": "type --hidden 16 --hidden 8",
+    "give standardize=True and optimizer='lbfgs'": "type --standardize and --optimizer lbfgs",
+    "give iterations=500 or l2=1.0": "type --iterations 500 or --l2 1.0",
+    "did all of its iterations=50": "did all of its --iterations 50",
+    "not converged to gradient_tolerance=1e-07;": "not converged to --gradient-tolerance 1e-07;",
+    "does not go with optimizer='lbfgs': no": "does not go with --optimizer lbfgs: no",
+    "give standardize=False": "type --no-standardize",
+    "give gradient_tolerance, the largest": "type --gradient-tolerance, the largest",
+    "give batch_size, or leave shuffle out": "type --batch-size, or leave --shuffle out",
+    "give optimizer='lbfgs', or tolerance, which": "type --optimizer lbfgs, or --tolerance, which",
     "give workers=N, or give scheduler=ADDRESS": "type --workers N, or type --scheduler ADDRESS",
 }
 
@@ -49,6 +60,10 @@ def test_hints_become_flags(hint, flags):
         "data.csv: no target 'a'; did you mean 'give seed=1'?",
         "give a pattern such as '*.csv'",
         "x; give seeds=1",
+        "x; two seed=1",
+        "x; give the seed, or other targets, and leave seeds out",
+        "seed=1 data.csv: is empty",
+        "data.csv: column 'with seed=1' has no name",
         "x; give seed=one",
         "x; forgive seed=1",
         "x; give several classes=2",
@@ -56,3 +71,18 @@ def test_hints_become_flags(hint, flags):
 )
 def test_nothing_else_changes(message):
     assert in_flags(message) == message
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("l2 must be a number; got 'x'", "--l2 must be a number; got 'x'"),
+        ("learning_rate=0.5 does not go with optimizer='lbfgs', which finds the length of it",
+         "--learning-rate 0.5 does not go with --optimizer lbfgs, which finds the length"),
+        ("learning_rate='auto' is a safe step for one layer", "--learning-rate auto is a safe st"),
+        ("shuffle='rows' draws single examples", "--shuffle rows draws single examples"),
+        ("gradient_tolerance says when", "--gradient-tolerance says when"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_a_message_is_about_becomes_a_flag(message, said):
+    assert in_flags(message).startswith(said)

@@ -43,8 +43,7 @@ def test_the_commands_with_little_memory(tmp_path, temporary):
         part = {name: values[1000 * i : 1000 * (i + 1)] for name, values in columns.items()}
         write(tmp_path / "parts" / f"part-{i}.parquet", part)
     folder, pattern = tmp_path / "parts", tmp_path / "parts" / "*.parquet"
-    line = ["--target", "kind", "--categories", "colour", "--standardize", "--iterations", "50",
-            "--holdout", "0.25"]  # fmt: skip
+    line = ["--target", "kind", "--categories", "colour", "--holdout", "0.25"]
     text, notes = said("train", folder, *line, "-o", tmp_path / "model")
     little, said_too = said("train", pattern, *line, "-o", tmp_path / "model-little", *LITTLE)
     model = tmp_path / "model"
@@ -103,7 +102,8 @@ def test_a_signal_leaves_no_working_copy(tmp_path, temporary, number):
     columns, _ = sample(".csv")
     path = write(tmp_path / "data.csv", columns)
     line = ["train", path, "--target", "kind", "--categories", "colour", "--drop-missing", "-o",
-            tmp_path / "model", "--iterations", "100000000", *LITTLE]  # fmt: skip
+            tmp_path / "model", "--optimizer", "gradient_descent", "--iterations", "100000000",
+            *LITTLE]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "neuron_xp", *map(str, line)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -1,5 +1,6 @@
 """Tables that a cluster reads and trains on: the model files of the same command in memory."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from neuron_xp.tables.encode import read_training_table
 pytestmark = pytest.mark.xdist_group("cluster")  # deadlines: one at a time
 
 ROWS = 700
-SETTINGS = ["--iterations", "20", "--standardize", "--rule", "cross_entropy"]
+SETTINGS = ["--optimizer", "gradient_descent", "--rule", "cross_entropy", "--iterations", "20"]
 
 
 def lines(rows=ROWS):
@@ -71,6 +72,18 @@ def test_workers_started_for_the_run_make_the_same_model(parts):
     run = command("verify", parts / "cluster.safetensors", parts / "parts", "--workers", "1")
     assert run.returncode == 0, run.stderr
     assert "the same bits" in run.stdout
+
+
+def test_workers_learn_as_the_command_does_where_nothing_is_said(parts):
+    line = ["--target", "said", "--categories", "colour", "-o"]
+    here = command("train", parts / "whole.csv", *line, parts / "here")
+    there = command("train", parts / "parts", *line, parts / "there", "--workers", "2")
+    assert (there.returncode, there.stderr) == (0, "")
+    assert (parts / "there").read_bytes() == (parts / "here").read_bytes()
+    reports = [[row for row in run.stdout.splitlines() if re.match("stopped|iter|eval|loss", row)]
+               for run in (here, there)]  # fmt: skip
+    assert reports[0] == reports[1]
+    assert re.fullmatch("stopped +converged: no slope above 1e-07", reports[0][0])
 
 
 @pytest.mark.slow
@@ -136,13 +149,16 @@ def test_an_archive_and_a_table_stored_by_columns(tmp_path):
 
 def test_what_a_worker_finds_is_said_with_its_place(parts):
     broken = parts / "parts" / "part-3.csv"
-    broken.write_text(broken.read_text().replace("red", "red,", 1))
-    with (
-        deadline(60),
-        local_cluster(1),
-        pytest.raises(TableError, match=r"part-3.csv, line \d+: 6"),
-    ):
-        spread_table(str(parts / "parts"), READING)
+    text = broken.read_text()
+    large = re.sub("\n[^,]+", f"\n{2**53 + 1}", text, count=1)
+    with deadline(60), local_cluster(1):
+        for fault, words in (
+            (text.replace("red", "red,", 1), r"part-3.csv, line \d+: 6"),
+            (large, r"part-3.csv, line 2, column 'a': '9007199254740993' is an integer beyond 2"),
+        ):
+            broken.write_text(fault)
+            with pytest.raises(TableError, match=words):
+                spread_table(str(parts / "parts"), READING)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +169,10 @@ def test_what_a_worker_finds_is_said_with_its_place(parts):
         (["--dashboard"], "--dashboard shows what --workers do"),
         (["--workers", "1", "--max-memory", "1GB"], "--max-memory bounds this process"),
         (["--workers", "1", "--backend", "nump"], "did you mean 'numpy'"),
-        (["--workers", "1", "--shuffle", "rows", "--batch-size", "64"], "type --shuffle leaves"),
+        (
+            ["--workers", "1", "--optimizer", "adam", "--shuffle", "rows", "--batch-size", "64"],
+            "type --shuffle leaves",
+        ),
         (["--scheduler", "nowhere"], "no scheduler answers at 'nowhere'"),
         pytest.param(
             ["--scheduler", "tcp://127.0.0.1:1"],

@@ -22,7 +22,9 @@ from neuron_xp.workflows.table_data import open_table_data
 from neuron_xp.workflows.table_scoring import predict_in_chunks
 
 MEMORY = 2**24
-SHORT = {"iterations": 20, "bias": True, "learning_rate": "auto"}
+SHORT = {"optimizer": "gradient_descent", "standardize": False, "iterations": 20}
+LBFGS = {"optimizer": "lbfgs", "standardize": True, "hidden": (3,)}
+ADAM = {"optimizer": "adam", "standardize": True, "batch_size": 64, "shuffle": "leaves"}
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +102,8 @@ def test_folders_and_patterns(tmp_path, temporary, kind):
         {"hidden": (3,), "learning_rate": 0.01, "rule": "cross_entropy"},
         {"l2": 0.1, "standardize": True},
         {"batch_size": 10},
+        LBFGS,
+        ADAM,
     ],
 )
 def test_settings(tmp_path, temporary, options):
@@ -151,10 +155,11 @@ def test_settings_are_checked_before_the_table_is_read(tmp_path, temporary):
     nothing = tmp_path / "nothing.csv"
     for options, words in (
         ({"shuffle": "rows", "batch_size": 5}, "shuffle='rows' draws single examples"),
-        ({"hidden": (2,), "learning_rate": "auto"}, "learning_rate='auto' is a safe step for one"),
+        ({"hidden": (2,)}, "learning_rate='auto' is a safe step for one"),
+        ({**LBFGS, "learning_rate": 0.5}, "learning_rate=0.5 does not go with optimizer='lbfgs'"),
     ):
         with pytest.raises(ValueError, match=words):
-            trained(nothing, Reading("y"), options, max_memory=MEMORY)
+            trained(nothing, Reading("y"), {**SHORT, **options}, max_memory=MEMORY)
     with pytest.raises(ValueError, match="resume needs to know the file"):
         trained(nothing, Reading("y"), {}, max_memory=MEMORY,
                 resume=True)  # fmt: skip

@@ -32,8 +32,10 @@ def test_keywords_that_make_no_sense(given, error, message, monkeypatch, request
 
 def test_the_settings_of_a_table_are_those_of_the_command(monkeypatch, request):
     monkeypatch.chdir(request.config.rootpath)
-    trained = neuron_xp.train_on_table(TABLE, target="cultivar", iterations=3)
-    assert (trained.network.settings.bias, trained.network.settings.learning_rate) == (True, "auto")
+    trained = neuron_xp.train_on_table(TABLE, target="cultivar")
+    settings = trained.network.settings
+    assert (settings.bias, settings.standardize, settings.optimizer) == (True, True, "lbfgs")
+    assert settings.rule == "softmax_cross_entropy"
     assert trained.held_out is None
     assert trained.columns.classes == ("class_0", "class_1", "class_2")
     found = neuron_xp.verify(trained.network, TABLE)

@@ -1,7 +1,7 @@
 """NPY and NPZ -> chunks of columns. Nothing in these files is ever unpickled."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.lib.npyio import NpzFile
 from neuron_xp.errors import one_line
 from neuron_xp.npy import NpyRows, open_npy
 from neuron_xp.tables.cells import (
+    LARGEST_INTEGER,
     Cells,
     OpenTable,
     Reading,
@@ -21,6 +22,7 @@ from neuron_xp.tables.cells import (
     Wanted,
     Words,
     check_names,
+    large_integer_error,
 )
 from neuron_xp.tables.readers.missing import drop_missing_rows
 
@@ -56,9 +58,11 @@ class NpyTable(OpenTable):
     def chunks(self, wanted: Wanted, rows: int | None = None) -> Iterator[Cells]:
         """Convert some rows after others to float64."""
         for first, block in self._blocks(rows):
-            numbers = _to_floats(self.source, _pick_numbers(block, wanted))
+            picked = _pick_numbers(block, wanted)
+            numbers = _to_floats(self.source, picked, wanted.numbers, first)
             others: dict[str, Values] = {
-                name: _to_floats(self.source, block[:, int(name)]) for name in wanted.others
+                name: _to_floats(self.source, block[:, int(name)], (name,), first)
+                for name in wanted.others
             }
             may_drop = self.reading.drop_missing
             yield drop_missing_rows(
@@ -123,11 +127,12 @@ class NpzTable(OpenTable):
             )
         array = _load(self.source, self.archive, INPUTS)
         others: dict[str, Values] = {
-            name: _to_floats(self.source, array[:, int(name)]) for name in wanted.categories
+            name: _to_floats(self.source, array[:, int(name)], (name,))
+            for name in wanted.categories
         }
         if wanted.target is not None:
             others[wanted.target] = self._targets(len(array))
-        numbers = _to_floats(self.source, _pick_numbers(array, wanted))
+        numbers = _to_floats(self.source, _pick_numbers(array, wanted), wanted.numbers)
         may_drop = self.reading.drop_missing
         yield drop_missing_rows(self.source, wanted, numbers, others, may_drop=may_drop)
 
@@ -147,7 +152,7 @@ class NpzTable(OpenTable):
             array = array[:, 0]
         if array.dtype.kind == "U" and array.ndim == 1:
             return Words([str(word).strip() for word in array], self.reading.decimal)
-        return _to_floats(source, array)
+        return _to_floats(source, array, (TARGETS,) * (array.size // max(1, len(array))))
 
 
 def _shape_of(source: str, archive: NpzFile, name: str) -> tuple[int, ...]:
@@ -191,26 +196,26 @@ def _pick_numbers(array: np.ndarray, wanted: Wanted) -> np.ndarray:
     return array if at == list(range(array.shape[1])) else array[:, at]
 
 
-def _to_floats(source: str, array: np.ndarray) -> np.ndarray:
-    """Copy to float64 in C order, exactly; TableError for what float64 does not hold."""
+def _to_floats(source: str, array: np.ndarray, names: Sequence[str], first: int = 0) -> np.ndarray:
+    """Copy to float64 in C order, exactly; TableError for what float64 does not hold.
+
+    names : of the columns
+    first : the number of the first row, counted in the file
+    """
     _check_real(source, array.dtype)
-    large = 2**53
-    if array.dtype.kind in "iu" and ((array >= large) | (array <= -large)).any():
-        raise large_integer_error(source)
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
+        large = (array > LARGEST_INTEGER) | (array < -LARGEST_INTEGER)
+        if large.any():
+            row, *column = np.argwhere(large)[0].tolist()
+            name = names[column[0] if column else 0]
+            where = f"{source}, row {first + row}, column {name!r}"
+            raise large_integer_error(where, str(array[row, *column]))
     return np.array(array, dtype="float64", order="C", subok=False)
 
 
 def _check_real(source: str, dtype: np.dtype) -> None:
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise TableError(f"{source}: must hold real numbers; got dtype {dtype}")
-
-
-def large_integer_error(source: str) -> TableError:
-    """Explain that float64 cannot tell such integers apart."""
-    return TableError(
-        f"{source}: holds integers of 2^53 or more, which float64 cannot tell apart; "
-        "scale them, or store them as floats"
-    )
 
 
 @contextmanager

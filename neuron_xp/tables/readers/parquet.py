@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from neuron_xp.tables.cells import (
+    LARGEST_INTEGER,
     MISSING,
     Cells,
     OpenTable,
@@ -20,9 +21,10 @@ from neuron_xp.tables.cells import (
     Wanted,
     Words,
     check_names,
+    large_integer_error,
     missing_error,
 )
-from neuron_xp.tables.readers.arrays import explain_damage, large_integer_error
+from neuron_xp.tables.readers.arrays import explain_damage
 from neuron_xp.tables.readers.missing import drop_missing_rows
 
 BUFFER = 2**16
@@ -62,7 +64,7 @@ class ParquetTable(OpenTable):
         """Convert the wanted columns of some rows after others."""
         first = 0
         for table in self._tables(wanted, rows):
-            columns = {name: self._column(name, table) for name in table.column_names}
+            columns = {name: self._column(name, table, first) for name in table.column_names}
             numbers = np.empty((table.num_rows, len(wanted.numbers)))
             for i, name in enumerate(wanted.numbers):
                 values = columns[name]
@@ -86,7 +88,7 @@ class ParquetTable(OpenTable):
             for batch in self.file.iter_batches(rows, columns=columns, use_threads=False):
                 yield self.arrow.Table.from_batches([batch])
 
-    def _column(self, name: str, table: Any) -> Values:
+    def _column(self, name: str, table: Any, first: int) -> Values:
         column, types = table.column(name), self.arrow.types
         if types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
@@ -102,7 +104,12 @@ class ParquetTable(OpenTable):
         try:
             return np.asarray(column.cast(self.arrow.float64()).to_numpy())
         except self.arrow.ArrowInvalid:
-            raise large_integer_error(self.source) from None
+            row, cell = next(
+                (row, cell.as_py()) for row, cell in enumerate(column, start=first)
+                if cell.is_valid and abs(cell.as_py()) > LARGEST_INTEGER
+            )  # fmt: skip
+            where = f"{self.source}, row {row}, column {name!r}"
+            raise large_integer_error(where, str(cell)) from None
 
     def _text_error(self, name: str) -> TableError:
         """Explain, at its first word, that a column of text should hold numbers."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from neuron_xp.errors import one_line
 from neuron_xp.tables.cells import (
+    LARGEST_INTEGER,
     MISSING,
     Cells,
     OpenTable,
@@ -23,6 +24,7 @@ from neuron_xp.tables.cells import (
     Wanted,
     Words,
     check_names,
+    is_rounded,
     missing_error,
     number_error,
     parse_number,
@@ -109,7 +111,7 @@ class TextTable(OpenTable):
             if len(row) != width:
                 raise TableError(f"{self.source}, line {line}: {len(row)} cells; expected {width}")
             words = [row[i].strip() for i in others_at]
-            values = _parse_finite([row[i] for i in numbers_at], decimal)
+            values = _parse_numbers([row[i] for i in numbers_at], decimal)
             if values is None or not MISSING.isdisjoint(words):
                 self._check_dropped(line, dict(zip(self.names, row, strict=True)), wanted)
                 chunk.dropped += 1
@@ -129,7 +131,7 @@ class TextTable(OpenTable):
                     return
                 raise missing_error(self._locate(line, name), row[name])
         for name in wanted.numbers:
-            if _parse_finite([row[name]], decimal) is None:
+            if _parse_numbers([row[name]], decimal) is None:
                 raise number_error(self._locate(line, name), row[name], decimal, name)
 
     def _locate(self, line: int, column: str) -> str:
@@ -161,8 +163,8 @@ class _Chunk:
         return Cells(source, self.wanted, table, others, self.lines, "line", self.dropped)
 
 
-def _parse_finite(cells: Sequence[str], decimal: str) -> list[float] | None:
-    """Parse the cells of a row, or None if one of them is no finite number."""
+def _parse_numbers(cells: Sequence[str], decimal: str) -> list[float] | None:
+    """Parse the cells of a row; None if one is no finite number, or an integer that is rounded."""
     try:
         if decimal == "." and "_" not in "".join(cells):
             values = list(map(float, cells))
@@ -170,5 +172,11 @@ def _parse_finite(cells: Sequence[str], decimal: str) -> list[float] | None:
             values = [parse_number(cell, decimal) for cell in cells]
     except ValueError:
         return None
-    # a sum is finite only of finite numbers, and sooner found
-    return values if math.isfinite(sum(values)) or all(map(math.isfinite, values)) else None
+    # the length of a vector is no smaller than its numbers, and sooner found
+    if math.hypot(*values) < LARGEST_INTEGER / 2:
+        return values
+    are_sound = all(
+        math.isfinite(value) and not is_rounded(cell, value)
+        for cell, value in zip(cells, values, strict=True)
+    )
+    return values if are_sound else None
