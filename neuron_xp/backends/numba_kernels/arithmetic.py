@@ -24,6 +24,7 @@ from neuron_xp.neuron.reproducible import exact_sum
 from neuron_xp.neuron.reproducible.elementary import LANES, SEGMENT, SMALLEST_PRODUCT
 from neuron_xp.neuron.reproducible.exact_sum import BITS, BROKEN, HALF_DIGIT, LEAF
 
+_ZERO = np.int64(0)  # typed: Numba compiles a function anew for each constant that it is given
 # Read by the compiler as constants: it then knows that nothing overwrites them.
 _GRID = exact_sum.grid(xp=xp)
 _LIMIT, _UNITS = _GRID.limit, np.ascontiguousarray(_GRID.units.T)
@@ -91,7 +92,7 @@ def sum_terms(terms, count, s, sums):
             _sum_segment(terms, start, min(SEGMENT, count - start), s.lanes)
             copy(s.lanes[0], s.sums[start // SEGMENT])
         terms, count = s.sums, _divide_up(count, SEGMENT)
-    _sum_segment(terms, 0, count, s.lanes)
+    _sum_segment(terms, _ZERO, count, s.lanes)
     copy(s.lanes[0], sums)
 
 

@@ -57,7 +57,7 @@ class NumbaKernels:
         plan, flat, data = work.plan, work.parameters, work.data
         rates = float(learning_rate), float(l2 or 0.0)
         if len(work.sums) == 1:
-            kernel.iterate(plan, flat, data, work.sums, *rates, count)
+            kernel.iterate(plan, flat, data, *work.ranges[0], work.sums[0], *rates, count)
         else:
             with ThreadPoolExecutor(len(work.sums) - 1) as pool:
                 for _ in range(count):
@@ -156,7 +156,7 @@ class _Work(NamedTuple):
 
     def add(self, rows: tuple[int, int], accumulator: Array) -> None:
         """Add a range of rows to an accumulator."""
-        kernel.add_sums(self.plan, self.parameters, self.data, *rows, accumulator)
+        kernel.iterate(self.plan, self.parameters, self.data, *rows, accumulator, 0.0, 0.0, 0)
 
     def accumulate(self) -> Array:
         """Return the exact sums over all examples: (4, sums)."""

@@ -84,8 +84,10 @@ def _add(z, bias):
 
 
 @spliced
-def _back_propagate(plan, leaf):
+def _back_propagate(plan, rows, leaf):
     """Find the deltas of the hidden layers from those of the last one."""
+    # of the type of the inputs' rows, so that one `weighted_sum` is compiled for both
+    delta_rows = leaf.delta_rows if plan.gradients else rows
     after, weight = plan.neurons - plan.sizes[-1], leaf.backward.shape[0]
     for layer in range(plan.sizes.shape[0] - 2, 0, -1):
         inputs, neurons = plan.sizes[layer], plan.sizes[layer + 1]
@@ -98,7 +100,7 @@ def _back_propagate(plan, leaf):
                 multiply_by_one(leaf.deltas[after], leaf.backward[weight + i * size], errors)
             else:
                 weighted_sum(
-                    leaf.delta_rows, first, neurons, leaf.backward, weight + i * size, size,
+                    delta_rows, first, neurons, leaf.backward, weight + i * size, size,
                     _MAY_BE_TINY, leaf.segments, errors,
                 )  # fmt: skip
             _adjust_errors(errors, leaf.outputs[neuron + i])
@@ -132,14 +134,23 @@ def _find_sums(plan, rows, first, leaf):
 
 
 @kept
-def add_sums(plan, parameters, data, start, stop, accumulator):
-    """Add the examples start ... stop - 1 to the exact sums; start is a multiple of 64."""
+def iterate(plan, parameters, data, start, stop, accumulator, learning_rate, l2, count):
+    """Run `count` iterations on the examples start ... stop - 1, in one thread.
+
+    With none to run, add the examples to the exact sums once: one function does both, because
+    it takes seconds to compile. `start` is a multiple of 64.
+    """
     leaf, units = make_leaf(plan, data, accumulator.shape[1]), look_up_units(accumulator)
-    _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator)
+    for _ in range(max(count, 1)):
+        _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator)
+        if count > 0:
+            _adjust(plan, parameters, accumulator, learning_rate, l2)
+            renew_units(accumulator, units)
 
 
-@spliced
+@compiled
 def _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator):
+    """Add the examples start ... stop - 1 to the exact sums."""
     arrange_weights(plan, parameters, leaf)
     flat, features = data.flat, plan.sizes[0]
     for first in range(start, stop, LEAF):
@@ -157,7 +168,7 @@ def _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator):
             find_losses(plan, data, first, count, leaf)
         if plan.gradients:
             find_deltas(plan, data, first, count, leaf)
-            _back_propagate(plan, leaf)
+            _back_propagate(plan, rows, leaf)
             _find_sums(plan, rows, row, leaf)
         accumulate(leaf.sums, accumulator, units)
 
@@ -180,23 +191,19 @@ def find_totals(accumulator):
 
 @kept
 def adjust(plan, parameters, accumulators, learning_rate, l2):
-    """Add learning_rate * (sum - l2 * weight) to each parameter, in place; forget the sums."""
+    """Merge the sums of all threads, and adjust the parameters by them."""
     for other in accumulators[1:]:
         merge(accumulators[0], other)
+        other[:] = 0
+    _adjust(plan, parameters, accumulators[0], learning_rate, l2)
+
+
+@compiled
+def _adjust(plan, parameters, accumulator, learning_rate, l2):
+    """Add learning_rate * (sum - l2 * weight) to each parameter, in place; forget the sums."""
     for i in range(parameters.shape[0]):
-        sum_ = total(accumulators[0], i)
+        sum_ = total(accumulator, i)
         if l2 != 0.0 and i < plan.weights:
             sum_ = sum_ - flush(parameters[i] * l2, SMALLEST_PRODUCT)
         parameters[i] = flush(parameters[i] + sum_ * learning_rate, SMALLEST_FACTOR)
-    accumulators[:] = 0
-
-
-@kept
-def iterate(plan, parameters, data, accumulator, learning_rate, l2, count):
-    """Run `count` iterations in one thread."""
-    leaf, units = make_leaf(plan, data, parameters.shape[0]), look_up_units(accumulator[0])
-    for _ in range(count):
-        renew_units(accumulator[0], units)
-        rows = data.inputs.shape[0]
-        _add_leaves(plan, parameters, data, 0, rows, leaf, units, accumulator[0])
-        adjust(plan, parameters, accumulator, learning_rate, l2)
+    accumulator[:] = 0
