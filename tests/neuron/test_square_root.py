@@ -25,7 +25,8 @@ def nearest_to_middles():
 
     A middle is n / 2^53 with n odd, and f = (n^2 - rest) / 2^106 where rest is so small that no
     other float is as near. Below 2 f is a multiple of 2^-52, so that n^2 - rest is one of 2^54;
-    above it the two are 2^-51 and 2^55.
+    above it the two are 2^-51 and 2^55. Every other f is further from any middle than our root
+    is off before it is rounded: the specification has the bound.
     """
     found = []
     for bits, low, high in ((54, 1, 2), (55, 2, 4)):
