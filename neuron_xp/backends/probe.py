@@ -9,73 +9,97 @@ integers. What a library gets wrong is then named, not trained on.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.errors import UnusableBackendError
 from neuron_xp.neuron.arithmetic import Arithmetic, native_arithmetic, reproducible_arithmetic
-from neuron_xp.neuron.reproducible.elementary import multiply
 from neuron_xp.neuron.types import Array
 
 LENGTHS = (1, 7, 1000)
+Sample: TypeAlias = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Guarantee:
     """A promise to look at: the same formula on arrays and on Python floats, to be compared.
 
-    The arguments are x and y in [1, 2), and z = -x y.
+    The arguments are x and y in [1, 2), and z = -x y; arrays have some of `LENGTHS`.
     """
 
     name: str
-    on_arrays: Callable[..., Array]  # (xp, times, x, y, z)
+    on_arrays: Callable[..., Array]  # (arithmetic, x, y, z)
     on_floats: Callable[[float, float, float], float]
+    lengths: tuple[int, ...] = LENGTHS
+
+
+def _as_int(x: Array, arithmetic: Arithmetic) -> Array:
+    return arithmetic.xp.astype(x, arithmetic.xp.int64)
+
+
+def _as_float(x: Array, arithmetic: Arithmetic) -> Array:
+    return arithmetic.xp.astype(x, arithmetic.xp.float64)
 
 
 GUARANTEES = (
     Guarantee(
         "numbers down to 2^-1022 are kept",
-        lambda xp, times, x, y, z: x * 2.0**-1022,
+        lambda a, x, y, z: x * 2.0**-1022,
         lambda x, y, z: x * 2.0**-1022,
     ),
     Guarantee(
         "a product is rounded before it is added to (no fused multiply-add)",
-        lambda xp, times, x, y, z: times(x, y) + z,
+        lambda a, x, y, z: a.multiply(x, y) + z,
         lambda x, y, z: x * y + z,
     ),
     Guarantee(
         "sums keep the order in which they are written",
-        lambda xp, times, x, y, z: ((x * 2.0**-30 + y) - y) + z,
+        lambda a, x, y, z: ((x * 2.0**-30 + y) - y) + z,
         lambda x, y, z: ((x * 2.0**-30 + y) - y) + z,
     ),
     Guarantee(
         "1/x is correctly rounded",
-        lambda xp, times, x, y, z: 1.0 / (1.0 + x),
+        lambda a, x, y, z: 1.0 / (1.0 + x),
         lambda x, y, z: 1.0 / (1.0 + x),
     ),
     Guarantee(
+        "x/y is correctly rounded",
+        lambda a, x, y, z: x / y,
+        lambda x, y, z: x / y,
+    ),
+    Guarantee(
+        "square roots are correctly rounded",
+        lambda a, x, y, z: a.sqrt(-z),
+        lambda x, y, z: math.sqrt(-z),
+        lengths=LENGTHS[-1:],  # XLA takes a while to compile ours, for each length
+    ),
+    Guarantee(
         "halves are rounded to even",
-        lambda xp, times, x, y, z: xp.round(xp.round(z * 64.0) * 0.5),
+        lambda a, x, y, z: a.xp.round(a.xp.round(z * 64.0) * 0.5),
         lambda x, y, z: round(round(z * 64.0) * 0.5),
     ),
     Guarantee(
         "int64 and float64 are converted exactly, or rounded to nearest",
-        lambda xp, times, x, y, z: xp.astype(
-            xp.astype(x * 2.0**61, xp.int64) + xp.astype(y * 2.0**52, xp.int64), xp.float64
-        ),
+        lambda a, x, y, z: _as_float(_as_int(x * 2.0**61, a) + _as_int(y * 2.0**52, a), a),
         lambda x, y, z: float(int(x * 2.0**61) + int(y * 2.0**52)),
     ),
     Guarantee(
         "shifts of negative integers round down",
-        lambda xp, times, x, y, z: xp.astype(xp.astype(z * 2.0**50, xp.int64) >> 32, xp.float64),
+        lambda a, x, y, z: _as_float(_as_int(z * 2.0**50, a) >> 32, a),
         lambda x, y, z: float(int(z * 2.0**50) >> 32),
     ),
 )
 
 
-def _draw_samples(count: int) -> list[tuple[float, float, float]]:
+def find_guarantees(length: int) -> list[Guarantee]:
+    """Return what arrays of that length are to show."""
+    return [guarantee for guarantee in GUARANTEES if length in guarantee.lengths]
+
+
+def _draw_samples(count: int) -> list[Sample]:
     """Return x, y in [1, 2) with all bits in use (golden ratio sequences), and z = -(x * y)."""
     fractions = [math.modf(i * (math.sqrt(5) - 1) / 2)[0] for i in range(1, 2 * count + 1)]
     pairs = zip(fractions[::2], fractions[1::2], strict=True)
@@ -94,26 +118,32 @@ def has_float64(backend: Backend) -> bool:
 @lru_cache(maxsize=64)
 def check_guarantees(backend: Backend) -> None:
     """Raise `UnusableBackendError` for the first guarantee that the backend does not keep."""
-    times = partial(multiply, xp=backend.xp, fence=backend.compiled)
-
-    @backend.compile
-    def show(x: Array, y: Array, z: Array) -> list[Array]:
-        return [g.on_arrays(backend.xp, times, x, y, z) for g in GUARANTEES]
-
     if not has_float64(backend):
         raise _broken_error(backend, "has no float64")
+    sets = [_draw_samples(count) for count in LENGTHS]
+    try:
+        shown = _show_guarantees(backend, sets)
+    except Exception as error:  # each library has its own
+        raise _broken_error(backend, f"fails in its probe ({error})") from error
+    for samples, arrays in zip(sets, shown, strict=True):
+        for guarantee, array in zip(find_guarantees(len(samples)), arrays, strict=True):
+            expected = [float(guarantee.on_floats(*sample)) for sample in samples]
+            if array.tolist() != expected:
+                raise _broken_error(backend, f"does not keep the rule: {guarantee.name}")
+
+
+def _show_guarantees(backend: Backend, sets: list[list[Sample]]) -> list[list[np.ndarray]]:
+    """Return, for each set of samples, what the backend computes for each guarantee."""
     with backend.context():
-        for count in LENGTHS:
-            samples = _draw_samples(count)
-            columns = np.asarray(samples, dtype="float64").T
-            try:
-                shown = [backend.to_host(x) for x in show(*map(backend.from_host, columns))]
-            except Exception as error:  # each library has its own
-                raise _broken_error(backend, f"fails in its probe ({error})") from error
-            for guarantee, array in zip(GUARANTEES, shown, strict=True):
-                expected = [float(guarantee.on_floats(*sample)) for sample in samples]
-                if array.tolist() != expected:
-                    raise _broken_error(backend, f"does not keep the rule: {guarantee.name}")
+        arithmetic = _make_reproducible(backend, no_tiny_inputs=False)
+
+        @backend.compile
+        def show(x: Array, y: Array, z: Array) -> list[Array]:
+            return [g.on_arrays(arithmetic, x, y, z) for g in find_guarantees(x.shape[0])]
+
+        columns = [np.asarray(samples, dtype="float64").T for samples in sets]
+        shown = [show(*map(backend.from_host, three)) for three in columns]
+        return [list(map(backend.to_host, arrays)) for arrays in shown]
 
 
 def _broken_error(backend: Backend, problem: str) -> UnusableBackendError:
@@ -130,10 +160,14 @@ def choose_arithmetic(backend: Backend, name: str, *, no_tiny_inputs: bool) -> A
         return native_arithmetic(backend.xp)
     check_guarantees(backend)
     with backend.context():
-        return reproducible_arithmetic(
-            backend.xp,
-            device=backend.device,
-            compiled=backend.compiled,
-            rounds_sqrt=backend.rounds_sqrt,
-            no_tiny_inputs=no_tiny_inputs,
-        )
+        return _make_reproducible(backend, no_tiny_inputs=no_tiny_inputs)
+
+
+def _make_reproducible(backend: Backend, *, no_tiny_inputs: bool) -> Arithmetic:
+    return reproducible_arithmetic(
+        backend.xp,
+        device=backend.device,
+        compiled=backend.compiled,
+        rounds_sqrt=backend.rounds_sqrt,
+        no_tiny_inputs=no_tiny_inputs,
+    )

@@ -28,7 +28,7 @@ def softmax(z: Array, *, arithmetic: Arithmetic) -> Array:
     """e^z_j / (e^z_0 + e^z_1 + ...) of each row: (rows, classes), positive, with the sum 1.
 
     The largest z of a row is subtracted first, so that nothing overflows. Reproducible: a row's
-    sum is within 40 * 2^-53 of 1 for up to 1,000 classes, and a quotient below 2^-960 is 0.
+    sum is within 39 * 2^-53 of 1 for up to 1,024 classes, and a quotient below 2^-960 is 0.
     """
     below, total = compare_classes(z, arithmetic=arithmetic)
     quotients = arithmetic.multiply(arithmetic.exp(below), 1.0 / total)

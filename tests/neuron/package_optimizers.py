@@ -9,13 +9,14 @@ from neuron_xp.neuron.optimizers import adam, lbfgs, line_search
 from neuron_xp.neuron.optimizers.adam import Moments
 from neuron_xp.neuron.optimizers.gradient import divide_by_count
 from neuron_xp.neuron.optimizers.line_search import Trial
-from neuron_xp.training.loops.lbfgs import Objective
+from neuron_xp.training.loops import lbfgs as loop
 
 CONSTANTS = {
     "BETA1": adam.BETA1,
     "BETA2": adam.BETA2,
     "EPSILON": adam.EPSILON,
     "MEMORY": lbfgs.MEMORY,
+    "PATIENCE": loop.PATIENCE,
     "DECREASE": line_search.DECREASE,
     "STEEPNESS": line_search.CURVATURE,
     "ROUNDING": line_search.ROUNDING,
@@ -36,7 +37,7 @@ def scaled_start(sizes, seed):
 def mean_gradient(weights, biases, inputs, targets, sample_weight=None, **settings):
     data = in_memory(inputs, targets, sample_weight, **settings)
     learned = parameters(weights, biases)
-    objective = Objective(data, data.settings, learned)
+    objective = loop.Objective(data, data.settings, learned)
     return objective.evaluate(flatten(learned, xp=np)).gradient.tolist()
 
 

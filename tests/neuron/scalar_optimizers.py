@@ -121,6 +121,7 @@ def adam_step_of_one(parameter, mean, square, slope, rate):
 # L-BFGS
 
 MEMORY = 10
+PATIENCE = 30
 
 
 def remember(memory, step, change):
@@ -192,6 +193,10 @@ def next_point(look, point, memory):
     return new, remember(memory, step, change)
 
 
+def steepest(point):
+    return max(map(abs, point[2]))
+
+
 def lbfgs(look, parameters, iterations, gradient_tolerance):
     """[the last parameters, [why it ended, iterations, looks at the loss]]."""
     looks = 0
@@ -201,16 +206,22 @@ def lbfgs(look, parameters, iterations, gradient_tolerance):
         looks += 1
         return flat_parameters, *look(flat_parameters)
 
-    point, memory, done = counted(parameters), [], 0
+    point, memory, done, idle = counted(parameters), [], 0, 0
+    lowest, smallest = point[1], steepest(point)
     while True:
-        if max(map(abs, point[2])) <= gradient_tolerance:
+        if steepest(point) <= gradient_tolerance:
             return point[0], ["converged", done, looks]
+        if idle == PATIENCE:
+            return point[0], ["no lower loss", done, looks]
         if done == iterations:
             return point[0], ["limit", done, looks]
         found = next_point(counted, point, memory)
         if found is None:
             return point[0], ["no lower loss", done, looks]
         (point, memory), done = found, done + 1
+        is_better = point[1] < lowest or steepest(point) < smallest
+        idle = 0 if is_better else idle + 1
+        lowest, smallest = min(lowest, point[1]), min(smallest, steepest(point))
 
 
 # A whole training

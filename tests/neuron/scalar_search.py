@@ -22,6 +22,10 @@ def is_level(loss, other):
     return abs(loss - other) <= ROUNDING * abs(other)
 
 
+def is_higher(trial, other):
+    return trial[1] >= other[1] and not is_level(trial[1], other[1])
+
+
 def is_too_high(trial, start):
     step, loss, slope = trial[:3]
     if not is_finite(trial):
@@ -47,7 +51,7 @@ def search(evaluate, start, step):
         trial = evaluate(step)
         best = lower(best, trial)
         ends = None
-        if is_too_high(trial, start) or (number > 0 and trial[1] >= previous[1]):
+        if is_too_high(trial, start) or is_higher(trial, previous):
             ends = previous, trial
         elif is_flat(trial, start):
             return trial
@@ -66,8 +70,7 @@ def zoom(evaluate, start, low, high, best, trials):
             break
         trial = evaluate(step)
         best = lower(best, trial)
-        is_higher = trial[1] >= low[1] and not is_level(trial[1], low[1])
-        if is_too_high(trial, start) or is_higher:
+        if is_too_high(trial, start) or is_higher(trial, low):
             high = trial
             continue
         if is_flat(trial, start):

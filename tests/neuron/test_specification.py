@@ -42,9 +42,9 @@ SECTIONS = {  # the vectors in each: one that is lost is missed
     "The recorded loss": 8,
     "The gradient of the mean loss": 9,
     "Adam": 14,
-    "L-BFGS": 28,
+    "L-BFGS": 29,
     "Fingerprints": 7,
-    "Whole trainings": 19,
+    "Whole trainings": 20,
 }
 
 CONSTANTS = {**package_functions.CONSTANTS, **package_optimizers.CONSTANTS}

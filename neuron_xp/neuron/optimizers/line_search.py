@@ -39,7 +39,7 @@ def search(evaluate: Callable[[float], Trial], start: Trial, first_step: float) 
     for number in range(MOST_TRIALS):
         trial = evaluate(step)
         lowest = _choose_lower(lowest, trial)
-        if _is_too_high(trial, start) or (number > 0 and trial.loss >= before.loss):
+        if _is_too_high(trial, start) or _is_higher(trial, before):
             return _zoom(evaluate, start, before, trial, lowest, MOST_TRIALS - number)
         if abs(trial.slope) <= -CURVATURE * start.slope:
             return trial
@@ -64,9 +64,7 @@ def _zoom(
             break
         trial = evaluate(step)
         lowest = _choose_lower(lowest, trial)
-        if _is_too_high(trial, start) or (
-            trial.loss >= low.loss and not _is_level(trial.loss, low.loss)
-        ):
+        if _is_too_high(trial, start) or _is_higher(trial, low):
             high = trial
             continue
         if abs(trial.slope) <= -CURVATURE * start.slope:
@@ -84,6 +82,10 @@ def _is_too_high(trial: Trial, start: Trial) -> bool:
     if _is_level(trial.loss, start.loss):
         return trial.slope > (2 * DECREASE - 1) * start.slope
     return trial.loss > start.loss + DECREASE * trial.step * start.slope
+
+
+def _is_higher(trial: Trial, other: Trial) -> bool:
+    return trial.loss >= other.loss and not _is_level(trial.loss, other.loss)
 
 
 def _is_level(loss: float, other: float) -> bool:
