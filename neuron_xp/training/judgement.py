@@ -91,8 +91,7 @@ def _advise(settings: Settings) -> str:
         untried.append("optimizer='lbfgs'")
     if untried:
         return "give " + " and ".join(untried)
-    hidden = "" if settings.hidden else "hidden=(16,), "
-    return f"give {hidden}other columns, or where a class is rare a sample_weight"
+    return "give other columns" if settings.hidden else "give hidden=(16,), or other columns"
 
 
 def _take_sample(data: TrainingSet) -> Examples:
