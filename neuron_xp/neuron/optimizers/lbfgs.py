@@ -76,9 +76,6 @@ def remember(
     A step along which the gradient did not rise, or not by a number that can be divided by,
     tells nothing that can be used.
     """
-    products = [dot(x, change, arithmetic=arithmetic) for x in (step, change)]
-    if not all(0 < product < inf for product in products):
-        return curvature
     xp = arithmetic.xp
     oldest = max(0, curvature.steps.shape[0] + 1 - MEMORY)
     steps, changes = (
@@ -87,7 +84,10 @@ def remember(
     )
     count = steps.shape[0]
     basis = xp.concat([steps, changes])
-    along = xp.asarray(_dots(basis, change, arithmetic=arithmetic), dtype=xp.float64)
+    products = _dots(basis, change, arithmetic=arithmetic)
+    if not all(0 < product < inf for product in (products[count - 1], products[-1])):
+        return curvature
+    along = xp.asarray(products, dtype=xp.float64)
     of_steps, of_changes = along[:count, None], along[count:, None]
     none = xp.zeros((1, count - 1), dtype=xp.float64)
 
