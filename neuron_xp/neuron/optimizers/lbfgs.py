@@ -6,7 +6,7 @@ Every decision rests on sums that are the same everywhere, and so is its path.
 """
 
 from math import inf, sqrt
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.optimizers.gradient import dot, multiply
@@ -17,25 +17,28 @@ MEMORY = 10
 """Steps that are remembered."""
 
 
+Matrix: TypeAlias = tuple[tuple[float, ...], ...]
+
+
 class Curvature(NamedTuple):
     """What the last k <= 10 steps tell of the loss, oldest first.
 
     steps : (k, n), S: s = new parameters - old
     changes : (k, n), Y: y = new gradient - old
-    step_products : (k, k), R: s_i y_j where j is not older than i, else 0
-    change_products : (k, k), Y Y^T
+    step_products : k rows of numbers, R: s_i y_j where j is not older than i, else 0
+    change_products : k rows of numbers, Y Y^T
     """
 
     steps: Array
     changes: Array
-    step_products: Array
-    change_products: Array
+    step_products: Matrix
+    change_products: Matrix
 
 
 def know_nothing(size: int, *, xp: Namespace) -> Curvature:
     """Return the curvature before the first step, for so many parameters."""
-    rows, products = (xp.zeros(shape, dtype=xp.float64) for shape in ((0, size), (0, 0)))
-    return Curvature(rows, rows, products, products)
+    none = xp.zeros((0, size), dtype=xp.float64)
+    return Curvature(none, none, (), ())
 
 
 def find_direction(gradient: Array, curvature: Curvature, *, arithmetic: Arithmetic) -> Array:
@@ -46,11 +49,10 @@ def find_direction(gradient: Array, curvature: Curvature, *, arithmetic: Arithme
 
     with gamma = s y / y y of the last step, (7.20). Without curvature it is -g.
     """
-    steps, changes, *products = curvature
+    steps, changes, r, yy = curvature
     if not steps.shape[0]:
         return -gradient
     xp = arithmetic.xp
-    r, yy = ([[float(x) for x in row] for row in _rows(matrix)] for matrix in products)
     gamma = r[-1][-1] / yy[-1][-1]
     basis = xp.concat([steps, changes])
     along = _dots(basis, gradient, arithmetic=arithmetic)
@@ -87,18 +89,18 @@ def remember(
     products = _dots(basis, change, arithmetic=arithmetic)
     if not all(0 < product < inf for product in (products[count - 1], products[-1])):
         return curvature
-    along = xp.asarray(products, dtype=xp.float64)
-    of_steps, of_changes = along[:count, None], along[count:, None]
-    none = xp.zeros((1, count - 1), dtype=xp.float64)
+    of_steps, of_changes = tuple(products[:count]), tuple(products[count:])
 
-    def extend(matrix: Array, row: Array, column: Array) -> Array:
-        return xp.concat([xp.concat([matrix[oldest:, oldest:], row]), column], axis=1)
+    def extend(matrix: Matrix, column: tuple[float, ...]) -> Matrix:
+        pairs = zip(matrix[oldest:], column, strict=False)
+        return tuple((*row[oldest:], product) for row, product in pairs)
 
+    none = (0.0,) * (count - 1)
     return Curvature(
         steps,
         changes,
-        extend(curvature.step_products, none, of_steps),
-        extend(curvature.change_products, xp.permute_dims(of_changes[:-1, :], (1, 0)), of_changes),
+        (*extend(curvature.step_products, of_steps), (*none, of_steps[-1])),
+        (*extend(curvature.change_products, of_changes), of_changes),
     )
 
 
@@ -109,17 +111,13 @@ def choose_first_step(gradient: Array, curvature: Curvature, *, arithmetic: Arit
     return 1 / max(1.0, sqrt(dot(gradient, gradient, arithmetic=arithmetic)))
 
 
-def _rows(matrix: Array) -> list[Array]:
-    return [matrix[i, :] for i in range(matrix.shape[0])]
-
-
 def _dots(rows: Array, vector: Array, *, arithmetic: Arithmetic) -> list[float]:
     """Return the product of each row with the vector."""
     products = arithmetic.weighted_sum(rows, vector[:, None])
     return [float(products[i, 0]) for i in range(rows.shape[0])]
 
 
-def _solve_upper(r: list[list[float]], right: list[float]) -> list[float]:
+def _solve_upper(r: Matrix, right: list[float]) -> list[float]:
     """Solve R x = right."""
     x = [0.0] * len(right)
     for i in reversed(range(len(right))):
@@ -128,7 +126,7 @@ def _solve_upper(r: list[list[float]], right: list[float]) -> list[float]:
     return x
 
 
-def _solve_lower(r: list[list[float]], right: list[float]) -> list[float]:
+def _solve_lower(r: Matrix, right: list[float]) -> list[float]:
     """Solve R^T x = right."""
     x = [0.0] * len(right)
     for i in range(len(right)):

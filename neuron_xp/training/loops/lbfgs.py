@@ -43,11 +43,15 @@ PATIENCE = 30
 
 
 class Point(NamedTuple):
-    """Flat parameters, and the mean loss and its gradient there: NumPy arrays of float64."""
+    """Flat parameters, and the mean loss and its gradient there: NumPy arrays of float64.
+
+    on_device : the same parameters as the training set takes them
+    """
 
     parameters: np.ndarray
     loss: float
     gradient: np.ndarray
+    on_device: Parameters
 
 
 class Memory(NamedTuple):
@@ -62,13 +66,25 @@ class Memory(NamedTuple):
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, for a checkpoint."""
-        return {**self.curvature._asdict(), "marks": self.marks}
+        steps, changes, *products = self.curvature
+        size = len(steps), len(steps)
+        of_steps, of_changes = (
+            np.asarray(rows, dtype="float64").reshape(size) for rows in products
+        )
+        return {
+            "steps": steps, "changes": changes, "step_products": of_steps,
+            "change_products": of_changes, "marks": self.marks,
+        }  # fmt: skip
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Memory":
         """Return what `to_arrays` has taken apart."""
-        curvature = {name: array for name, array in arrays.items() if name != "marks"}
-        return cls(Curvature(**curvature), arrays["marks"])
+        of_steps, of_changes = (
+            tuple(map(tuple, arrays[name].tolist()))
+            for name in ("step_products", "change_products")
+        )
+        curvature = Curvature(arrays["steps"], arrays["changes"], of_steps, of_changes)
+        return cls(curvature, arrays["marks"])
 
     def look_at(self, point: "Point") -> "Memory":
         """Compare a new point with the best so far.
@@ -113,11 +129,12 @@ class Objective:
     def evaluate(self, flat: np.ndarray) -> Point:
         """Look at the loss and its gradient: one pass over the data."""
         self.evaluations += 1
-        losses, sums = self.data.compute_losses_and_sums(self.unflatten(flat))
+        on_device = self.unflatten(flat)
+        losses, sums = self.data.compute_losses_and_sums(on_device)
         weights = flat[: sum(math.prod(x.shape) for x in self.like.weights)]
         loss = average(losses, [weights], self.settings.l2, self.data.sum_weights())
         gradient = find_gradient(flat, sums, self.mean, arithmetic=self.arithmetic)
-        return Point(flat, loss, gradient)
+        return Point(flat, loss, gradient, on_device)
 
     def unflatten(self, flat: np.ndarray) -> Parameters:
         """Return the parameters on the backend of the training set, and of its type."""
@@ -155,8 +172,7 @@ def iterate_lbfgs(data: TrainingSet, settings: Settings, state: State) -> Iterat
     ending = _find_ending(memory, point, done, settings)
     while True:
         history = _record(history, done, point.loss, settings, is_last=ending is not None)
-        parameters = objective.unflatten(point.parameters)
-        yield State(done, parameters, history, memory, objective.evaluations, ending)
+        yield State(done, point.on_device, history, memory, objective.evaluations, ending)
         if ending is not None:
             return
         found = _take_step(objective, point, memory.curvature)
