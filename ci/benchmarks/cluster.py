@@ -159,7 +159,14 @@ def _train(
 
 @contextmanager
 def open_trainer(workers: int, cuts: tuple[Cut, ...]) -> Iterator[Trainer]:
-    """Start a cluster, and end it."""
+    """Start a cluster with its trainer, and end it."""
+    with open_workers(workers):
+        yield Trainer(cuts)
+
+
+@contextmanager
+def open_workers(workers: int) -> Iterator[None]:
+    """Start a cluster, whose client is the active one, and end it."""
     from distributed import Client, LocalCluster
 
     with (
@@ -176,7 +183,7 @@ def open_trainer(workers: int, cuts: tuple[Cut, ...]) -> Iterator[Trainer]:
         Client(cluster) as client,
     ):
         client.wait_for_workers(workers)
-        yield Trainer(cuts)
+        yield
 
 
 def reckon_costs(contest: Contest) -> tuple[float, float] | None:
