@@ -45,7 +45,7 @@ class Answers(NamedTuple):
 def find_problem(data: TrainingSet, network: NeuralNetwork) -> str | None:
     """Say in a line what a training did not reach, and what to try; None if it learned."""
     settings, ending = network.settings, network.ending
-    if ending is None or ending.iterations == 0:
+    if ending is None or settings.iterations == 0:
         return None
     if ending.reason == "limit" and (settings.gradient_tolerance or settings.tolerance):
         return _explain_limit(settings, ending)
@@ -87,7 +87,7 @@ def _advise(settings: Settings) -> str:
     untried = []
     if not settings.standardize:
         untried.append("standardize=True")
-    if settings.optimizer == "gradient_descent":
+    if settings.optimizer != "lbfgs":
         untried.append("optimizer='lbfgs'")
     if untried:
         return "give " + " and ".join(untried)

@@ -71,6 +71,15 @@ def test_a_loss_that_hardly_moves():
         neuron_xp.train(inputs * 1e6, targets, learning_rate=1.0)
 
 
+def test_steps_that_are_too_few_or_impossible():
+    inputs, targets = breast_cancer()
+    scaled = {"standardize": True, "bias": True}
+    with pytest.warns(LearningWarning, match=r"no more than .*; give optimizer='lbfgs'$"):
+        neuron_xp.train(inputs, targets, optimizer="adam", iterations=1, seed=4, **scaled)
+    with pytest.warns(LearningWarning, match=r" 0.0% of the classes.*; give standardize=True$"):
+        neuron_xp.train([[1e300], [-1e300]], [1, 0], optimizer="lbfgs")
+
+
 def test_sample_weights_decide_which_class_is_the_largest():
     """Nine of ten examples are of one class, which counts little."""
     inputs, targets = np.zeros((100, 1)), (np.arange(100) < 90).astype(float)
