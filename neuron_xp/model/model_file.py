@@ -195,9 +195,11 @@ def _assemble_model(arrays: dict[str, np.ndarray], settings: Settings) -> Model:
 
 def _check_arrays(model: Model) -> None:
     arrays = _name_arrays(model).values()
-    kinds = {array.dtype.name for array in arrays}
-    allowed = ({"float64"},) if model.settings.arithmetic == "reproducible" else (
-        {"float64"}, {"float32"})  # fmt: skip
+    if model.settings.arithmetic == "reproducible":
+        kinds, allowed = {array.dtype.name for array in arrays}, [{"float64"}]
+    else:  # L-BFGS remembers float64, whatever the weights are
+        learned = _name_arrays(replace(model, memory={})).values()
+        kinds, allowed = {array.dtype.name for array in learned}, [{"float64"}, {"float32"}]
     if kinds not in allowed:
         raise ModelFileError(f"arrays of {', '.join(sorted(kinds))}, and not of float64")
     if not all(np.isfinite(array).all() for array in arrays):

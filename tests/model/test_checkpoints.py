@@ -91,6 +91,16 @@ def test_a_finished_run_of_lbfgs_may_go_on_to_more_iterations(path):
     assert (again.fingerprint(), again.ending) == (longer.fingerprint(), longer.ending)
 
 
+@pytest.mark.parametrize("settings", [LBFGS, ADAM], ids=["lbfgs", "adam"])
+def test_a_run_on_float32_goes_on(path, settings):
+    inputs, targets = table()
+    data, settings = (inputs.astype("float32"), targets), {**settings, "arithmetic": "native"}
+    neuron_xp.train(*data, **{**settings, "iterations": 5}, checkpoint=path)
+    network = neuron_xp.train(*data, **settings, checkpoint=path, resume=True)
+    assert network.weights[0].dtype == "float32"
+    assert network.ending.iterations > 5
+
+
 def test_a_run_that_settled_stays_settled(path):
     settings = {"tolerance": 0.05, "loss_every": 10}
     expected = neuron_xp.train(**settings, checkpoint=path)
