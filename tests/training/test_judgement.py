@@ -58,6 +58,15 @@ def test_a_limit_before_convergence():
         neuron_xp.train(*breast_cancer(), standardize=True, tolerance=1e-9, learning_rate="auto")
 
 
+def test_a_loss_that_settles_at_the_last_iteration_is_no_limit():
+    inputs, targets = breast_cancer()
+    settings = {"standardize": True, "bias": True, "learning_rate": "auto", "loss_every": 10}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network = neuron_xp.train(inputs, targets, tolerance=0.9, iterations=10, **settings)
+    assert network.ending == ("settled", 10, 0)
+
+
 def test_a_problem_that_one_layer_cannot_learn():
     with pytest.warns(LearningWarning, match=r"50.0% of the classes .*; give hidden=\(16,\), o"):
         neuron_xp.train(*XOR, **LEARNS)

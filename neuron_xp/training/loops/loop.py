@@ -69,8 +69,7 @@ def iterate(
     pauses = [n for n in (settings.loss_every, pace.pause_every) if n is not None]
     for start, count in _stretches(state.iteration, settings.iterations, pauses, pace):
         if _has_settled(state.history, settings.tolerance):
-            yield state._replace(ending="settled")
-            return
+            break
         new = advance(state, count)
         if not _are_finite(new.parameters, data.backend):
             bad = _find_bad_iteration(data, state, count, advance)
@@ -81,6 +80,8 @@ def iterate(
             new = new._replace(history=(*state.history, (done, loss)))
         state = new._replace(iteration=done)
         yield state
+    if _has_settled(state.history, settings.tolerance):  # perhaps at the last of its records
+        yield state._replace(ending="settled")
 
 
 def is_recorded(iteration: int, settings: Settings) -> bool:
