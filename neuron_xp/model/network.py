@@ -179,7 +179,9 @@ class NeuralNetwork:
         )  # fmt: skip
 
     @classmethod
-    def from_model(cls, model: Model, backend: Backend, history: History = ()) -> "NeuralNetwork":
+    def from_model(
+        cls, model: Model, backend: Backend, history: History = (), ending: Ending | None = None
+    ) -> "NeuralNetwork":
         """Return the network that a model describes, on a backend."""
         from_host = backend.from_host
         with backend.context():
@@ -189,13 +191,14 @@ class NeuralNetwork:
                 scaling = Scaling(*map(from_host, model.scaling))
         return cls(
             weights=weights, biases=biases, scaling=scaling, backend=backend,
-            settings=model.settings, history=history, table=model.table,
-            data_fingerprint=model.data_fingerprint,
+            settings=model.settings, history=history, ending=ending,
+            data_fingerprint=model.data_fingerprint, table=model.table,
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle through the host: some libraries' own pickles may round float64."""
-        return NeuralNetwork.from_model, (self.to_model(), self.backend, self.history)
+        arguments = self.to_model(), self.backend, self.history, self.ending
+        return NeuralNetwork.from_model, arguments
 
     def __repr__(self) -> str:
         sizes = [self.weights[0].shape[0], *(layer.shape[1] for layer in self.weights)]

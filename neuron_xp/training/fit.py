@@ -214,10 +214,9 @@ def _move_network(network: NeuralNetwork, data: TrainingSet) -> NeuralNetwork:
     """Return the network on the backend where the user expects it."""
     if data.network_backend is data.backend:
         return network
-    moved = NeuralNetwork.from_model(
-        network.to_model(), data.network_backend, history=network.history
+    return NeuralNetwork.from_model(
+        network.to_model(), data.network_backend, network.history, network.ending
     )
-    return replace(moved, ending=network.ending)
 
 
 def compute_loss(network: NeuralNetwork, data: TrainingSet) -> float:

@@ -151,6 +151,7 @@ def test_networks_and_errors_may_be_sent_to_another_process(library):
         assert twin.backend is open_backend(library.name, library.device)
         assert twin.fingerprint() == network.fingerprint()
         assert twin.settings == network.settings
+        assert (twin.history, twin.ending) == (network.history, network.ending)
     error = pickle.loads(pickle.dumps(neuron_xp.TrainingDivergedError(7, 0.5)))
     assert (error.iteration, error.learning_rate, str(error)[:15]) == (7, 0.5, "weights became ")
 
