@@ -116,11 +116,14 @@ def _count_answers(network: NeuralNetwork, sample: Examples) -> Answers:
     if targets.shape[1] == 1:  # the class that is not named
         targets, outputs = (np.concatenate([1 - x, x], axis=1) for x in (targets, outputs))
     weight = np.ones(len(targets)) if sample.sample_weight is None else sample.sample_weight[:, 0]
-    is_right = targets.argmax(axis=1) == outputs.argmax(axis=1)
-    of_classes = weight @ targets
+    classes = targets.argmax(axis=1)
+    is_right = classes == outputs.argmax(axis=1)
+    are_classes = np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all()
+    whole = weight.sum() or 1.0  # none of these may count
     return Answers(
-        are_classes=bool(np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all()),
-        right=float(weight @ is_right / weight.sum()),
-        largest=float(of_classes.max() / weight.sum()),
+        are_classes=bool(are_classes and weight.any()),
+        # both are added in one order: those of the largest class alone are no more than it
+        right=float(np.bincount(is_right, weight, minlength=2)[1] / whole),
+        largest=float(np.bincount(classes, weight).max() / whole),
         saturated=float((np.minimum(outputs, 1 - outputs) < SATURATED).mean()),
     )

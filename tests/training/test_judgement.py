@@ -1,6 +1,8 @@
 """A training that has learned little says so in one line, with what to try; others are silent."""
 
 import warnings
+from contextlib import nullcontext
+from dataclasses import replace
 
 import dask.array as da
 import numpy as np
@@ -10,6 +12,7 @@ from sklearn.datasets import load_breast_cancer, load_wine
 
 import neuron_xp
 from neuron_xp import LearningWarning
+from neuron_xp.backends.libraries import open_backend
 
 pytestmark = pytest.mark.filterwarnings("always::neuron_xp.errors.LearningWarning")
 XOR = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
@@ -98,6 +101,26 @@ def test_sample_weights_decide_which_class_is_the_largest():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         neuron_xp.train(inputs, targets, sample_weight=weight, **{**LEARNS, "l2": 0.0})
+
+
+def test_sample_weights_may_be_any():
+    """Answers that are all of the largest class are no more than it, in the last digit, too."""
+    inputs, targets = np.zeros((100, 1)), (np.arange(100) % 3 == 0).astype(float)
+    generator = np.random.RandomState(0)
+    for _ in range(20):
+        weight = generator.random_sample(100)
+        with pytest.warns(LearningWarning, match="no more than by always naming the largest"):
+            neuron_xp.train(inputs, targets, sample_weight=weight, **LEARNS)
+
+
+def test_examples_without_weight_are_not_judged():
+    """All of those that are looked at are so here."""
+    inputs, targets = np.linspace(0, 1, 40_000)[:, None], np.arange(40_000) % 2
+    weight = np.where(np.arange(40_000) == 70, 1.0, 0.0)
+    backend = replace(open_backend("numpy", None), context=nullcontext)  # as most: they warn
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        neuron_xp.train(inputs, targets, sample_weight=weight, bias=True, backend=backend)
 
 
 @pytest.mark.parametrize("where", ["files", "chunks"])
