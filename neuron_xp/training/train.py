@@ -102,13 +102,14 @@ def train(
     sample_weight : lists or array (examples,), >= 0, optional
         How much each example counts; 2 is like having it twice.
     batch_size : int, optional
-        Examples an iteration; default: all of them.
+        Examples an iteration; default, and always for L-BFGS: all of them.
     shuffle : "rows", "leaves" or None
         The order of batches: each epoch draws the examples anew, or whole aligned groups
         of 64 (then batch_size is a multiple of 64), or keeps the order of the data. "rows"
         is for data in memory.
     tolerance : float >= 0
-        Stop at a recorded loss that fell, but by no more than this share of the one before.
+        Stop at a recorded loss that fell, but by no more than this share of the one before; not
+        for L-BFGS.
     gradient_tolerance : float >= 0
         Stop L-BFGS where no slope of the mean loss over a weight or bias is steeper, default
         1e-7. It also stops where no step lowers the loss.
@@ -128,7 +129,7 @@ def train(
         Go on from the checkpoint, if there is one: to the bits of an uninterrupted run, on
         any backend. Data and settings must be the same; `iterations` may be larger.
     on_progress : callable, optional
-        A function that is called with a `Progress` between stretches of a second at most.
+        A function that is called with a `Progress` between stretches of about a second at most.
 
     Returns
     -------
