@@ -137,6 +137,18 @@ def test_data_in_parts_are_judged_alike(where, tmp_path, small_blocks):
     assert str(of_parts[0].message) == str(told[0].message)
 
 
+@pytest.mark.parametrize("arithmetic", ["reproducible", "native"])
+def test_probabilities_in_float32_are_classes(arithmetic):
+    """Their sums are 1 but for the rounding to float32."""
+    targets = np.random.RandomState(0).random_sample((50, 7))
+    targets = (targets / targets.sum(axis=1, keepdims=True)).astype("float32")
+    assert abs(targets.astype("float64").sum(axis=1) - 1).max() > 2.0**-26
+    network = neuron_xp.train(
+        targets, targets, rule="softmax_cross_entropy", optimizer="lbfgs", arithmetic=arithmetic
+    )
+    assert network.history[-1][1] < network.history[0][1]
+
+
 @pytest.mark.parametrize(
     ("targets", "message"),
     [

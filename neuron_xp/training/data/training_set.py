@@ -30,8 +30,8 @@ from neuron_xp.training.data.in_parts import InParts, open_in_parts
 from neuron_xp.training.data.npy_stream import open_npy_stream
 
 MOST_CLASSES = 1000
-LARGEST_DISTANCE = 2.0**-40
-"""From 1, of the sum of an example's targets: more than rounding makes of 1,000 terms."""
+LARGEST_DISTANCE = 2.0**-20
+"""From 1, of the sum of an example's targets: more than rounding to float32 makes of it."""
 
 
 class TrainingSet(Protocol):
