@@ -66,11 +66,12 @@ def check_settings(**given: Any) -> Settings:
     for name in given:
         if name not in defaults:
             raise TypeError(f"unknown setting {name!r}{did_you_mean(name, defaults)}")
+    given = {name: value for name, value in given.items() if value is not None}
     optimizer = check_choice(
-        "optimizer", given.get("optimizer") or defaults["optimizer"], OPTIMIZER_DEFAULTS
+        "optimizer", given.get("optimizer", defaults["optimizer"]), OPTIMIZER_DEFAULTS
     )
     defaults |= {"learning_rate": None} | OPTIMIZER_DEFAULTS[optimizer]
-    given = defaults | {name: value for name, value in given.items() if value is not None}
+    given = defaults | given
     settings = Settings(
         arithmetic=check_choice("arithmetic", given["arithmetic"], ARITHMETICS),
         hidden=_layer_sizes(given["hidden"]),

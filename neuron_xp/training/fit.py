@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -98,9 +98,10 @@ def _fit(
         raise
     save(state)
     network = make_network(state)
-    problem = find_problem(data, network)
-    if problem is not None:
-        warnings.warn(problem, LearningWarning, stacklevel=4)  # the caller of `train`
+    with suppress(ClusterLostError, OSError):  # what is trained is not lost to a last look
+        problem = find_problem(data, network)
+        if problem is not None:
+            warnings.warn(problem, LearningWarning, stacklevel=4)  # the caller of `train`
     return _move_network(network, data)
 
 

@@ -56,8 +56,8 @@ def find_problem(data: TrainingSet, network: NeuralNetwork) -> str | None:
     if answers.are_classes and answers.right <= answers.largest < 1:
         why = f", and {saturated}" if answers.saturated > 0.5 else ""
         return (
-            f"the network names {answers.right:.1%} of the classes right, no more than by always "
-            f"naming the largest, {answers.largest:.1%}{why}; {advice}"
+            f"the network names {answers.right:.1%} of the examples right, no more than by always "
+            f"naming the largest class, {answers.largest:.1%}{why}; {advice}"
         )
     if not answers.are_classes and answers.saturated > 0.5:
         return f"the network has learned little: {saturated}; {advice}"

@@ -77,7 +77,8 @@ def train(
         Whether each neuron also adds a bias, which starts at 0, to its weighted sum.
     optimizer : "gradient_descent", "lbfgs" or "adam"
         The article's; L-BFGS (Nocedal and Wright, "Numerical optimization", 2006), which learns
-        from all examples in each step and soonest; or Adam (Kingma and Ba, 2015), for batches.
+        from all examples in each step, and is done soonest; or Adam (Kingma and Ba, 2015), for
+        batches.
         The last two descend the mean loss, from starting weights that are brought to the size
         of Glorot and Bengio (2010).
     rule : "error_weighted_derivative", "cross_entropy" or "softmax_cross_entropy"

@@ -71,7 +71,7 @@ def test_a_loss_that_settles_at_the_last_iteration_is_no_limit():
 
 
 def test_a_problem_that_one_layer_cannot_learn():
-    with pytest.warns(LearningWarning, match=r"50.0% of the classes .*; give hidden=\(16,\), o"):
+    with pytest.warns(LearningWarning, match=r"50.0% of the examples .*; give hidden=\(16,\), o"):
         neuron_xp.train(*XOR, **LEARNS)
 
 
@@ -88,7 +88,7 @@ def test_steps_that_are_too_few_or_impossible():
     scaled = {"standardize": True, "bias": True}
     with pytest.warns(LearningWarning, match=r"no more than .*; give optimizer='lbfgs'$"):
         neuron_xp.train(inputs, targets, optimizer="adam", iterations=1, seed=4, **scaled)
-    with pytest.warns(LearningWarning, match=r" 0.0% of the classes.*; give standardize=True$"):
+    with pytest.warns(LearningWarning, match=r" 0.0% of the examples.*; give standardize=True$"):
         neuron_xp.train([[1e300], [-1e300]], [1, 0], optimizer="lbfgs")
 
 
