@@ -1,6 +1,8 @@
 """Errors of this package, each a subclass of the built-in exception that a caller would catch."""
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 NO_DASK = "dask is not installed; type: pip install 'dask[array,distributed]'"
@@ -24,6 +26,14 @@ class ModelFileError(ValueError):
 
 class LearningWarning(UserWarning):
     """A training ended, and has learned little: the message says why, and what to try."""
+
+
+@contextmanager
+def ignore_learning() -> Iterator[None]:
+    """Be silent about what trainings learn, where that is not what they are for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LearningWarning)
+        yield
 
 
 class ClusterLostError(ConnectionError):

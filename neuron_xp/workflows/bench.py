@@ -13,6 +13,7 @@ from neuron_xp import checks
 from neuron_xp.backends.backend import Backend, name_device
 from neuron_xp.backends.engine import name_engine
 from neuron_xp.backends.libraries import open_backend
+from neuron_xp.errors import ignore_learning
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import ARITHMETICS
 from neuron_xp.random_start import draw_start, make_generator
@@ -226,8 +227,13 @@ def make_training(
     """Make train(iterations), with the data where the backend wants them."""
     with backend.context():
         own_inputs, own_targets = backend.from_host(inputs), backend.from_host(targets)
-    return lambda iterations: train(
-        own_inputs, own_targets, backend=backend, arithmetic=arithmetic, hidden=hidden,
-        learning_rate=learning_rate, iterations=iterations, seed=START_SEED,
-        loss_every=max(1, iterations), threads=threads,
-    )  # fmt: skip
+
+    def run(iterations: int) -> NeuralNetwork:
+        with ignore_learning():
+            return train(
+                own_inputs, own_targets, backend=backend, arithmetic=arithmetic, hidden=hidden,
+                learning_rate=learning_rate, iterations=iterations, seed=START_SEED,
+                loss_every=max(1, iterations), threads=threads,
+            )  # fmt: skip
+
+    return run

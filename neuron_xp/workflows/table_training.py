@@ -6,7 +6,6 @@ on from a working copy on the disk. It changes no bit. None reads the table whol
 `on_cluster` the workers of the active Dask client read the table and train.
 """
 
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -16,7 +15,7 @@ from typing import Any
 from neuron_xp import checks
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.errors import LearningWarning
+from neuron_xp.errors import ignore_learning
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import Settings
@@ -255,9 +254,8 @@ def verify(
     memory = where.memory_bytes()
     with (
         open_table_data(path, use, known=True, max_memory=memory, on_cluster=on_cluster) as data,
-        warnings.catch_warnings(),
+        ignore_learning(),
     ):
-        warnings.simplefilter("ignore", LearningWarning)
         again = _fit_rows(data.training, settings, where)
     return Verification(
         network=again,
