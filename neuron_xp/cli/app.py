@@ -11,11 +11,11 @@ from typing import NoReturn
 import click
 
 import neuron_xp
-from neuron_xp.cli import bench, on_backends, on_tables
+from neuron_xp.cli import bench, on_backends, on_models, on_tables
 from neuron_xp.cli.hints import in_flags
 from neuron_xp.cli.output import Outcome, Tell, progress_bar
 
-COMMANDS = (*on_backends.COMMANDS, bench.run_bench, *on_tables.COMMANDS)
+COMMANDS = (*on_backends.COMMANDS, bench.run_bench, on_tables.train, *on_models.COMMANDS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,11 +6,11 @@ import shlex
 
 import click
 
-from neuron_xp.cli.on_tables import COMMANDS
+from neuron_xp.cli import on_models, on_tables
 
 OPTIONS = {
     option.name: option
-    for command in COMMANDS
+    for command in (on_tables.train, *on_models.COMMANDS)
     for option in command.params
     if isinstance(option, click.Option)
 }

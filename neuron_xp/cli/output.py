@@ -23,6 +23,7 @@ from rich.table import Table
 
 import neuron_xp
 from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
+from neuron_xp.workflows.table_scoring import Score
 
 T = TypeVar("T")
 
@@ -73,6 +74,14 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in (header, *rows)
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def list_score(score: Score, what: str) -> list[tuple[str, str]]:
+    """List a score as (name, value) pairs."""
+    lines = [(what, f"{score.rows} rows, loss {score.loss:.6g}")]
+    if score.accuracy is not None:
+        lines.append(("accuracy", f"{score.accuracy:.4f}"))
+    return lines
 
 
 @contextmanager
