@@ -4,6 +4,9 @@ train() is the article's trainer, "How to build a simple neural network in 9 lin
 code" (Milo Spencer-Harper, 2015), written once against the Array API standard.
 """
 
+from importlib import import_module
+from typing import Any
+
 from neuron_xp.errors import (
     ClusterLostError,
     LearningWarning,
@@ -22,12 +25,24 @@ from neuron_xp.workflows.table_training import TrainedOnTable, Verification, tra
 
 __version__ = "0.1.0"
 
+_LAZY = {"NeuronClassifier": "neuron_xp.estimator.classifier"}
+"""What needs a library that not everybody has, and its module: imported when asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for by its name."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
 __all__ = [
     "ClusterLostError",
     "LearningWarning",
     "MissingBackendError",
     "ModelFileError",
     "NeuralNetwork",
+    "NeuronClassifier",
     "Predictions",
     "Progress",
     "Score",

@@ -60,10 +60,10 @@ def check_number(name: str, value: object, *, zero: bool = False, hint: str = ""
     return result
 
 
-def check_yes_or_no(name: str, value: object) -> bool:
-    """Return the value; raise unless it is True or False."""
+def check_yes_or_no(name: str, value: object, *, hint: str = "") -> bool:
+    """Return the value; raise unless it is True or False. `hint` follows these in the message."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False; got {_shorten(value)}")
+        raise TypeError(f"{name} must be True or False{hint}; got {_shorten(value)}")
     return value
 
 

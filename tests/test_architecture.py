@@ -24,6 +24,7 @@ ORDER = [
     {"model", "cluster"},
     {"training"},
     {"workflows"},
+    {"estimator"},
     {"__init__"},
     {"cli"},
     {"__main__"},

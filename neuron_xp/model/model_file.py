@@ -21,14 +21,14 @@ from safetensors.numpy import load, save
 from neuron_xp.checks import check_whole_number
 from neuron_xp.errors import ModelFileError
 from neuron_xp.model.fingerprint import fingerprint_arrays
-from neuron_xp.model.settings import Settings, check_settings
+from neuron_xp.model.settings import WEIGHTED, Settings, check_settings
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
 
 History: TypeAlias = tuple[tuple[int, float], ...]
 """(iterations done, loss) pairs."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 FIRST_SETTINGS = {"optimizer": "gradient_descent", "gradient_tolerance": None}
 """What the settings of format 1 leave unsaid; it is written wherever it can say all."""
 MEMORY = "memory."
@@ -43,6 +43,8 @@ FIELDS = {
     "table",
     "sha256",
 }
+LATER_FIELDS = {"feature_names"}
+"""What a file of the last format may say, and leaves out where it has nothing to say."""
 MALFORMED = (
     SafetensorError,
     KeyError,
@@ -75,6 +77,7 @@ class Model:
     data_fingerprint : of the data that it was trained on, if that is known
     position, memory : of a checkpoint; the arrays that its optimizer goes on from, by name
     table : how it came from a table, if it did
+    feature_names : of its inputs, if they had names
     """
 
     weights: tuple[np.ndarray, ...]
@@ -85,6 +88,7 @@ class Model:
     position: Position | None = None
     memory: Mapping[str, np.ndarray] = field(default_factory=dict)
     table: TableUse | None = None
+    feature_names: tuple[str, ...] | None = None
 
 
 def to_bytes(model: Model) -> bytes:
@@ -93,13 +97,15 @@ def to_bytes(model: Model) -> bytes:
         name: np.ascontiguousarray(array + 0.0) for name, array in _name_arrays(model).items()
     }
     fields: dict[str, Any] = {
-        "format_version": _choose_format(model.settings),
+        "format_version": _choose_format(model),
         "contract_version": CONTRACT_VERSION,
         "settings": _settings_to_json(model.settings),
         "data_fingerprint": model.data_fingerprint,
         "position": _to_json(model.position),
         "table": None if model.table is None else model.table.to_json(),
     }
+    if model.feature_names is not None:
+        fields["feature_names"] = list(model.feature_names)
     fields["sha256"] = _digest(fields, arrays)
     return save(arrays, metadata={KEY: _canonical(fields)})
 
@@ -134,12 +140,17 @@ def _read_model(fields: Any, arrays: dict[str, np.ndarray]) -> Model:
                 f"{name} version {found} is newer than this program's, {known}: update neuron_xp"
             )
     formats = range(1, FORMAT_VERSION + 1)
-    if versions[0] not in formats or versions[1] != CONTRACT_VERSION or set(fields) != FIELDS:
+    optional = LATER_FIELDS if versions[0] == FORMAT_VERSION else set[str]()
+    if (
+        versions[0] not in formats
+        or versions[1] != CONTRACT_VERSION
+        or set(fields) - optional != FIELDS
+    ):
         raise ModelFileError("unknown or missing fields")
     if fields["sha256"] != _digest({k: v for k, v in fields.items() if k != "sha256"}, arrays):
         raise ModelFileError("its SHA-256 does not match its content: it is damaged")
-    unsaid = FIRST_SETTINGS if versions[0] == 1 else {}
-    if set(fields["settings"]) != set(asdict(Settings())) - set(unsaid):
+    settings = set(asdict(Settings()))
+    if set(fields["settings"]) not in (settings, settings - set(FIRST_SETTINGS)):
         raise ModelFileError("unknown or missing settings")
     model = _assemble_model(arrays, check_settings(**fields["settings"]))
     _check_arrays(model)
@@ -150,7 +161,18 @@ def _read_model(fields: Any, arrays: dict[str, np.ndarray]) -> Model:
     table = None if fields["table"] is None else TableUse.from_json(fields["table"])
     if table is not None and len(table.columns.input_names) != len(model.weights[0]):
         raise ModelFileError("columns that are not those of its weights")
-    return replace(model, data_fingerprint=digest, position=position, table=table)
+    names = _read_names(fields.get("feature_names"), len(model.weights[0]))
+    return replace(
+        model, data_fingerprint=digest, position=position, table=table, feature_names=names
+    )
+
+
+def _read_names(found: Any, features: int) -> tuple[str, ...] | None:
+    if found is None:
+        return None
+    if len(found) != features or not all(isinstance(name, str) for name in found):
+        raise ModelFileError("feature names that are not those of its weights")
+    return tuple(found)
 
 
 def _to_json(position: Position | None) -> dict[str, Any] | None:
@@ -225,16 +247,21 @@ def _name_arrays(model: Model) -> dict[str, np.ndarray]:
     return named | {MEMORY + name: array for name, array in model.memory.items()}
 
 
-def _choose_format(settings: Settings) -> int:
-    """Return the oldest format that can say the settings: equal models stay equal files."""
-    later = settings.rule == "softmax_cross_entropy" or any(
-        getattr(settings, name) != value for name, value in FIRST_SETTINGS.items()
+def _choose_format(model: Model) -> int:
+    """Return the oldest format that can say the model: equal models stay equal files."""
+    if model.feature_names is not None or model.settings.standardize == WEIGHTED:
+        return 3
+    return 1 if _is_of_first_format(model.settings) else 2
+
+
+def _is_of_first_format(settings: Settings) -> bool:
+    return settings.rule != "softmax_cross_entropy" and all(
+        getattr(settings, name) == value for name, value in FIRST_SETTINGS.items()
     )
-    return 2 if later else 1
 
 
 def _settings_to_json(settings: Settings) -> dict[str, Any]:
-    unsaid = FIRST_SETTINGS if _choose_format(settings) == 1 else {}
+    unsaid = FIRST_SETTINGS if _is_of_first_format(settings) else {}
     named = asdict(settings).items()
     # as JSON has it: a tuple is a list
     return {

@@ -1,5 +1,6 @@
 """The neural network that training returns: its weights, its outputs, its files."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from os import PathLike
@@ -14,24 +15,28 @@ from neuron_xp.backends.engine import choose_block_rows
 from neuron_xp.backends.libraries import find_backend, open_backend
 from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.durable import write_durably
+from neuron_xp.frames import check_names, is_frame, read_frame
 from neuron_xp.model import model_file
 from neuron_xp.model.fingerprint import fingerprint_arrays
 from neuron_xp.model.model_file import History, Model
 from neuron_xp.model.settings import Settings
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.neuron import layers
+from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.step import Scaling, standardize
 from neuron_xp.neuron.types import Array
 
+Activation = Callable[..., Array]
+
 
 class Ending(NamedTuple):
     """The end of a training.
 
-    reason : "converged", "settled", "limit" or "no lower loss": the gradient came within its
-        tolerance, the loss fell by no more than its own, all iterations were done, or no step
-        lowered the loss any more
+    reason : "converged", "settled", "limit", "no lower loss" or "stopped": the gradient came
+        within its tolerance, the loss fell by no more than its own, all iterations were done, no
+        step lowered the loss any more, or whoever watched the training ended it
     iterations : how many were done
     evaluations : how often L-BFGS has looked at loss and gradient; 0 for other optimizers
     """
@@ -58,6 +63,7 @@ class NeuralNetwork:
     ending : Ending, why and when the training that has just been stopped; or None
     data_fingerprint : str, of the data that it was trained on, if that is known
     table : TableUse, its origin in a table; or None
+    feature_names : tuple of str, the columns of the data frame that it was trained on; or None
     """
 
     weights: tuple[Array, ...]
@@ -69,6 +75,7 @@ class NeuralNetwork:
     ending: Ending | None = None
     data_fingerprint: str | None = None
     table: TableUse | None = None
+    feature_names: tuple[str, ...] | None = None
 
     @property
     def parameters(self) -> Parameters:
@@ -81,7 +88,8 @@ class NeuralNetwork:
         In the last layer of a network that was trained by the rule softmax_cross_entropy the
         softmax takes the sigmoid's place: outputs are the probabilities of classes.
 
-        inputs : lists or an array, (features,) for one example or (examples, features)
+        inputs : lists, an array or a data frame, (features,) for one example or (examples,
+            features); the columns of a frame are those of the training's, in their order
 
         Returns an array, (neurons,) or (examples, neurons), in the network's library and of the
         dtype of its weights. For a Dask array or dataframe it is a Dask array, computed chunk by
@@ -94,6 +102,25 @@ class NeuralNetwork:
         """
         if is_lazy(inputs):
             return self._think_lazily(inputs)
+        return self._compute(inputs, RULES[self.settings.rule].activation)
+
+    def logits(self, inputs: Any) -> Array:
+        """Return the weighted sums, inputs @ weights + bias, of the last layer: before its sigmoid.
+
+        With a softmax in its place they are those of the classes. Takes, returns and raises what
+        `think` does, but for Dask.
+
+        >>> import neuron_xp
+        >>> print(neuron_xp.train().logits([1, 0, 0]))
+        [9.67299303]
+        """
+        return self._compute(inputs, _keep)
+
+    def _compute(self, inputs: Any, activation: Activation) -> Array:
+        """Return the last layer's activation of its weighted sums."""
+        if is_frame(inputs):
+            inputs, names = read_frame("inputs", inputs)
+            check_names("inputs", names, self._find_names(), "network.feature_names")
         backend = self.backend
         with backend.context():
             dtype = "float64" if self.weights[0].dtype == backend.xp.float64 else "float32"
@@ -105,11 +132,11 @@ class NeuralNetwork:
                 raise ValueError(
                     f"inputs have {x.shape[-1]} features but the network has {features}"
                 )
-            outputs = self._think(backend.xp.reshape(x, (-1, features)))
+            outputs = self._compute_blocks(backend.xp.reshape(x, (-1, features)), activation)
         return outputs[0, :] if single else outputs
 
-    def _think(self, x: Array) -> Array:
-        think = _compile_think(self.backend, self.settings.arithmetic, self.settings.rule)
+    def _compute_blocks(self, x: Array, activation: Activation) -> Array:
+        think = _compile_think(self.backend, self.settings.arithmetic, activation)
         parameters = self.parameters
         rows, block = x.shape[0], choose_block_rows([w.shape for w in self.weights], self.backend)
         cuts = ((start, min(start + block, rows)) for start in range(0, rows, block))
@@ -126,6 +153,10 @@ class NeuralNetwork:
         return whole.map_blocks(
             _think_of_chunk, self, chunks=(whole.chunks[0], (neurons,)), meta=np.empty((0, 0))
         )
+
+    def _find_names(self) -> tuple[str, ...] | None:
+        """Return the names of the inputs, where they are known."""
+        return self.feature_names if self.table is None else self.table.columns.input_names
 
     def fingerprint(self) -> str:
         """Return the SHA-256 over name, dtype, shape and little-endian bytes of what was learned.
@@ -176,6 +207,7 @@ class NeuralNetwork:
         return Model(
             weights=weights, biases=biases, scaling=scaling, settings=self.settings,
             data_fingerprint=self.data_fingerprint, table=self.table,
+            feature_names=self.feature_names,
         )  # fmt: skip
 
     @classmethod
@@ -193,6 +225,7 @@ class NeuralNetwork:
             weights=weights, biases=biases, scaling=scaling, backend=backend,
             settings=model.settings, history=history, ending=ending,
             data_fingerprint=model.data_fingerprint, table=model.table,
+            feature_names=model.feature_names,
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -215,8 +248,13 @@ def _think_of_chunk(chunk: Array, network: NeuralNetwork) -> Array:
     return NeuralNetwork.from_model(network.to_model(), find_backend(chunk)).think(chunk)
 
 
+def _keep(z: Array, *, arithmetic: Arithmetic) -> Array:
+    """Return the weighted sums as they are."""
+    return z
+
+
 @lru_cache(maxsize=64)
-def _compile_think(backend: Backend, name: str, rule: str) -> Any:
+def _compile_think(backend: Backend, name: str, activation: Activation) -> Any:
     """Return think(inputs, parameters, scaling), compiled."""
     arithmetic = choose_arithmetic(backend, name, no_tiny_inputs=False)
 
@@ -224,7 +262,6 @@ def _compile_think(backend: Backend, name: str, rule: str) -> Any:
         x = standardize(inputs, scaling, arithmetic=arithmetic)
         # trained parameters are so already; others may be anything
         flushed = (tuple(map(arithmetic.flush, arrays)) for arrays in parameters)
-        activation = RULES[rule].activation
         return layers.think(x, Parameters(*flushed), activation=activation, arithmetic=arithmetic)
 
     return backend.compile(think)

@@ -11,6 +11,7 @@ from neuron_xp.neuron.reproducible.exact_sum import LEAF
 ARITHMETICS = ("reproducible", "native")
 SHUFFLES = ("rows", "leaves")
 AUTO = "auto"
+WEIGHTED = "weighted"
 
 
 OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -48,7 +49,7 @@ class Settings:
     learning_rate: float | str | None = 1.0
     iterations: int = 10_000
     seed: int = 1
-    standardize: bool = False
+    standardize: bool | str = False
     batch_size: int | None = None
     shuffle: str | None = None
     tolerance: float = 0.0
@@ -81,7 +82,7 @@ def check_settings(**given: Any) -> Settings:
         learning_rate=_learning_rate(given["learning_rate"]),
         iterations=check_whole_number("iterations", given["iterations"], most=2**53),
         seed=check_whole_number("seed", given["seed"], most=2**32 - 1),
-        standardize=check_yes_or_no("standardize", given["standardize"]),
+        standardize=_standardize(given["standardize"]),
         batch_size=_optional_count("batch_size", given["batch_size"]),
         shuffle=_optional_choice("shuffle", given["shuffle"], SHUFFLES),
         tolerance=check_number("tolerance", given["tolerance"], zero=True),
@@ -104,6 +105,12 @@ def _learning_rate(value: Any) -> float | str | None:
         return None
     is_auto = isinstance(value, str) and value == AUTO
     return AUTO if is_auto else check_number("learning_rate", value, hint=" (or 'auto')")
+
+
+def _standardize(value: Any) -> bool | str:
+    if isinstance(value, str) and value == WEIGHTED:
+        return WEIGHTED
+    return check_yes_or_no("standardize", value, hint=" (or 'weighted')")
 
 
 def _gradient_tolerance(value: Any) -> float | None:

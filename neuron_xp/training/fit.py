@@ -14,7 +14,7 @@ from neuron_xp.errors import ClusterLostError, LearningWarning
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.model_file import Model, Position
 from neuron_xp.model.network import NeuralNetwork
-from neuron_xp.model.settings import Settings
+from neuron_xp.model.settings import WEIGHTED, Settings
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.optimizers.adam import Moments
 from neuron_xp.neuron.step import Scaling
@@ -45,6 +45,9 @@ def fit(
     data: TrainingSet,
     settings: Settings,
     *,
+    feature_names: tuple[str, ...] | None = None,
+    start: NeuralNetwork | None = None,
+    should_stop: Callable[[NeuralNetwork], bool] | None = None,
     saving: Saving | None = None,
     on_progress: Callable[[Progress], object] | None = None,
     pace: Pace | None = None,
@@ -53,15 +56,25 @@ def fit(
 
     A checkpoint is written when it is due, at the end, and when the keyboard or a signal
     interrupts or a cluster is lost: then with what the last whole stretch gave.
-    `pace` says how often the host looks in; None suits the data.
+
+    feature_names : of the inputs, for the network to keep
+    start : the network whose weights and biases to begin with; of the same sizes
+    should_stop : called with the network at each record of the loss; true ends the training
+    pace : how often the host looks in; None suits the data
     """
     with data.backend.context(), _explain_lost_cluster(saving):
-        return _fit(data, settings, saving, on_progress, pace or _default_pace(data, saving))
+        return _fit(
+            data, settings, feature_names, start, should_stop, saving, on_progress,
+            pace or _default_pace(data, saving),
+        )  # fmt: skip
 
 
 def _fit(
     data: TrainingSet,
     settings: Settings,
+    feature_names: tuple[str, ...] | None,
+    start: NeuralNetwork | None,
+    should_stop: Callable[[NeuralNetwork], bool] | None,
     saving: Saving | None,
     on_progress: Callable[[Progress], object] | None,
     pace: Pace,
@@ -73,7 +86,7 @@ def _fit(
         return NeuralNetwork(
             weights=state.parameters.weights, biases=state.parameters.biases,
             backend=data.backend, settings=settings, scaling=data.scaling,
-            history=state.history, data_fingerprint=digest,
+            history=state.history, data_fingerprint=digest, feature_names=feature_names,
             ending=state.end(),
         )  # fmt: skip
 
@@ -81,18 +94,27 @@ def _fit(
         if saving is not None:
             saving.write(_make_checkpoint(make_network(state), state))
 
-    parameters = _start_parameters(data, settings, checkpoint)
+    parameters = _start_parameters(data, settings, checkpoint, start)
     if settings.standardize:
-        data = data.with_scaling(find_scaling(data))
+        weighted = settings.standardize == WEIGHTED
+        data = data.with_scaling(find_scaling(data, weighted=weighted))
     state = _start_state(data, settings, parameters, checkpoint)
     states = _iterate(data, settings, state, pace)
     try:
-        for state in states:
+        for last in states:
+            state = last
             if saving is not None and saving.is_due(state.iteration):
                 save(state)
             if on_progress is not None:
                 loss = state.history[-1][1]
                 on_progress(Progress(state.iteration, settings.iterations, loss))
+            if (
+                should_stop is not None
+                and is_recorded(state.iteration, settings)
+                and should_stop(make_network(state))
+            ):
+                state = state._replace(ending="stopped")
+                break
     except (KeyboardInterrupt, SystemExit, ClusterLostError):
         save(state)
         raise
@@ -153,9 +175,9 @@ def _how_to_go_on(saving: Saving | None) -> str:
 
 
 def _start_parameters(
-    data: TrainingSet, settings: Settings, checkpoint: Model | None
+    data: TrainingSet, settings: Settings, checkpoint: Model | None, start: NeuralNetwork | None
 ) -> Parameters:
-    """Return the checkpoint's parameters; else random weights, and biases of 0.
+    """Return those of the checkpoint, or of `start`; else random weights, and biases of 0.
 
     The first layer's weights are drawn first. They lie in [-1, 1), as the article's; for other
     optimizers than gradient descent each layer is brought to the size that keeps sums over its
@@ -163,6 +185,8 @@ def _start_parameters(
     """
     if checkpoint is not None:
         return NeuralNetwork.from_model(checkpoint, data.backend).parameters
+    if start is not None:
+        return NeuralNetwork.from_model(start.to_model(), data.backend).parameters
     weights = draw_start(pairwise(data.layer_sizes), seed=settings.seed)
     if settings.optimizer != "gradient_descent":
         weights = [weight * find_start_size(*weight.shape) for weight in weights]

@@ -16,17 +16,44 @@ from neuron_xp.neuron.step import Examples, Method, Scaling, standardize
 from neuron_xp.neuron.types import Array
 from neuron_xp.training.data.training_set import TrainingSet
 
+ROUNDING = 2.0**-50
+"""The share of a mean within which a deviation may be that of rounding."""
+
 
 def sum_columns(block: Examples, *, method: Method) -> tuple[Any]:
     """Return what a block adds to the sum of each column."""
     return (method.arithmetic.column_sums(block.inputs),)
 
 
+def sum_weighted_columns(block: Examples, *, method: Method) -> tuple[Any]:
+    """Return what a block adds to each column's sum of inputs * sample weight."""
+    return (method.arithmetic.column_sums(_weigh(block.inputs, block, method)),)
+
+
 def sum_squares(block: Examples, mean: Array, per_unit: Array, *, method: Method) -> tuple[Any]:
     """Return what a block adds to each column's sum of ((inputs - mean) * per_unit)^2."""
+    return (method.arithmetic.column_sums(_square(block, mean, per_unit, method)),)
+
+
+def sum_weighted_squares(
+    block: Examples, mean: Array, per_unit: Array, *, method: Method
+) -> tuple[Any]:
+    """Return what a block adds to that sum, each term times the sample weight."""
+    squares = _square(block, mean, per_unit, method)
+    return (method.arithmetic.column_sums(_weigh(squares, block, method)),)
+
+
+def _square(block: Examples, mean: Array, per_unit: Array, method: Method) -> Array:
     arithmetic = method.arithmetic
     near_one = arithmetic.flush_products(block.inputs - mean) * per_unit
-    return (arithmetic.column_sums(arithmetic.multiply(near_one, near_one)),)
+    return arithmetic.multiply(near_one, near_one)
+
+
+def _weigh(values: Array, block: Examples, method: Method) -> Array:
+    """Multiply each row of values by its sample weight, if there are any."""
+    if block.sample_weight is None:
+        return values
+    return method.arithmetic.multiply(values, block.sample_weight)
 
 
 def sum_squared_norms(block: Examples, *, method: Method) -> tuple[Any, Any]:
@@ -43,21 +70,29 @@ def sum_squared_norms(block: Examples, *, method: Method) -> tuple[Any, Any]:
     )
 
 
-def find_scaling(data: TrainingSet) -> Scaling:
+def find_scaling(data: TrainingSet, *, weighted: bool = False) -> Scaling:
     """Return mean and inverse standard deviation of each column: exact sums, one square root.
 
     The deviation is the population's, sqrt(sum (x - mean)^2 / rows). A constant column is
     centred and left: its inverse is 1. Both are NumPy arrays, of the type of the inputs.
+
+    weighted : whether each row counts by its sample weight, as sum w (x - mean)^2 / sum w
     """
+    add_columns = sum_weighted_columns if weighted else sum_columns
+    add_squares = sum_weighted_squares if weighted else sum_squares
+    count = data.sum_weights() if weighted else data.rows
     low, high = data.find_extremes()
-    (total,) = data.sum_blocks(sum_columns)
-    mean = np.where(low == high, low, total / data.rows).astype(data.dtype)
+    (total,) = data.sum_blocks(add_columns)
+    mean = np.where(low == high, low, total / count).astype(data.dtype)
     # squares of numbers near 1 neither overflow nor vanish; a power of two changes no digit
     unit = np.ldexp(1.0, np.frexp(high - low)[1] - 1)
-    (total,) = data.sum_blocks(sum_squares, mean, (1 / unit).astype(data.dtype))
-    variance = total / data.rows
+    (total,) = data.sum_blocks(add_squares, mean, (1 / unit).astype(data.dtype))
+    variance = total / count
     deviation = np.asarray([math.sqrt(v) for v in variance]) * unit
-    inverse = 1 / np.where(variance == 0, 1.0, deviation)
+    constant = variance == 0
+    if weighted:  # rows of weight 0 may be all that differ: what is left is the mean's rounding
+        constant |= deviation <= abs(mean) * ROUNDING
+    inverse = 1 / np.where(constant, 1.0, deviation)
     if not (np.isfinite(inverse).all() and (inverse >= SMALLEST_NORMAL).all()):
         raise ValueError("inputs are too large or too small to be standardized; scale them")
     return Scaling(mean, inverse.astype(data.dtype))

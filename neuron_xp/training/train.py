@@ -6,7 +6,8 @@ from types import ModuleType
 from typing import Any
 
 from neuron_xp.article import ARTICLE_INPUTS, ARTICLE_TARGETS
-from neuron_xp.backends.backend import Backend
+from neuron_xp.backends.backend import Backend, is_lazy
+from neuron_xp.frames import find_names, is_frame, read_frame
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import check_settings
@@ -56,7 +57,9 @@ def train(
     ----------
     inputs : lists or array (examples, features), finite
     targets : lists or array (examples,) or (examples, neurons), in [0, 1]
-        Lists go anywhere; arrays may be of any supported library. A `pathlib.Path` of an
+        Lists go anywhere; arrays may be of any supported library. Data frames of pandas, polars
+        and pyarrow hold numbers and booleans; the network keeps the names of their columns. A
+        `pathlib.Path` of an
         .npy file, or of a folder of them in lexicographic order, is read once an iteration,
         block by block: it may be larger than memory. Dask arrays and dataframes are trained
         on where they lie, by the cluster of the active client, or by Dask's threads.
@@ -98,8 +101,9 @@ def train(
         How often the weights are adjusted, default 10,000; at most, for L-BFGS: 1,000.
     seed : int in [0, 2^32)
         For the random starting weights and the order of batches.
-    standardize : bool
-        Work on (inputs - mean) / deviation of each column; the network keeps both.
+    standardize : bool or "weighted"
+        Work on (inputs - mean) / deviation of each column; the network keeps both. "weighted":
+        each example counts by its weight in them, too.
     sample_weight : lists or array (examples,), >= 0, optional
         How much each example counts; 2 is like having it twice.
     batch_size : int, optional
@@ -184,9 +188,9 @@ def train(
     _check_callback(on_progress)
     where = Where(backend=backend, device=device, threads=threads, max_memory=max_memory)
     saving = Saving.from_keywords(checkpoint, checkpoint_every, resume)
-    given = _give_data(inputs, targets, sample_weight)
+    given, names = _give_data(inputs, targets, sample_weight)
     data = open_training_set(given, settings, where)
-    return fit(data, settings, saving=saving, on_progress=on_progress)
+    return fit(data, settings, feature_names=names, saving=saving, on_progress=on_progress)
 
 
 def _check_callback(on_progress: object) -> None:
@@ -194,11 +198,25 @@ def _check_callback(on_progress: object) -> None:
         raise TypeError(f"on_progress must be a callable, such as print; got {on_progress!r}")
 
 
-def _give_data(inputs: Any, targets: Any, sample_weight: Any) -> Given:
-    """Return what the user gives to learn from; the article's examples if that is nothing."""
+def _give_data(
+    inputs: Any, targets: Any, sample_weight: Any
+) -> tuple[Given, tuple[str, ...] | None]:
+    """Return what the user gives to learn from, and the names of a data frame's columns.
+
+    If that is nothing, it is the article's examples.
+    """
     if inputs is None and targets is None:
         inputs, targets = ARTICLE_INPUTS, ARTICLE_TARGETS
     if inputs is None or targets is None:
         missing = "inputs" if inputs is None else "targets"
         raise TypeError(f"{missing} are missing; give inputs and targets, or neither")
-    return Given(inputs=inputs, targets=targets, sample_weight=sample_weight)
+    names = None
+    if is_lazy(inputs) and hasattr(inputs, "columns"):
+        names = find_names(inputs.columns)
+    elif is_frame(inputs):
+        inputs, names = read_frame("inputs", inputs)
+    if is_frame(targets):
+        targets = read_frame("targets", targets).values
+    if is_frame(sample_weight):
+        sample_weight = read_frame("sample_weight", sample_weight).values
+    return Given(inputs=inputs, targets=targets, sample_weight=sample_weight), names

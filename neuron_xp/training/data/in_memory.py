@@ -62,7 +62,7 @@ class InMemory:
             self.backend,
             settings.arithmetic,
             settings.rule,
-            no_tiny_inputs=settings.standardize or has_no_tiny_inputs(inputs, self.backend),
+            no_tiny_inputs=bool(settings.standardize) or has_no_tiny_inputs(inputs, self.backend),
             block=self._block_rows(),
             threads=self.threads,
         )

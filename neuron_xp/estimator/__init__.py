@@ -1,0 +1,1 @@
+"""The trainer as a scikit-learn estimator: the only room that imports scikit-learn."""
