@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from neuron_xp.backends.backend import Backend, Kernels, Loop, MakeKernels, Summand
 from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.neuron import step as steps
+from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
@@ -196,6 +197,25 @@ def choose_block_rows(layers: Iterable[tuple[int, int]], backend: Backend) -> in
     """
     widest = max(inputs * neurons for inputs, neurons in layers)
     return max(1, backend.block_elements // (widest * LEAF)) * LEAF
+
+
+@lru_cache(maxsize=2)
+def choose_host_arithmetic(host: Backend, name: str) -> Arithmetic:
+    """Return NumPy's arithmetic for small arrays: weighted sums by a kernel, if that is right."""
+    arithmetic = choose_arithmetic(host, name, no_tiny_inputs=False)
+    if name_engine(host, name) != "kernels":
+        return arithmetic
+    from neuron_xp.backends.numba_kernels.matrices import MOST_TERMS, multiply_small
+
+    a, b = draw_start([(3, 75), (75, 2)], seed=1)
+    if not bool((multiply_small(a, b) == arithmetic.weighted_sum(a, b)).all()):
+        return arithmetic
+
+    def weighted_sum(inputs: Array, weights: Array, *, of_data: bool = False) -> Array:
+        is_small = inputs.shape[1] <= MOST_TERMS
+        return (multiply_small if is_small else arithmetic.weighted_sum)(inputs, weights)
+
+    return replace(arithmetic, weighted_sum=weighted_sum)
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
@@ -39,7 +38,7 @@ def _open_numpy(device: Any) -> Backend:
         raise ValueError("numpy has only the device 'cpu'; for a GPU name another backend too")
     return Backend(
         name="numpy",
-        version=version("numpy"),
+        version=np.__version__,
         xp=xp,
         device="cpu",
         to_host=np.asarray,

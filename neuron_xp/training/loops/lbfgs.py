@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neuron_xp.backends.engine import choose_host_arithmetic
 from neuron_xp.backends.libraries import open_host_backend
-from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.errors import TrainingDivergedError
 from neuron_xp.model.model_file import History
 from neuron_xp.model.settings import Settings
@@ -114,9 +114,7 @@ class Objective:
     @cached_property
     def arithmetic(self) -> Arithmetic:
         """The host's arithmetic."""
-        return choose_arithmetic(
-            open_host_backend(), self.settings.arithmetic, no_tiny_inputs=False
-        )
+        return choose_host_arithmetic(open_host_backend(), self.settings.arithmetic)
 
     @cached_property
     def mean(self) -> Mean:
