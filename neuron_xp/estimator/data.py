@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
@@ -90,8 +90,9 @@ def read_classified(
     if y is None:
         validate_data(estimator, X, y)  # which raises
     inputs = read_inputs(estimator, X)
-    check_classification_targets(y)
     y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
     check_consistent_length(inputs, y)
     classes, labels = np.unique(to_host(y), return_inverse=True)
     if len(classes) < 2:
