@@ -121,9 +121,10 @@ def _read_column(name: str, which: str, series: Any) -> np.ndarray:
     if series.null_count():
         row = int(np.argmax(missing.to_numpy()))
         drop, fill = CURES.get(library, CURES["pandas"])
-        count = series.null_count()
+        count = int(series.null_count())
+        values = "value" if count == 1 else "values"
         raise ValueError(
-            f"{name}: {which} has {count} missing value{'s'[: count > 1]}, the first in row {row}; "
+            f"{name}: {which} has {count} missing {values}, the first in row {row}; "
             f"leave such rows out, {name}.{drop}, or fill them, {name}.{fill}"
         )
     array: np.ndarray = series.to_numpy()

@@ -202,7 +202,7 @@ def test_data_are_refused_by_their_names():
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="two classes; got only one class, 0"):
         NeuronClassifier().fit(X[:50], y[:50])
-    with pytest.raises(ValueError, match="sample_weight is 0 for every example|zero"):
+    with pytest.raises(ValueError, match=r"[Ss]ample.weight"):
         NeuronClassifier().fit(X, y, sample_weight=np.zeros(150))
     with pytest.raises(ValueError, match="X hold integers of 2\\^53 or more"):
         NeuronClassifier().fit(np.full((150, 1), 2**60), y)
