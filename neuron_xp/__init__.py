@@ -18,15 +18,18 @@ from neuron_xp.errors import (
 )
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.tables.cells import TableError
-from neuron_xp.training.fit import Progress
+from neuron_xp.training.report import Progress
 from neuron_xp.training.train import train
 from neuron_xp.workflows.table_scoring import Predictions, Score, evaluate, predict
 from neuron_xp.workflows.table_training import TrainedOnTable, Verification, train_on_table, verify
 
 __version__ = "0.1.0"
 
-_LAZY = {"NeuronClassifier": "neuron_xp.estimator.classifier"}
-"""What needs a library that not everybody has, and its module: imported when asked for."""
+_LAZY = {
+    "NeuronClassifier": "neuron_xp.estimator.classifier",
+    "progress_bar": "neuron_xp.progress",
+}
+"""What needs a library that takes a while, or that not everybody has, and its module."""
 
 
 def __getattr__(name: str) -> Any:
@@ -54,6 +57,7 @@ __all__ = [
     "Verification",
     "evaluate",
     "predict",
+    "progress_bar",
     "train",
     "train_on_table",
     "verify",

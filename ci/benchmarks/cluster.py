@@ -154,6 +154,7 @@ def _train(
     return neuron_xp.train(
         *cut.load(), learning_rate=cut.shape.learning_rate, iterations=iterations,
         loss_every=iterations, on_progress=on_progress,
+        progress_every=None if on_progress is None else 1,
     )  # fmt: skip
 
 

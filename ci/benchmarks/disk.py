@@ -134,7 +134,7 @@ def watch_second(
         elif progress.iteration == 2:
             found.extend(end() for end in ends)
 
-    train(iterations=3, on_progress=look)
+    train(iterations=3, on_progress=look, progress_every=1)
     if not found:
         raise RuntimeError("training does not call back after each iteration")
     return found[0]

@@ -13,7 +13,7 @@ import click
 import neuron_xp
 from neuron_xp.cli import bench, on_backends, on_models, on_tables
 from neuron_xp.cli.hints import in_flags
-from neuron_xp.cli.output import Outcome, Tell, progress_bar
+from neuron_xp.cli.output import Outcome, Tell, show_progress
 
 COMMANDS = (*on_backends.COMMANDS, bench.run_bench, on_tables.train, *on_models.COMMANDS)
 
@@ -95,8 +95,8 @@ def _stop_if_asked() -> None:
         raise _StoppedError(_signals[0])
 
 
-def _make_bar(iterations: int | None) -> AbstractContextManager[Tell]:
-    return progress_bar(iterations, _stop_if_asked)
+def _make_bar() -> AbstractContextManager[Tell]:
+    return show_progress(_stop_if_asked)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

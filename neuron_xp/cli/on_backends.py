@@ -37,7 +37,7 @@ def demo(make_bar: Any, backend: str, device: str | None, arithmetic: str) -> Ou
     opened = open_backend(backend, device)
     start = neuron_xp.train(backend=opened, arithmetic=arithmetic, iterations=0)
     started = time.perf_counter()
-    with make_bar(10_000) as on_progress:
+    with make_bar() as on_progress:
         network = neuron_xp.train(backend=opened, arithmetic=arithmetic, on_progress=on_progress)
     seconds = time.perf_counter() - started
     answer = _on_host(network, network.think(ARTICLE_QUESTION))

@@ -70,11 +70,10 @@ def train(
     if not to_stdout:
         check_output(output, force=force)
     started = time.perf_counter()
-    count = None if settings.base.optimizer == "lbfgs" else settings.base.iterations
     with (
         open_cluster_of(cluster, where) as on_cluster,
         open_table_file(data) as file,
-        make_bar(count) as on_progress,
+        make_bar() as on_progress,
     ):
         trained = table_training.fit_table(
             file, reading, settings, where,

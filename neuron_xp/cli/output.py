@@ -3,26 +3,19 @@
 import json
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import click
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as ProgressBar
+from rich.progress import Progress as Bar
 from rich.table import Table
 
 import neuron_xp
 from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
+from neuron_xp.progress import ProgressBar
 from neuron_xp.workflows.table_scoring import Score
 
 T = TypeVar("T")
@@ -85,29 +78,13 @@ def list_score(score: Score, what: str) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def progress_bar(iterations: int | None, stop_if_asked: Callable[[], None]) -> Iterator[Tell]:
-    """Give a callback for `train` that shows a bar with loss, rate and time left.
-
-    iterations : how many there will be; None shows how many are done, and promises nothing
-
-    Where there is no terminal to see it, the callback only stops the training if asked to.
-    """
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda progress: stop_if_asked()
-        return
-    amount: tuple[ProgressColumn, ...] = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    if iterations is None:
-        amount = (SpinnerColumn(), TextColumn("{task.completed} iterations"))
-    loss_column = TextColumn("{task.fields[loss]}")
-    with ProgressBar(*amount, loss_column, console=console, transient=True) as bar:
-        task = bar.add_task("", total=iterations, loss="")
+def show_progress(stop_if_asked: Callable[[], None]) -> Iterator[Tell]:
+    """Give a callback for `train` that stops it if asked to, and shows a bar on a terminal."""
+    with closing(ProgressBar(transient=True)) as bar:
 
         def tell(progress: neuron_xp.Progress) -> None:
             stop_if_asked()
-            speed = f"{bar.tasks[0].speed or 0:.0f}/s"
-            loss = f"loss {progress.loss:.4g}, {speed}"
-            bar.update(task, completed=progress.iteration, loss=loss)
+            bar(progress)
 
         yield tell
 
@@ -115,7 +92,7 @@ def progress_bar(iterations: int | None, stop_if_asked: Callable[[], None]) -> I
 def list_with_bar(results: Iterable[T], count: int) -> list[T]:
     """List the results as they come, with a bar if there is a terminal to see it."""
     console = Console(stderr=True)
-    with ProgressBar(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as progress:
         return list(progress.track(results, count, description="training"))
 
 

@@ -3,8 +3,8 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -25,20 +25,7 @@ from neuron_xp.training.loops.descent import iterate_adam, iterate_gradient_desc
 from neuron_xp.training.loops.lbfgs import Memory, iterate_lbfgs
 from neuron_xp.training.loops.loop import Pace, State, is_recorded
 from neuron_xp.training.preparation import compute_mean_loss, find_scaling
-
-
-@dataclass(frozen=True)
-class Progress:
-    """News for a callback between stretches of iterations.
-
-    iteration : how many are done
-    iterations : how many there are to be
-    loss : the last recorded mean loss over the examples
-    """
-
-    iteration: int
-    iterations: int
-    loss: float
+from neuron_xp.training.report import Progress, Reporter
 
 
 def fit(
@@ -50,6 +37,7 @@ def fit(
     should_stop: Callable[[NeuralNetwork], bool] | None = None,
     saving: Saving | None = None,
     on_progress: Callable[[Progress], object] | None = None,
+    progress_every: int | None = None,
     pace: Pace | None = None,
 ) -> NeuralNetwork:
     """Train on the data, from random weights or from the checkpoint of `saving`.
@@ -60,13 +48,14 @@ def fit(
     feature_names : of the inputs, for the network to keep
     start : the network whose weights and biases to begin with; of the same sizes
     should_stop : called with the network at each record of the loss; true ends the training
+    on_progress : called about once a second, or after every `progress_every` iterations, and at
+        the end
     pace : how often the host looks in; None suits the data
     """
-    with data.backend.context(), _explain_lost_cluster(saving):
-        return _fit(
-            data, settings, feature_names, start, should_stop, saving, on_progress,
-            pace or _default_pace(data, saving),
-        )  # fmt: skip
+    reporter = Reporter(on_progress, settings, every=progress_every)
+    pace = pace or _choose_pace(data, saving, progress_every)
+    with closing(reporter), data.backend.context(), _explain_lost_cluster(saving):
+        return _fit(data, settings, feature_names, start, should_stop, saving, reporter, pace)
 
 
 def _fit(
@@ -76,7 +65,7 @@ def _fit(
     start: NeuralNetwork | None,
     should_stop: Callable[[NeuralNetwork], bool] | None,
     saving: Saving | None,
-    on_progress: Callable[[Progress], object] | None,
+    reporter: Reporter,
     pace: Pace,
 ) -> NeuralNetwork:
     digest = data.fingerprint() if saving is not None or data.in_parts else None
@@ -105,15 +94,14 @@ def _fit(
             state = last
             if saving is not None and saving.is_due(state.iteration):
                 save(state)
-            if on_progress is not None:
-                loss = state.history[-1][1]
-                on_progress(Progress(state.iteration, settings.iterations, loss))
             if (
                 should_stop is not None
                 and is_recorded(state.iteration, settings)
                 and should_stop(make_network(state))
             ):
                 state = state._replace(ending="stopped")
+            reporter.report(state)
+            if state.ending == "stopped":
                 break
     except (KeyboardInterrupt, SystemExit, ClusterLostError):
         save(state)
@@ -163,8 +151,9 @@ def _read_checkpoint(saving: Saving | None, settings: Settings, digest: str | No
     return saving.read(settings, digest)
 
 
-def _default_pace(data: TrainingSet, saving: Saving | None) -> Pace:
-    pace = Pace(pause_every=None if saving is None else saving.every)
+def _choose_pace(data: TrainingSet, saving: Saving | None, progress_every: int | None) -> Pace:
+    pauses = None if saving is None else saving.every, progress_every
+    pace = Pace(pauses=tuple(every for every in pauses if every is not None))
     return replace(pace, first=1) if data.in_parts else pace
 
 

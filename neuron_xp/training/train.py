@@ -7,12 +7,14 @@ from typing import Any
 
 from neuron_xp.article import ARTICLE_INPUTS, ARTICLE_TARGETS
 from neuron_xp.backends.backend import Backend, is_lazy
+from neuron_xp.checks import check_whole_number
 from neuron_xp.frames import find_names, is_frame, read_frame
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import check_settings
 from neuron_xp.training.data.training_set import Given, Where, open_training_set
-from neuron_xp.training.fit import Progress, fit
+from neuron_xp.training.fit import fit
+from neuron_xp.training.report import Progress
 
 
 def train(
@@ -43,6 +45,7 @@ def train(
     checkpoint_every: int | None = None,
     resume: bool = False,
     on_progress: Callable[[Progress], object] | None = None,
+    progress_every: int | None = None,
 ) -> NeuralNetwork:
     r"""Train a network of sigmoid neurons, by default as the article does.
 
@@ -134,7 +137,10 @@ def train(
         Go on from the checkpoint, if there is one: to the bits of an uninterrupted run, on
         any backend. Data and settings must be the same; `iterations` may be larger.
     on_progress : callable, optional
-        A function that is called with a `Progress` between stretches of about a second at most.
+        A function that is called with a `Progress` about once a second, and at the end, such as
+        `neuron_xp.progress_bar()`; if it has a method `close`, that is called then, too.
+    progress_every : int, optional
+        Iterations between two calls of it, in place of a second.
 
     Returns
     -------
@@ -185,17 +191,24 @@ def train(
         standardize=standardize, batch_size=batch_size, shuffle=shuffle,
         tolerance=tolerance, gradient_tolerance=gradient_tolerance, loss_every=loss_every,
     )  # fmt: skip
-    _check_callback(on_progress)
+    _check_callback(on_progress, progress_every)
     where = Where(backend=backend, device=device, threads=threads, max_memory=max_memory)
     saving = Saving.from_keywords(checkpoint, checkpoint_every, resume)
     given, names = _give_data(inputs, targets, sample_weight)
     data = open_training_set(given, settings, where)
-    return fit(data, settings, feature_names=names, saving=saving, on_progress=on_progress)
+    return fit(
+        data, settings, feature_names=names, saving=saving,
+        on_progress=on_progress, progress_every=progress_every,
+    )  # fmt: skip
 
 
-def _check_callback(on_progress: object) -> None:
+def _check_callback(on_progress: object, progress_every: object) -> None:
     if on_progress is not None and not callable(on_progress):
         raise TypeError(f"on_progress must be a callable, such as print; got {on_progress!r}")
+    if progress_every is not None:
+        check_whole_number("progress_every", progress_every, least=1)
+        if on_progress is None:
+            raise TypeError("progress_every is for on_progress: give it, too, or leave both out")
 
 
 def _give_data(

@@ -24,7 +24,8 @@ from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
 from neuron_xp.training.data.in_parts import SHUFFLE_ROWS
 from neuron_xp.training.data.training_set import Given, Where, open_training_set
-from neuron_xp.training.fit import Progress, fit
+from neuron_xp.training.fit import fit
+from neuron_xp.training.report import Progress
 from neuron_xp.workflows.table_data import TableRows, open_table_data
 from neuron_xp.workflows.table_scoring import Score, score, table_use_of
 from neuron_xp.workflows.table_settings import TableSettings, check_table_settings

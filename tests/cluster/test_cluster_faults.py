@@ -96,7 +96,7 @@ def test_a_run_goes_on_after_its_scheduler_was_killed(tmp_path):
             began = time.monotonic()
             with pytest.raises(neuron_xp.ClusterLostError, match=r"give resume=True to go on from"):
                 neuron_xp.train(inputs, targets, backend="dask", on_progress=kill_when_it_runs,
-                                **saving, **settings)  # fmt: skip
+                                progress_every=1, **saving, **settings)  # fmt: skip
             assert time.monotonic() - began < 60
         held = neuron_xp.NeuralNetwork.load(path)
         assert held.fingerprint() != expected.fingerprint()
@@ -120,7 +120,9 @@ def test_all_workers_gone_is_said(tmp_path):
                 worker.kill()
 
         with pytest.raises(neuron_xp.ClusterLostError, match=r"no worker is at .*checkpoint="):
-            neuron_xp.train(inputs, targets, backend="dask", on_progress=kill_all, **SETTINGS)
+            neuron_xp.train(
+                inputs, targets, backend="dask", on_progress=kill_all, progress_every=1, **SETTINGS
+            )
 
 
 @pytest.mark.slow
@@ -133,7 +135,9 @@ def test_a_scheduler_that_says_nothing_is_said(tmp_path):
             cluster.scheduler.send_signal(signal.SIGSTOP)
 
         with pytest.raises(neuron_xp.ClusterLostError, match=r"no worker is at .*checkpoint="):
-            neuron_xp.train(inputs, targets, backend="dask", on_progress=freeze, **SETTINGS)
+            neuron_xp.train(
+                inputs, targets, backend="dask", on_progress=freeze, progress_every=1, **SETTINGS
+            )
         cluster.scheduler.kill()
 
 

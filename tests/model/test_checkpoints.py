@@ -65,6 +65,7 @@ def test_a_resumed_run_ends_on_the_same_bits(library, path, settings, stops):
             neuron_xp.train(
                 *data, **settings, checkpoint=path, checkpoint_every=5, resume=i > 0,
                 backend="numpy" if i % 2 == 0 else library, on_progress=stop_at(stop),
+                progress_every=1,
             )  # fmt: skip
         assert checkpoints.read_checkpoint(path).position.iteration >= stop // 5 * 5
     network = neuron_xp.train(*data, **settings, checkpoint=path, resume=True, backend=library)

@@ -35,7 +35,7 @@ settings = json.loads(sys.argv[2])
 neuron_xp.train(*table(), **{**settings, "iterations": 1})  # what is to be compiled is
 print("ready", flush=True)
 neuron_xp.train(*table(), **settings, checkpoint=sys.argv[1], checkpoint_every=1, resume=True,
-                on_progress=lambda progress: time.sleep(0.01))
+                on_progress=lambda progress: time.sleep(0.01), progress_every=1)
 """
 
 

@@ -138,9 +138,13 @@ def automatic_rate(inputs, sample_weight=None, *, bias=False, l2=0.0, rule="cros
     return find_safe_learning_rate(data, rule=rule, bias=bias, l2=l2)
 
 
-def scaling(inputs):
+def scaling(inputs, sample_weight=None):
     targets = [0.0] * len(inputs)
-    network = neuron_xp.train(inputs, targets, standardize=True, iterations=0, backend=NUMPY)
+    standardize = True if sample_weight is None else "weighted"
+    network = neuron_xp.train(
+        inputs, targets, standardize=standardize, sample_weight=sample_weight, iterations=0,
+        backend=NUMPY,
+    )  # fmt: skip
     return [x.tolist() for x in network.scaling]
 
 

@@ -116,21 +116,31 @@ def apply(function, numbers, others):
 # Standardization
 
 
-def scaling(inputs):
+def scaling(inputs, sample_weight=None):
     """[means, inverse scales], one of each for each column."""
-    pairs = [scaling_of_column(column(inputs, j)) for j in range(len(inputs[0]))]
+    columns = (column(inputs, j) for j in range(len(inputs[0])))
+    pairs = [scaling_of_column(x, sample_weight) for x in columns]
     return [[mean for mean, _ in pairs], [inverse for _, inverse in pairs]]
 
 
-def scaling_of_column(x):
-    rows, low, high = len(x), min(x), max(x)
+def scaling_of_column(x, sample_weight):
+    low, high = min(x), max(x)
     if low == high:
         return low, 1.0
-    mean = sum_over_examples(x) / rows
+    count = len(x) if sample_weight is None else math.fsum(sample_weight)
+    mean = sum_over_examples(weigh(x, sample_weight)) / count
     unit = 2.0 ** (math.frexp(high - low)[1] - 1)
     near_one = [flush(v - mean, SMALLEST_PRODUCT) * (1 / unit) for v in x]
-    variance = sum_over_examples([v * v for v in near_one]) / rows
-    return mean, 1 / (sqrt(variance) * unit) if variance else 1.0
+    variance = sum_over_examples(weigh([v * v for v in near_one], sample_weight)) / count
+    deviation = sqrt(variance) * unit
+    is_constant = sample_weight is not None and deviation <= abs(mean) * 2.0**-50
+    return mean, 1.0 if variance == 0 or is_constant else 1 / deviation
+
+
+def weigh(terms, sample_weight):
+    if sample_weight is None:
+        return terms
+    return [product(t, w) for t, w in zip(terms, sample_weight, strict=True)]
 
 
 def standardize(x, mean, inverse_scale):

@@ -9,8 +9,11 @@ from trainings import train_with_pace
 
 import neuron_xp
 from neuron_xp.article import ARTICLE_INPUTS, ARTICLE_TARGETS
+from neuron_xp.model.settings import check_settings
+from neuron_xp.neuron.layers import Parameters
 from neuron_xp.training.data.batches import draw_epoch
-from neuron_xp.training.loops.loop import Pace
+from neuron_xp.training.loops.loop import Pace, State
+from neuron_xp.training.report import Reporter
 
 
 def problem(rows=200, features=4, seed=0):
@@ -194,13 +197,48 @@ def test_it_stops_at_the_first_record_that_fell_too_little():
     assert network.fingerprint() == neuron_xp.train(iterations=last).fingerprint()
 
 
-def test_progress_is_told_between_stretches():
+@pytest.mark.parametrize("optimizer", ["gradient_descent", "adam"])
+def test_progress_is_told_after_so_many_iterations(optimizer):
     seen = []
-    network = neuron_xp.train(iterations=1000, on_progress=seen.append, loss_every=100)
-    assert [p.iteration for p in seen] == sorted({p.iteration for p in seen})
-    assert {p.iterations for p in seen} == {1000}
+    network = neuron_xp.train(
+        iterations=1000, optimizer=optimizer, on_progress=seen.append, progress_every=150
+    )
+    assert [p.iteration for p in seen] == [*range(150, 1001, 150), 1000]
+    assert [p.iterations for p in seen] == [1000] * 7
+    assert [p.ending for p in seen] == [None] * 6 + ["limit"]
     assert (seen[-1].iteration, seen[-1].loss) == network.history[-1]
-    assert set(range(100, 1001, 100)) <= {p.iteration for p in seen}
+    assert seen[-1].weights[0].tobytes() == network.weights[0].tobytes()
+    assert len({p.weights[0].tobytes() for p in seen}) == 7  # each as it was then
+    assert repr(seen[0]) == f"iteration 150 of 1000: loss {network.history[1][1]:.6g}"
+
+
+def test_progress_is_told_about_once_a_second():
+    """A short training has one call, at its end; the calls change no bit."""
+    for settings in ({}, {"optimizer": "lbfgs", "l2": 1.0}):
+        seen, expected = [], neuron_xp.train(**settings)
+        network = neuron_xp.train(on_progress=seen.append, **settings)
+        assert network.fingerprint() == expected.fingerprint()
+        assert len(seen) <= 2  # a second on a machine that has much to do
+        assert seen[-1].ending == network.ending.reason
+        assert seen[-1].biases == network.biases == ()
+
+
+def test_a_reporter_waits_for_its_second():
+    seen = []
+    state = State(1, Parameters((), ()), ((0, 1.0),))
+    for seconds, expected in ((0.0, 3), (3600.0, 0)):
+        reporter = Reporter(seen.append, check_settings(), seconds=seconds)
+        for _ in range(3):
+            reporter.report(state)
+        assert len(seen) == expected
+        seen.clear()
+
+
+def test_how_often_progress_is_told_needs_somebody_to_tell():
+    with pytest.raises(TypeError, match="progress_every is for on_progress: give it, too"):
+        neuron_xp.train(progress_every=5)
+    with pytest.raises(ValueError, match="progress_every must be a whole number from 1; got 0"):
+        neuron_xp.train(on_progress=print, progress_every=0)
 
 
 def test_an_exception_in_the_callback_comes_through():

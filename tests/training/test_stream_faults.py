@@ -124,4 +124,4 @@ def test_a_file_that_changes_under_the_training(tmp_path):
         np.save(paths["inputs"], inputs[::-1])
 
     with pytest.raises(OSError, match=r"inputs.npy has changed since training began; start again"):
-        neuron_xp.train(*paths.values(), on_progress=change, **RATE)
+        neuron_xp.train(*paths.values(), on_progress=change, progress_every=1, **RATE)

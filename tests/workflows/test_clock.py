@@ -75,7 +75,8 @@ def test_an_iteration_follows_its_own_preparation(monkeypatch):
         done.append("begin")
         return lambda: number
 
-    def train(iterations, on_progress, at=None):
+    def train(iterations, on_progress, progress_every, at=None):
+        assert progress_every == 1
         calls(on_progress, iterations, at)
 
     monkeypatch.setattr(disk, "start_pass", start_pass)

@@ -42,12 +42,13 @@ class Pace:
 
     first : iterations of the first stretch
     seconds : of a stretch, about: it is doubled or halved after each
-    pause_every : iterations after which a stretch ends, beside the records of the loss
+    pauses : numbers of iterations after each of which a stretch ends, beside the records of the
+        loss
     """
 
     first: int = 64
     seconds: float = 0.5
-    pause_every: int | None = None
+    pauses: tuple[int, ...] = ()
 
 
 def iterate(
@@ -66,7 +67,7 @@ def iterate(
     stops at a record whose loss did not rise, and fell by no more than `settings.tolerance` of
     the one before. Raises TrainingDivergedError.
     """
-    pauses = [n for n in (settings.loss_every, pace.pause_every) if n is not None]
+    pauses = [settings.loss_every, *pace.pauses]
     for start, count in _stretches(state.iteration, settings.iterations, pauses, pace):
         if _has_settled(state.history, settings.tolerance):
             break
