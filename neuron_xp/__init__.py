@@ -26,17 +26,27 @@ from neuron_xp.workflows.table_training import TrainedOnTable, Verification, tra
 __version__ = "0.1.0"
 
 _LAZY = {
-    "NeuronClassifier": "neuron_xp.estimator.classifier",
-    "progress_bar": "neuron_xp.progress",
+    "NeuronClassifier": ("neuron_xp.estimator.classifier", "sklearn"),
+    "plots": ("neuron_xp.plots", "plots"),
+    "progress_bar": ("neuron_xp.progress", ""),
 }
-"""What needs a library that takes a while, or that not everybody has, and its module."""
+"""What needs a library that takes a while, or that not everybody has: its module and extra."""
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for by its name."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+    path, extra = _LAZY[name]
+    try:
+        module = import_module(path)
+    except ModuleNotFoundError as error:
+        library = str(error.name).partition(".")[0]
+        raise ImportError(
+            f"{__name__}.{name} needs {library}, which is not installed; type: "
+            f"pip install 'neuron-xp[{extra}]'"
+        ) from error
+    return module if path == f"{__name__}.{name}" else getattr(module, name)
 
 
 __all__ = [
@@ -56,6 +66,7 @@ __all__ = [
     "UnusableBackendError",
     "Verification",
     "evaluate",
+    "plots",
     "predict",
     "progress_bar",
     "train",

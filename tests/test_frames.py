@@ -112,7 +112,7 @@ def test_targets_that_are_words_are_refused():
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        (["width", "height", "depth"], r"in another order .* give inputs\[list\(network.feature_n"),
+        (["width", "height", "depth"], r"in another order .* give inputs\[list\(network.input_n"),
         (["height", "width"], "inputs have no column 'depth', which the network has learned from"),
         (["height", "width", "depth", "age"], "inputs have 'age', which the network does not know"),
     ],
@@ -121,7 +121,7 @@ def test_other_columns_are_said(columns, message):
     network = learn(frame(pd.DataFrame))
     with pytest.raises(ValueError, match=message):
         network.think(frame(pd.DataFrame, age=Y)[columns])
-    assert network.think(frame(pd.DataFrame, age=Y)[list(network.feature_names)]).shape == (40, 1)
+    assert network.think(frame(pd.DataFrame, age=Y)[list(network.input_names)]).shape == (40, 1)
     assert learn(X).think(frame(pl.DataFrame)).shape == (40, 1)  # which knows no names
 
 

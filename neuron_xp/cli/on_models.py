@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from neuron_xp.cli.files import check_output, open_table_file
+from neuron_xp.cli.files import PLOT, check_output, load_plots, open_table_file
 from neuron_xp.cli.options import (
     CLUSTER,
     DATA,
@@ -84,17 +84,25 @@ def _header(chunk: Predictions) -> list[str]:
 @click.command()
 @click.argument("model", type=FILE)
 @click.argument("data", type=DATA)
+@click.option("--force", is_flag=True, help="Replace the picture if it is there.")
+@PLOT
 @options(MEMORY, WHERE)
 @given_as(where=build_where)
-def evaluate(model: Path, data: Path, where: Where) -> Outcome:
+def evaluate(model: Path, data: Path, force: bool, plot: Path | None, where: Where) -> Outcome:
     """How a model does on a table: accuracy, loss, and which classes it confuses."""
+    plots = load_plots(plot, force=force)
     network = NeuralNetwork.load(model, backend=where.backend, device=where.device)
     with open_table_file(data) as file:
         score = table_scoring.evaluate(network, file, max_memory=where.max_memory)
     text = align_pairs(list_score(score, "table"))
     if score.accuracy is not None:
-        classes = None if network.table is None else network.table.columns.classes
-        text += "\n\n" + _confusion(score, classes or ("0", "1"))
+        known = None if network.table is None else network.table.columns.classes
+        classes = known or ("0", "1")
+        text += "\n\n" + _confusion(score, classes)
+        if plots is not None:
+            plots.save(plots.confusion(score.confusion, classes), plot)
+    elif plots is not None:
+        raise ValueError("--plot draws which classes are confused, and these targets are none")
     return Outcome(text, notes=score.notes)
 
 
@@ -132,8 +140,7 @@ def verify(model: Path, data: Path | str, where: Where, cluster: ClusterOptions)
 def show(model: Path) -> Outcome:
     """What is in a model file."""
     network = NeuralNetwork.load(model)
-    sizes = [len(network.weights[0]), *(layer.shape[1] for layer in network.weights)]
-    lines = [("layers", "-".join(map(str, sizes)))]
+    lines = [("layers", "-".join(map(str, network.layer_sizes)))]
     lines += [
         (name, "-" if value is None else str(value))
         for name, value in asdict(network.settings).items()

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from neuron_xp.cli.files import check_output, open_table_file
+from neuron_xp.cli.files import PLOT, check_output, load_plots, open_table_file
 from neuron_xp.cli.options import (
     CLUSTER,
     DATA,
@@ -40,7 +40,8 @@ from neuron_xp.workflows.table_training import TrainedOnTable
 @click.command()
 @click.argument("data", type=DATA)
 @click.option("-o", "--output", type=OUT, required=True, help="The model file; - is stdout.")
-@click.option("--force", is_flag=True, help="Replace the model file if it is there.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+@PLOT
 @click.option(
     "--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.0, show_default=True,
     help="Share of the rows kept out of training, to see how it does.",
@@ -55,8 +56,8 @@ from neuron_xp.workflows.table_training import TrainedOnTable
 )
 @click.pass_obj
 def train(
-    make_bar: Any, /, data: Path | str, output: Path, force: bool, holdout: float,
-    reading: Reading, settings: TableSettings, saving: Saving | None, where: Where,
+    make_bar: Any, /, data: Path | str, output: Path, force: bool, plot: Path | None,
+    holdout: float, reading: Reading, settings: TableSettings, saving: Saving | None, where: Where,
     cluster: ClusterOptions,
 ) -> Outcome:  # fmt: skip
     """Learn a column of a table from the others: CSV, TSV, NPY, NPZ or Parquet.
@@ -69,6 +70,7 @@ def train(
     to_stdout = str(output) == "-"
     if not to_stdout:
         check_output(output, force=force)
+    plots = load_plots(plot, force=force)
     started = time.perf_counter()
     with (
         open_cluster_of(cluster, where) as on_cluster,
@@ -79,6 +81,8 @@ def train(
             file, reading, settings, where,
             holdout=holdout, on_cluster=on_cluster, saving=saving, on_progress=on_progress,
         )  # fmt: skip
+    if plots is not None:
+        plots.save(plots.loss(trained.network), plot)
     report = _report(trained, time.perf_counter() - started, output)
     if to_stdout:
         return Outcome(report, notes=trained.notes, data=trained.network.to_bytes())

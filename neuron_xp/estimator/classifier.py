@@ -222,7 +222,7 @@ class NeuronClassifier(NetworkClassifier):
         if not (self.warm_start and hasattr(self, "network_")):
             return None
         before = self.network_
-        learned = (len(before.weights[0]), *(layer.shape[1] for layer in before.weights))
+        learned = before.layer_sizes
         if learned != sizes or bool(before.biases) != self.bias:
             raise ValueError(
                 f"warm_start=True goes on from layers of {'-'.join(map(str, learned))}; got "

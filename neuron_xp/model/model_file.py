@@ -90,6 +90,14 @@ class Model:
     table: TableUse | None = None
     feature_names: tuple[str, ...] | None = None
 
+    def name_learned(self) -> list[tuple[str, np.ndarray]]:
+        """Return what was learned as (name, array) pairs, in the order of the fingerprint."""
+        named = [(f"weights.{i}", array) for i, array in enumerate(self.weights)]
+        named += [(f"biases.{i}", array) for i, array in enumerate(self.biases)]
+        if self.scaling is not None:
+            named += zip(("mean", "inverse_scale"), self.scaling, strict=True)
+        return named
+
 
 def to_bytes(model: Model) -> bytes:
     """Return the content of a model file."""
@@ -240,11 +248,9 @@ def _check_arrays(model: Model) -> None:
 
 
 def _name_arrays(model: Model) -> dict[str, np.ndarray]:
-    named = {f"weights.{i}": array for i, array in enumerate(model.weights)}
-    named |= {f"biases.{i}": array for i, array in enumerate(model.biases)}
-    if model.scaling is not None:
-        named |= zip(("mean", "inverse_scale"), model.scaling, strict=True)
-    return named | {MEMORY + name: array for name, array in model.memory.items()}
+    return dict(model.name_learned()) | {
+        MEMORY + name: array for name, array in model.memory.items()
+    }
 
 
 def _choose_format(model: Model) -> int:

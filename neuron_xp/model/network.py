@@ -1,6 +1,6 @@
 """The neural network that training returns: its weights, its outputs, its files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from os import PathLike
@@ -20,7 +20,9 @@ from neuron_xp.model import model_file
 from neuron_xp.model.fingerprint import fingerprint_arrays
 from neuron_xp.model.model_file import History, Model
 from neuron_xp.model.settings import Settings
+from neuron_xp.model.summary import format_html
 from neuron_xp.model.table_use import TableUse
+from neuron_xp.model.torch_module import make_torch_module
 from neuron_xp.neuron import layers
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters
@@ -120,7 +122,7 @@ class NeuralNetwork:
         """Return the last layer's activation of its weighted sums."""
         if is_frame(inputs):
             inputs, names = read_frame("inputs", inputs)
-            check_names("inputs", names, self._find_names(), "network.feature_names")
+            check_names("inputs", names, self.input_names, "network.input_names")
         backend = self.backend
         with backend.context():
             dtype = "float64" if self.weights[0].dtype == backend.xp.float64 else "float32"
@@ -154,8 +156,14 @@ class NeuralNetwork:
             _think_of_chunk, self, chunks=(whole.chunks[0], (neurons,)), meta=np.empty((0, 0))
         )
 
-    def _find_names(self) -> tuple[str, ...] | None:
-        """Return the names of the inputs, where they are known."""
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """The number of inputs, and of the neurons of each layer."""
+        return self.weights[0].shape[0], *(layer.shape[1] for layer in self.weights)
+
+    @property
+    def input_names(self) -> tuple[str, ...] | None:
+        """The names of the inputs, of a table or a data frame, where they are known."""
         return self.feature_names if self.table is None else self.table.columns.input_names
 
     def fingerprint(self) -> str:
@@ -164,12 +172,7 @@ class NeuralNetwork:
         The arrays are the weights, then biases and scaling if there are any. The same bits have
         the same fingerprint, whichever library holds them.
         """
-        named = [(f"weights.{i}", array) for i, array in enumerate(self.weights)]
-        named += [(f"biases.{i}", array) for i, array in enumerate(self.biases)]
-        if self.scaling is not None:
-            named += self.scaling._asdict().items()
-        with self.backend.context():
-            return fingerprint_arrays((name, self.backend.to_host(array)) for name, array in named)
+        return fingerprint_arrays(self.to_model().name_learned())
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write a model file (safetensors), whole or not at all; an older one is replaced.
@@ -183,6 +186,33 @@ class NeuralNetwork:
     def to_bytes(self) -> bytes:
         """Return the content of the model file that `save` writes."""
         return model_file.to_bytes(self.to_model())
+
+    def to_onnx(self, path: str | PathLike[str], *, classes: Iterable[Any] | None = None) -> None:
+        """Write the network as an ONNX file, for other programs: the extra `onnx`.
+
+        Its graph is inputs (N, features) -> outputs (N, neurons), of the dtype of the weights,
+        with the standardization inside; outputs differ from `think` in the last digits. In its
+        metadata, as JSON, are fingerprint, rule, contract, and names where they are known.
+
+        classes : what the outputs stand for; default: those of the table it was trained on
+
+        Raises ImportError or OSError.
+        """
+        from neuron_xp.model.onnx_file import make_onnx  # needs onnx
+
+        known = None if self.table is None else self.table.columns.classes
+        names = known if classes is None else tuple(map(str, classes))
+        content = make_onnx(self.to_model(), classes=names, feature_names=self.input_names)
+        write_durably(path, content)
+
+    def to_torch(self) -> Any:
+        """Return a `torch.nn.Sequential` with the weights: to train further, save or deploy.
+
+        Its outputs are those of `think` but for the last digits. Raises MissingBackendError.
+        """
+        model = self.to_model()
+        softmax = self.settings.rule == "softmax_cross_entropy"
+        return make_torch_module(model.weights, model.biases, model.scaling, softmax=softmax)
 
     @classmethod
     def load(
@@ -233,10 +263,13 @@ class NeuralNetwork:
         arguments = self.to_model(), self.backend, self.history, self.ending
         return NeuralNetwork.from_model, arguments
 
+    def _repr_html_(self) -> str:
+        """Show itself in a notebook."""
+        return format_html(self)
+
     def __repr__(self) -> str:
-        sizes = [self.weights[0].shape[0], *(layer.shape[1] for layer in self.weights)]
         return (
-            f"<NeuralNetwork {'-'.join(map(str, sizes))}, {self.settings.arithmetic}, "
+            f"<NeuralNetwork {'-'.join(map(str, self.layer_sizes))}, {self.settings.arithmetic}, "
             f"{self.backend}, fingerprint {self.fingerprint()[:12]}>"
         )
 

@@ -36,7 +36,7 @@ SECTIONS = {  # the vectors in each: one that is lost is missed
     "Learning rules": 20,
     "Layers": 5,
     "One step": 13,
-    "Standardization": 9,
+    "Standardization": 12,
     "The automatic learning rate": 8,
     "Batches": 9,
     "The recorded loss": 8,
