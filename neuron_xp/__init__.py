@@ -21,7 +21,8 @@ from neuron_xp.tables.cells import TableError
 from neuron_xp.training.report import Progress
 from neuron_xp.training.train import train
 from neuron_xp.workflows.table_scoring import Predictions, Score, evaluate, predict
-from neuron_xp.workflows.table_training import TrainedOnTable, Verification, train_on_table, verify
+from neuron_xp.workflows.table_training import TrainedOnTable, train_on_table
+from neuron_xp.workflows.verification import Verification, verify
 
 __version__ = "0.1.0"
 

@@ -2,12 +2,20 @@
 
 import csv
 import io
+import json
+import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
+import numpy as np
 
+import neuron_xp
+from neuron_xp.backends.backend import name_device
+from neuron_xp.backends.engine import name_engine
 from neuron_xp.cli.files import PLOT, check_output, load_plots, open_table_file
 from neuron_xp.cli.options import (
     CLUSTER,
@@ -22,12 +30,16 @@ from neuron_xp.cli.options import (
     open_cluster_of,
     options,
 )
-from neuron_xp.cli.output import Outcome, align_pairs, list_score
-from neuron_xp.durable import open_durably
+from neuron_xp.cli.output import JSON, Outcome, align_pairs, check_folder, list_score
+from neuron_xp.durable import open_durably, write_durably
+from neuron_xp.model.model_file import choose_format
 from neuron_xp.model.network import NeuralNetwork
+from neuron_xp.model.table_use import HeldOut
+from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
 from neuron_xp.training.data.training_set import Where
-from neuron_xp.workflows import table_scoring, table_training
+from neuron_xp.workflows import table_scoring, verification
 from neuron_xp.workflows.table_scoring import Predictions, Score
+from neuron_xp.workflows.verification import Verification
 
 
 @click.command()
@@ -116,23 +128,101 @@ def _confusion(score: Score, classes: tuple[str, ...]) -> str:
 @click.command()
 @click.argument("model", type=FILE)
 @click.argument("data", type=DATA)
+@click.option("--date", is_flag=True, help="Keep the date and time in the file of --json, too.")
+@JSON
 @options(MEMORY, CLUSTER, WHERE)
 @given_as(where=build_where, cluster=ClusterOptions)
-def verify(model: Path, data: Path | str, where: Where, cluster: ClusterOptions) -> Outcome:
-    """Train again from what the model holds: are the bits the same? Status 0: yes, 1: no."""
+@click.pass_obj
+def verify(
+    make_bar: Any, /, model: Path, data: Path | str, date: bool, file: Path | None, where: Where,
+    cluster: ClusterOptions,
+) -> Outcome:  # fmt: skip
+    """Train again from what the model holds: are the bits the same? Status 0: yes, 1: no.
+
+    The data are compared first, and rows that were held out, and the score on them. Records of
+    two machines, by --json, are compared by diff.
+    """
+    check_folder(file)
     network = NeuralNetwork.load(model)
-    with open_cluster_of(cluster, where) as on_cluster, open_table_file(data) as file:
-        found = table_training.verify(
-            network, file, backend=where.backend, device=where.device,
-            max_memory=where.max_memory, on_cluster=on_cluster,
+    with (
+        open_cluster_of(cluster, where) as on_cluster,
+        open_table_file(data) as table,
+        make_bar() as on_progress,
+    ):
+        found = verification.verify(
+            network, table, backend=where.backend, device=where.device,
+            max_memory=where.max_memory, on_cluster=on_cluster, on_progress=on_progress,
         )  # fmt: skip
+    _write_verdict(file, network, found, date=date)
     pairs = [
-        ("data", "the same" if found.same_data else "OTHER than those it was trained on"),
+        ("data", "OTHER than those it was trained on" if found.same_data is False else "the same"),
         ("in the file", network.fingerprint()),
-        ("trained here", found.network.fingerprint()),
-        ("verdict", "the same bits" if found.same_bits else "DIFFERENT"),
     ]
-    return Outcome(align_pairs(pairs), 0 if found.same_bits and found.same_data else 1)
+    if found.network is not None:
+        pairs.append(("trained here", found.network.fingerprint()))
+    if found.same_score is not None:
+        pairs.append(("held out", "the same score" if found.same_score else "ANOTHER score"))
+    pairs += [("difference", difference) for difference in found.differences]
+    pairs.append(("verdict", "the same bits" if found.is_same else "DIFFERENT"))
+    return Outcome(align_pairs(pairs), 0 if found.is_same else 1)
+
+
+def _write_verdict(
+    file: Path | None, network: NeuralNetwork, found: Verification, *, date: bool
+) -> None:
+    """Write the record, if a file is given: sorted, a value a line, nothing that changes by run."""
+    if file is None:
+        return
+    record = _describe_verdict(network, found)
+    if date:
+        record["date"] = datetime.now(UTC).isoformat(timespec="seconds")
+    text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False)
+    write_durably(file, f"{text}\n".encode())
+
+
+def _describe_verdict(network: NeuralNetwork, found: Verification) -> dict[str, Any]:
+    """Return the record: versions, what trained here, what was found."""
+    again = found.network
+    where: dict[str, Any] = {}
+    if again is not None:
+        where = {
+            "backend": again.backend.name,
+            "version": again.backend.version,
+            "device": name_device(again.backend.device),
+            "engine": name_engine(again.backend, again.settings.arithmetic),
+        }
+    held_out = None if network.table is None else network.table.held_out
+    return {
+        "neuron_xp": neuron_xp.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "contract_version": CONTRACT_VERSION,
+        "format_version": choose_format(network.to_model()),
+        "trained_here": where,
+        "fingerprints": {
+            "model": network.fingerprint(),
+            "trained_here": None if again is None else again.fingerprint(),
+            "data": network.data_fingerprint,
+            "held_out": None if held_out is None else held_out.fingerprint,
+        },
+        "held_out": None if held_out is None else {
+            "rows": held_out.rows,
+            "loss": held_out.loss,
+            "accuracy": held_out.accuracy,
+            "same_score": found.same_score,
+        },
+        "same_data": found.same_data,
+        "same_bits": found.same_bits,
+        "differences": list(found.differences),
+        "verdict": "the same" if found.is_same else "different",
+    }  # fmt: skip
+
+
+def _tell_held_out(held_out: HeldOut) -> str:
+    """Say in a line how a network did on the rows that were held out."""
+    text = f"{held_out.rows} rows held out, loss {float.fromhex(held_out.loss):.6g}"
+    return text if held_out.accuracy is None else f"{text}, accuracy {held_out.accuracy:.4f}"
 
 
 @click.command()
@@ -145,11 +235,19 @@ def show(model: Path) -> Outcome:
         (name, "-" if value is None else str(value))
         for name, value in asdict(network.settings).items()
     ]
+    model_format = choose_format(network.to_model())
+    lines += [("contract", str(CONTRACT_VERSION)), ("format", str(model_format))]
+    if network.feature_names is not None:
+        lines.append(("inputs", ", ".join(network.feature_names)))
     if network.table is not None:
-        columns = network.table.columns
+        columns, held_out = network.table.columns, network.table.held_out
         lines += [("target", columns.target), ("classes", ", ".join(columns.classes or ()) or "-"),
                   ("inputs", ", ".join(columns.input_names)),
                   ("held out", f"{network.table.holdout:.0%}")]  # fmt: skip
+        if network.table.rows is not None:
+            lines.append(("rows", f"{network.table.rows}"))
+        if held_out is not None:
+            lines.append(("score", _tell_held_out(held_out)))
     lines += [("data", network.data_fingerprint or "unknown"), ("model", network.fingerprint())]
     return Outcome(align_pairs(lines))
 

@@ -37,6 +37,23 @@ def digest_rows(first_row: int, *tables: np.ndarray) -> int:
     return total % 2**256
 
 
+MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / the golden ratio, as of splitmix64
+
+
+def mix_rows(*tables: np.ndarray) -> int:
+    """Return what rows add to a digest, mod 2^64, that does not know their order.
+
+    It tells an accident, other rows or the same ones in another order; against whoever wants to
+    deceive only the fingerprint of the data stands.
+    """
+    mixed = np.zeros(len(tables[0]), dtype="uint64")
+    for table in tables:
+        for column in np.ascontiguousarray(table.T) + 0.0:
+            mixed = (mixed ^ column.view("uint64")) * MIX
+            mixed ^= mixed >> np.uint64(29)
+    return int(mixed.sum(dtype="uint64"))
+
+
 def fingerprint_data(digest: int, *shapes: tuple[int, ...]) -> str:
     """Return the SHA-256 over the shapes of inputs, targets and weights, and their digest."""
     return sha256(f"{shapes} {digest % 2**256:064x}".encode()).hexdigest()

@@ -105,7 +105,7 @@ def to_bytes(model: Model) -> bytes:
         name: np.ascontiguousarray(array + 0.0) for name, array in _name_arrays(model).items()
     }
     fields: dict[str, Any] = {
-        "format_version": _choose_format(model),
+        "format_version": choose_format(model),
         "contract_version": CONTRACT_VERSION,
         "settings": _settings_to_json(model.settings),
         "data_fingerprint": model.data_fingerprint,
@@ -253,9 +253,10 @@ def _name_arrays(model: Model) -> dict[str, np.ndarray]:
     }
 
 
-def _choose_format(model: Model) -> int:
+def choose_format(model: Model) -> int:
     """Return the oldest format that can say the model: equal models stay equal files."""
-    if model.feature_names is not None or model.settings.standardize == WEIGHTED:
+    says_more = model.table is not None and model.table.needs_later_format()
+    if says_more or model.feature_names is not None or model.settings.standardize == WEIGHTED:
         return 3
     return 1 if _is_of_first_format(model.settings) else 2
 

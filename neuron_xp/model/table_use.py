@@ -9,6 +9,25 @@ from neuron_xp.random_start import make_generator
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
 
+LATER = ("rows", "unordered", "held_out")
+"""What is left out of a file where it is None, as the first formats did not have it."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that were held out, and the score on them.
+
+    rows : how many
+    fingerprint : of inputs and targets
+    loss : the mean loss, in hexadecimal, as JSON may round it
+    accuracy : the share of right classes; None for numbers
+    """
+
+    rows: int
+    fingerprint: str
+    loss: str
+    accuracy: float | None
+
 
 @dataclass(frozen=True)
 class TableUse:
@@ -16,16 +35,27 @@ class TableUse:
 
     holdout : the share of the rows that is held out
     split_seed : of the permutation that chooses them
+    rows : how many it was trained on, where that was kept
+    unordered : a digest of these that does not know their order
+    held_out : what was held out, and how the network did there
     """
 
     reading: Reading
     columns: Columns
     holdout: float = 0.0
     split_seed: int = 1
+    rows: int | None = None
+    unordered: str | None = None
+    held_out: HeldOut | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return dictionaries, lists, text and numbers, which JSON can hold."""
-        return asdict(self)
+        found = asdict(self)
+        return {k: v for k, v in found.items() if k not in LATER or v is not None}
+
+    def needs_later_format(self) -> bool:
+        """Tell whether it says more than the first formats of model files could."""
+        return any(getattr(self, name) is not None for name in LATER)
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "TableUse":
@@ -34,7 +64,15 @@ class TableUse:
             Reading(**_tuples(found["reading"])),
             Columns(**_tuples(found["columns"])),
         )
-        return cls(**{**found, "reading": reading, "columns": columns})
+        held_out = found.get("held_out")
+        return cls(
+            **{
+                **found,
+                "reading": reading,
+                "columns": columns,
+                "held_out": None if held_out is None else HeldOut(**held_out),
+            }
+        )
 
 
 def _tuples(value: Any) -> Any:

@@ -11,11 +11,11 @@ from os import PathLike
 import numpy as np
 
 from neuron_xp.model.network import NeuralNetwork
-from neuron_xp.model.table_use import TableUse
+from neuron_xp.model.table_use import HeldOut, TableUse
 from neuron_xp.tables.columns import Columns
 from neuron_xp.tables.encode import read_chunks
 from neuron_xp.tables.files import find_parts, limit_rows
-from neuron_xp.training.data.training_set import Given, Where, open_training_set
+from neuron_xp.training.data.training_set import Given, TrainingSet, Where, open_training_set
 from neuron_xp.training.fit import compute_loss
 from neuron_xp.workflows.table_data import TableRows, open_table_data
 
@@ -142,15 +142,49 @@ def score(
             break
         chosen = _chosen_classes(targets), _chosen_classes(_think(network, inputs))
         np.add.at(confusion, chosen, 1)
-    # which rows make a batch is nothing to a loss over all of them
-    settings = replace(network.settings, shuffle=None, batch_size=None)
-    where = Where(backend=network.backend, max_memory=max_memory)
-    data = open_training_set(Given(rows.inputs, rows.targets), settings, where)
+    data = open_rows(network, rows, max_memory)
     with data.backend.context():
         loss = compute_loss(network, data)
     if not are_classes:
         return Score(rows.count, None, loss, np.zeros((0, 0), dtype=int))
     return Score(rows.count, int(confusion.trace()) / rows.count, loss, confusion)
+
+
+def describe_held_out(
+    network: NeuralNetwork, rows: TableRows, columns: Columns, max_memory: int | None = None
+) -> tuple[HeldOut, Score]:
+    """Return what a model keeps of rows that were held out, and the score on them."""
+    found = score(network, rows, columns, max_memory)
+    data = open_rows(network, rows, max_memory)
+    with data.backend.context():
+        fingerprint = data.fingerprint()
+    kept = HeldOut(
+        rows=rows.count, fingerprint=fingerprint, loss=found.loss.hex(), accuracy=found.accuracy
+    )
+    return kept, found
+
+
+def add_unordered(
+    training: TrainingSet,
+    network: NeuralNetwork,
+    held_out: TableRows | None,
+    max_memory: int | None = None,
+) -> str:
+    """Digest all rows of a table, those held out, too, in any order."""
+    with training.backend.context():
+        total = int(training.fingerprint_unordered(), 16)
+    if held_out is not None:
+        data = open_rows(network, held_out, max_memory)
+        with data.backend.context():
+            total += int(data.fingerprint_unordered(), 16)
+    return f"{total % 2**64:016x}"
+
+
+def open_rows(network: NeuralNetwork, rows: TableRows, max_memory: int | None) -> TrainingSet:
+    """Open rows as a training does; which of them make a batch is nothing to all of them."""
+    settings = replace(network.settings, shuffle=None, batch_size=None)
+    where = Where(backend=network.backend, max_memory=max_memory)
+    return open_training_set(Given(rows.inputs, rows.targets), settings, where)
 
 
 def _think(network: NeuralNetwork, inputs: np.ndarray) -> np.ndarray:

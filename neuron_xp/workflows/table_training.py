@@ -1,4 +1,4 @@
-"""Training on tables, from a file to a network: train and verify.
+"""Training on tables, from a file to a network: train_on_table.
 
 A table is a CSV, TSV, NPY, NPZ or Parquet file, a folder of parts, or a pattern. `max_memory`, in
 bytes or as text ("500MB"), bounds what the data take: a table is then read in chunks, and trained
@@ -13,9 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 from neuron_xp import checks
-from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.errors import ignore_learning
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import Settings
@@ -26,8 +24,8 @@ from neuron_xp.training.data.in_parts import SHUFFLE_ROWS
 from neuron_xp.training.data.training_set import Given, Where, open_training_set
 from neuron_xp.training.fit import fit
 from neuron_xp.training.report import Progress
-from neuron_xp.workflows.table_data import TableRows, open_table_data
-from neuron_xp.workflows.table_scoring import Score, score, table_use_of
+from neuron_xp.workflows.table_data import open_table_data
+from neuron_xp.workflows.table_scoring import Score, add_unordered, describe_held_out
 from neuron_xp.workflows.table_settings import TableSettings, check_table_settings
 
 
@@ -47,15 +45,6 @@ class TrainedOnTable:
     dropped: int
     held_out: Score | None
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Verification:
-    """A second training from what a model holds: the network, and what is the same."""
-
-    network: NeuralNetwork
-    same_data: bool
-    same_bits: bool
 
 
 def train_on_table(
@@ -157,16 +146,22 @@ def fit_table(
 ) -> TrainedOnTable:
     """Do what `train_on_table` does, from records."""
     holdout = _check_holdout(holdout)
-    where = _prepare(table_settings.base, where, on_cluster=on_cluster)
+    where = prepare(table_settings.base, where, on_cluster=on_cluster)
     use = TableUse(reading, Columns((), "", None, ()), holdout, table_settings.base.seed)
     memory = where.memory_bytes()
     with open_table_data(path, use, known=False, max_memory=memory, on_cluster=on_cluster) as data:
         settings = table_settings.choose(data.columns)
-        network = _fit_rows(data.training, settings, where, saving, on_progress)
-        network = replace(network, table=replace(use, columns=data.columns))
-        held_out = None
+        given = Given(data.training.inputs, data.training.targets)
+        training = open_training_set(given, settings, where)
+        network = fit(training, settings, saving=saving, on_progress=on_progress)
+        unordered = add_unordered(training, network, data.held_out, memory)
+        use = replace(use, columns=data.columns, rows=data.training.count, unordered=unordered)
+        with training.backend.context():
+            fingerprint = network.data_fingerprint or training.fingerprint()
+        network, held_out = replace(network, table=use, data_fingerprint=fingerprint), None
         if data.held_out is not None:
-            held_out = score(network, data.held_out, data.columns, memory)
+            kept, held_out = describe_held_out(network, data.held_out, data.columns, memory)
+            network = replace(network, table=replace(use, held_out=kept))
         return TrainedOnTable(
             network=network,
             columns=data.columns,
@@ -184,7 +179,7 @@ def _check_holdout(value: float) -> float:
     return holdout
 
 
-def _prepare(settings: Settings, where: Where, *, on_cluster: bool) -> Where:
+def prepare(settings: Settings, where: Where, *, on_cluster: bool) -> Where:
     """Check what can be checked, and open the backend, before the table is read for long."""
     if settings.shuffle == "rows" and (where.max_memory is not None or on_cluster):
         raise ValueError(SHUFFLE_ROWS)
@@ -204,62 +199,4 @@ def _constant_notes(
     some = ", ".join(map(repr, constant[:5])) + (", ..." if len(constant) > 5 else "")
     return (
         f"{source}: {len(constant)} columns are the same in each row, and tell nothing: {some}",
-    )
-
-
-def _fit_rows(
-    rows: TableRows,
-    settings: Settings,
-    where: Where,
-    saving: Saving | None = None,
-    on_progress: Callable[[Progress], object] | None = None,
-) -> NeuralNetwork:
-    """Train on rows of a table; the network knows their fingerprint."""
-    data = open_training_set(Given(rows.inputs, rows.targets), settings, where)
-    network = fit(data, settings, saving=saving, on_progress=on_progress)
-    if network.data_fingerprint is not None:
-        return network
-    with data.backend.context():
-        return replace(network, data_fingerprint=data.fingerprint())
-
-
-def verify(
-    network: NeuralNetwork,
-    path: str | PathLike[str],
-    *,
-    backend: Backend | str = "numpy",
-    device: Any = None,
-    threads: int | None = None,
-    max_memory: int | str | None = None,
-    on_cluster: bool = False,
-) -> Verification:
-    r"""Train again, on any backend, from what the network knows of its table and settings.
-
-    The bits are the same where the data are, whatever the backend. Raises what `train_on_table`
-    does, and does not warn again of what was learned.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> import neuron_xp
-    >>> table = pathlib.Path(tempfile.mkdtemp(), "fruit.csv")
-    >>> rows = "grams,kind", "150,apple", "160,apple", "8,cherry", "9,cherry"
-    >>> _ = table.write_text("\n".join(rows))
-    >>> network = neuron_xp.train_on_table(table, target="kind").network
-    >>> neuron_xp.verify(network, table).same_bits
-    True
-    """
-    where = Where(backend=backend, device=device, threads=threads, max_memory=max_memory)
-    use, settings = table_use_of(network), network.settings
-    where = _prepare(settings, where, on_cluster=on_cluster)
-    memory = where.memory_bytes()
-    with (
-        open_table_data(path, use, known=True, max_memory=memory, on_cluster=on_cluster) as data,
-        ignore_learning(),
-    ):
-        again = _fit_rows(data.training, settings, where)
-    return Verification(
-        network=again,
-        same_data=again.data_fingerprint == network.data_fingerprint,
-        same_bits=again.fingerprint() == network.fingerprint(),
     )

@@ -1,7 +1,7 @@
 """Examples in the memory of one device."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -13,7 +13,7 @@ from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.convert import has_no_tiny_inputs
 from neuron_xp.backends.engine import Engine, choose_block_rows, choose_engine
 from neuron_xp.backends.examples import copy_to_host, take_rows
-from neuron_xp.model.fingerprint import digest_rows, fingerprint_data
+from neuron_xp.model.fingerprint import digest_rows, fingerprint_data, mix_rows
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters, flatten
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
@@ -84,16 +84,24 @@ class InMemory:
     def fingerprint(self) -> str:
         """See `TrainingSet`."""
         row, digest = 0, 0
-        for block in blocks(self.examples._replace(scaling=None), 2**16):
-            tables = [
-                self.backend.to_host(array).astype("float64")
-                for array in block
-                if array is not None
-            ]
+        for tables in self._tables():
             digest += digest_rows(row, *tables)
             row += len(tables[0])
         arrays = self.examples[:3]
         return fingerprint_data(digest, *(tuple(x.shape) for x in arrays if x is not None))
+
+    def fingerprint_unordered(self) -> str:
+        """See `TrainingSet`."""
+        return f"{sum(mix_rows(*tables) for tables in self._tables()) % 2**64:016x}"
+
+    def _tables(self) -> Iterator[list[np.ndarray]]:
+        """Yield inputs, targets and weights on the host, some rows at a time."""
+        for block in blocks(self.examples._replace(scaling=None), 2**16):
+            yield [
+                self.backend.to_host(array).astype("float64")
+                for array in block
+                if array is not None
+            ]
 
     def find_extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSet`."""

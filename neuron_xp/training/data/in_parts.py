@@ -163,6 +163,10 @@ class InParts:
         """See `TrainingSet`."""
         return fingerprint_data(self.summary.digest, *self.shapes)
 
+    def fingerprint_unordered(self) -> str:
+        """See `TrainingSet`."""
+        return f"{self.summary.unordered:016x}"
+
     def find_extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSet`."""
         return self.summary.low, self.summary.high

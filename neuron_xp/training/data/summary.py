@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from neuron_xp.backends.libraries import find_backend
-from neuron_xp.model.fingerprint import digest_rows
+from neuron_xp.model.fingerprint import digest_rows, mix_rows
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.reproducible.elementary import TINY_INPUT
 from neuron_xp.neuron.step import Examples
@@ -21,6 +21,7 @@ class Summary(NamedTuple):
     """Findings of one look at the data: sums and extremes that can be merged.
 
     digest : of the fingerprint
+    unordered : a digest that does not know the order of the rows
     no_tiny_inputs : whether each input is 0 or at least 2^-60 in magnitude
     low, high : the smallest and the largest input of each column
     class_sums : the largest distance from 1 of the sum of an example's targets
@@ -28,6 +29,7 @@ class Summary(NamedTuple):
     """
 
     digest: int
+    unordered: int
     no_tiny_inputs: bool
     low: np.ndarray
     high: np.ndarray
@@ -51,6 +53,7 @@ def _summarize_block(first_row: int, tables: list[np.ndarray]) -> Summary:
     inputs = tables[0]
     return Summary(
         digest=digest_rows(first_row, *tables),
+        unordered=mix_rows(*tables),
         no_tiny_inputs=not ((inputs != 0) & (abs(inputs) < TINY_INPUT)).any(),
         low=inputs.min(axis=0),
         high=inputs.max(axis=0),
@@ -63,6 +66,7 @@ def merge_summaries(a: Summary, b: Summary) -> Summary:
     """Summarize the rows of both."""
     return Summary(
         digest=(a.digest + b.digest) % 2**256,
+        unordered=(a.unordered + b.unordered) % 2**64,
         no_tiny_inputs=a.no_tiny_inputs and b.no_tiny_inputs,
         low=np.minimum(a.low, b.low),
         high=np.maximum(a.high, b.high),

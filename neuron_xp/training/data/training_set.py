@@ -62,6 +62,9 @@ class TrainingSet(Protocol):
     def fingerprint(self) -> str:
         """Digest inputs, targets and sample weights: the same wherever they are."""
 
+    def fingerprint_unordered(self) -> str:
+        """Digest the rows, in any order, in 64 bits: the same wherever they are."""
+
     def find_extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the smallest and the largest input of each column, float64."""
 
