@@ -225,8 +225,7 @@ def test_signals_save_and_say_how_to_go_on(tmp_path, uninterrupted, number, stat
         "neuron-xp: stopped; a run with --checkpoint goes on by the same command with --resume\n"
     )
     assert not (tmp_path / "model").exists()
-    words = "--checkpoint", tmp_path / "run", "--resume", "--backend", "array_api_strict", "--force"
-    done(*LONG, "-o", tmp_path / "model", *words)  # one may have been killed when it was done
+    done(*LONG, "-o", tmp_path / "model", "--checkpoint", tmp_path / "run", "--resume")
     assert (tmp_path / "model").read_bytes() == uninterrupted
 
 
@@ -245,17 +244,8 @@ def test_ten_kills_of_the_command(tmp_path, uninterrupted):
         if i == 4:  # and then from the start again
             for left in tmp_path.iterdir():
                 left.unlink()
-    done(
-        *LONG,
-        "-o",
-        tmp_path / "model",
-        "--checkpoint",
-        tmp_path / "run",
-        "--resume",
-        "--backend",
-        "array_api_strict",
-        "--force",
-    )  # the last may have been killed when done
+    words = "--checkpoint", tmp_path / "run", "--resume", "--backend", "array_api_strict", "--force"
+    done(*LONG, "-o", tmp_path / "model", *words)  # one may have been killed when it was done
     assert (tmp_path / "model").read_bytes() == uninterrupted
 
 
