@@ -74,6 +74,32 @@ def did_you_mean(given: object, options: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; choose from {', '.join(names)}"
 
 
+OTHER_NAMES = {
+    "C": "l2=1/C",
+    "alpha": "l2",
+    "epochs": "iterations",
+    "fit_intercept": "bias",
+    "hidden_layer_sizes": "hidden",
+    "lr": "learning_rate",
+    "max_iter": "iterations",
+    "n_iter": "iterations",
+    "n_jobs": "threads",
+    "random_state": "seed",
+    "solver": "optimizer",
+    "tol": "gradient_tolerance",
+    "verbose": "on_progress=neuron_xp.progress_bar()",
+    "weight_decay": "l2",
+}
+"""Names of settings in other libraries, and what they are called here."""
+
+
+def unknown_keyword_error(function: str, given: str, known: Iterable[str]) -> TypeError:
+    """Return the error for a keyword that a function has not, with the one that was meant."""
+    known_as = OTHER_NAMES.get(given)
+    hint = did_you_mean(given, known) if known_as is None else f"; give {known_as}"
+    return TypeError(f"unknown keyword {given!r} of {function}(){hint}")
+
+
 def one_line(error: BaseException | None) -> str:
     """Shorten the message of a library's error to one line of at most 200 characters."""
     return " ".join(str(error).split())[:200] or type(error).__name__

@@ -116,7 +116,7 @@ def _read_column(name: str, which: str, series: Any) -> np.ndarray:
     kind = series.dtype
     library = str(series.implementation.value)
     if not (kind.is_numeric() or kind == _boolean()) or kind.is_decimal():
-        raise TypeError(f"{name}: {which} holds {_tell_kind(series)}")
+        raise TypeError(f"{name}: {which} holds {_tell_kind(name, series)}")
     missing = series.is_null()
     if series.null_count():
         row = int(np.argmax(missing.to_numpy()))
@@ -152,7 +152,7 @@ def _boolean() -> Any:
     return nw.Boolean
 
 
-def _tell_kind(series: Any) -> str:
+def _tell_kind(name: str, series: Any) -> str:
     """Say what a column holds that is no number, and what to do about it."""
     kind = str(series.dtype)
     if series.dtype.is_temporal():
@@ -164,6 +164,8 @@ def _tell_kind(series: Any) -> str:
     words = "categories" if kind.startswith(("Categorical", "Enum")) else "text"
     some = next((word for word in series.head(1000).to_list() if word is not None), None)
     example = "" if some is None else f", such as {str(some)[:40]!r}"
+    if name == "targets":
+        return f"{words}{example}; to learn classes use neuron_xp.NeuronClassifier"
     return (
         f"{words}{example}; give a column of 0 and 1 for each word, as pandas.get_dummies or "
         "scikit-learn's OneHotEncoder do, or leave it out"

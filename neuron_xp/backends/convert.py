@@ -29,11 +29,18 @@ MEANING = {
 }
 
 
+CLASSIFIER = "neuron_xp.NeuronClassifier"
+
+
 class Requirement(NamedTuple):
-    """A function that is true where an array is bad, and the words that say what it must be."""
+    """A function that is true where an array is bad, and the words that say what it must be.
+
+    advise : what to do about a bad number: the end of a message
+    """
 
     is_bad: Callable[[Array], Array]
     words: str
+    advise: Callable[[float], str] = lambda value: ""
 
 
 def convert_numbers(
@@ -151,7 +158,10 @@ def _suggest_real(name: str, array: np.ndarray) -> str:
         _check_integers(name, array)
         return f"; give {name}.astype('float64')"
     odd = next((repr(n) for n in array.ravel().tolist() if not isinstance(n, Real)), "")
-    return f", such as {odd[:40]}" if odd and array.dtype.kind in "OUS" else ""
+    if not odd or array.dtype.kind not in "OUS":
+        return ""
+    cure = f"; to learn classes use {CLASSIFIER}" if name == "targets" else ""
+    return f", such as {odd[:40]}{cure}"
 
 
 def _check_integers(name: str, objects: np.ndarray) -> None:
@@ -206,7 +216,8 @@ def _check_numbers(
             row, *rest = (int(i) for i in np.unravel_index(flat, rows.shape))
             index = ", ".join(map(str, [first_row + start + row, *rest]))
             value = float(xp.reshape(rows, (-1,))[flat])
-            raise ValueError(f"{name}[{index}] is {value!r}; {name} {requirement.words}")
+            advice = requirement.advise(value)
+            raise ValueError(f"{name}[{index}] is {value!r}; {name} {requirement.words}{advice}")
 
 
 def has_no_tiny_inputs(array: Array, backend: Backend) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.convert import (
+    CLASSIFIER,
     Requirement,
     as_plain_array,
     convert_numbers,
@@ -13,7 +14,18 @@ from neuron_xp.backends.libraries import find_backend, is_array
 from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array
 
-IN_0_1 = Requirement(lambda x: (x < 0) | (x > 1), "must lie in [0, 1]")
+
+def _advise_on_classes(value: float) -> str:
+    """Say how classes are given, where a target looks like the number of one."""
+    if not value.is_integer() or not 2 <= value < 1000:
+        return ""
+    return (
+        "; if they are numbers of classes, give a column of 0 and 1 for each class, "
+        f"numpy.eye(COUNT)[targets], with rule='softmax_cross_entropy', or use {CLASSIFIER}"
+    )
+
+
+IN_0_1 = Requirement(lambda x: (x < 0) | (x > 1), "must lie in [0, 1]", _advise_on_classes)
 NOT_NEGATIVE = Requirement(lambda x: x < 0, "must not be negative")
 NO_WEIGHT = "sample_weight is 0 for every example; give one that is above 0"
 

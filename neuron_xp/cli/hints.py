@@ -26,11 +26,13 @@ NAMES = rf"^\S+|(?<!\w)(?:{TEXT})(?!\w)|\bchoose from .*"
 # A message about a setting begins with its name, and perhaps its value.
 SUBJECT = (
     rf"^(?P<subject>[a-z0-9_]+)(?:=(?P<its>{VALUE}))?"
-    r"(?= (?:must be|does not go with|says|changes|draws|needs|is a) )"
+    r"(?= (?:must be|does not go with|says|changes|draws|needs|found|leaves|is (?:a|for|of|\d+)) )"
 )
 SETTING = rf"\b(?P<verb>give|or|and|with|its|to) (?P<name>\w+)=(?P<value>{VALUE})(?![.]?\w)"
 NAMED = r"\b(?P<before>give|or|leave) (?P<named>\w+)(?=[,;]| out\b|$)"
-HINT = re.compile(rf"{SUBJECT}|{NAMES}|{SETTING}|{NAMED}")
+# What has an underscore is a keyword wherever it stands.
+LOOSE = rf"(?<![\w.])(?P<loose>{'|'.join(sorted(name for name in OPTIONS if '_' in name))})\b(?!=)"
+HINT = re.compile(rf"{SUBJECT}|{NAMES}|{SETTING}|{NAMED}|{LOOSE}")
 
 
 def in_flags(message: str) -> str:
@@ -49,9 +51,11 @@ def in_flags(message: str) -> str:
 
 
 def _say(found: re.Match[str]) -> str:
-    option = OPTIONS.get(found["name"] or found["subject"] or found["named"])
+    option = OPTIONS.get(found["name"] or found["subject"] or found["named"] or found["loose"])
     if option is None:
         return found[0]
+    if found["loose"]:
+        return option.opts[-1]
     if found["named"]:
         return f"{found['before'].replace('give', 'type')} {option.opts[-1]}"
     if found["subject"]:

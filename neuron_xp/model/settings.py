@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from neuron_xp.checks import check_choice, check_number, check_whole_number, check_yes_or_no
-from neuron_xp.errors import did_you_mean
+from neuron_xp.errors import unknown_keyword_error
 from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
@@ -66,7 +66,7 @@ def check_settings(**given: Any) -> Settings:
     defaults = asdict(Settings())
     for name in given:
         if name not in defaults:
-            raise TypeError(f"unknown setting {name!r}{did_you_mean(name, defaults)}")
+            raise unknown_keyword_error("train_on_table", name, defaults)
     given = {name: value for name, value in given.items() if value is not None}
     optimizer = check_choice(
         "optimizer", given.get("optimizer", defaults["optimizer"]), OPTIMIZER_DEFAULTS

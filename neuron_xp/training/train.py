@@ -1,6 +1,7 @@
 """The trainer: `train`, the public face of this room."""
 
 from collections.abc import Callable
+from inspect import signature
 from os import PathLike
 from types import ModuleType
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from neuron_xp.article import ARTICLE_INPUTS, ARTICLE_TARGETS
 from neuron_xp.backends.backend import Backend, is_lazy
 from neuron_xp.checks import check_whole_number
+from neuron_xp.errors import unknown_keyword_error
 from neuron_xp.frames import find_names, is_frame, read_frame
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
@@ -46,6 +48,7 @@ def train(
     resume: bool = False,
     on_progress: Callable[[Progress], object] | None = None,
     progress_every: int | None = None,
+    **unknown: Any,
 ) -> NeuralNetwork:
     r"""Train a network of sigmoid neurons, by default as the article does.
 
@@ -159,7 +162,8 @@ def train(
     Raises
     ------
     ValueError, TypeError
-        An argument is not what it may be, or does not go with another.
+        An argument is not what it may be, or does not go with another, or there is none of the
+        name.
     UnknownBackendError, MissingBackendError, UnusableBackendError
         A ValueError, ImportError and RuntimeError.
     TrainingDivergedError
@@ -185,6 +189,8 @@ def train(
     >>> network.ending.reason, network.think(xor[0])[:, 0].round()
     ('converged', array([0., 1., 1., 0.]))
     """
+    for name in unknown:
+        raise unknown_keyword_error("train", name, set(signature(train).parameters) - {"unknown"})
     settings = check_settings(
         optimizer=optimizer, arithmetic=arithmetic, hidden=hidden, bias=bias, rule=rule, l2=l2,
         learning_rate=learning_rate, iterations=iterations, seed=seed,

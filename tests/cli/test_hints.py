@@ -1,8 +1,13 @@
 """Hints of the library become flags, and nothing else in a message changes."""
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
-from neuron_xp.cli.hints import in_flags
+import neuron_xp
+from neuron_xp.cli.hints import OPTIONS, in_flags
 
 HINTS = {
     "give drop_missing=True to leave such rows out": "type --drop-missing to leave such rows out",
@@ -86,3 +91,51 @@ def test_nothing_else_changes(message):
 )  # fmt: skip
 def test_a_setting_that_a_message_is_about_becomes_a_flag(message, said):
     assert in_flags(message).startswith(said)
+
+
+# --- every message of the library ----------------------------------------------------------
+
+PACKAGE = Path(neuron_xp.__file__).parent
+OTHER_FACES = {"cli", "estimator"}  # which speak their own languages
+NO_MESSAGE = ("<tr>", " -> ")
+
+
+def find_messages():
+    """Yield (place, text) of every sentence in the sources but docstrings; values are 5 or 'x'."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        if file.relative_to(PACKAGE).parts[0] in OTHER_FACES:
+            continue
+        tree = ast.parse(file.read_text("utf-8"))
+        spoken = [n for n in ast.walk(tree) if isinstance(n, ast.Constant | ast.JoinedStr)]
+        parts = {
+            id(x) for n in spoken if isinstance(n, ast.JoinedStr) for x in ast.walk(n) if x is not n
+        }
+        parts |= {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}  # docstrings
+        for node in spoken:
+            text = spell(node)
+            if id(node) not in parts and text.count(" ") > 2:
+                yield f"{file.name}:{node.lineno}", text
+
+
+def spell(node):
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    text = ""
+    for part in node.values:
+        if isinstance(part, ast.Constant):
+            text += str(part.value)
+        else:
+            text += "'x'" if part.conversion == ord("r") else " 5" if text[-1:].isalpha() else "5"
+    return text
+
+
+def test_no_message_names_a_keyword_of_python():
+    keyword = re.compile(rf"\b(?:{'|'.join(n for n in OPTIONS if '_' in n)})\b|\b[a-z]\w*=(?!=)")
+    found, count = [], 0
+    for place, text in find_messages():
+        if not any(word in text for word in NO_MESSAGE):
+            said = in_flags(text if not text.startswith("give ") else f"it failed; {text}")
+            found += [f"{place}: {said}"] * bool(keyword.search(said))
+            count += 1
+    assert found == []
+    assert count > 150

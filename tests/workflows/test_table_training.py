@@ -15,7 +15,7 @@ TABLE = "examples/data/wine.csv"
         ({"categories": "ash"}, TypeError,
          "categories must be a list of names; got 'ash': give categories=['ash']"),
         ({"features": "ash"}, TypeError, "features must be a list of names; got 'ash'"),
-        ({"iteratons": 3}, TypeError, "unknown setting 'iteratons'; did you mean 'iterations'?"),
+        ({"iteratons": 3}, TypeError, "of train_on_table(); did you mean 'iterations'?"),
         ({"holdout": 1.5}, ValueError, "holdout must be a share of the rows, below 1; got 1.5"),
         ({"holdout": -0.1}, ValueError, "holdout must be a finite number 0 or more; got -0.1"),
         ({"target": None}, ValueError, "which column is the target? give target=NAME"),
