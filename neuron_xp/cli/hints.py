@@ -26,7 +26,8 @@ NAMES = rf"^\S+|(?<!\w)(?:{TEXT})(?!\w)|\bchoose from .*"
 # A message about a setting begins with its name, and perhaps its value.
 SUBJECT = (
     rf"^(?P<subject>[a-z0-9_]+)(?:=(?P<its>{VALUE}))?"
-    r"(?= (?:must be|does not go with|says|changes|draws|needs|found|leaves|is (?:a|for|of|\d+)) )"
+    r"(?= (?:must be|are|does not go with|says|changes|draws|needs|found|leaves"
+    r"|is (?:a|for|of|\d+)) )"
 )
 SETTING = rf"\b(?P<verb>give|or|and|with|its|to) (?P<name>\w+)=(?P<value>{VALUE})(?![.]?\w)"
 NAMED = r"\b(?P<before>give|or|leave) (?P<named>\w+)(?=[,;]| out\b|$)"

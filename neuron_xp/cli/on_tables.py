@@ -16,6 +16,7 @@ from neuron_xp.cli.options import (
     SAVING,
     SETTINGS,
     THREADS,
+    WEIGHTS,
     WHERE,
     ClusterOptions,
     build_reading,
@@ -33,8 +34,7 @@ from neuron_xp.model.settings import Settings
 from neuron_xp.tables.cells import Reading
 from neuron_xp.training.data.training_set import Where
 from neuron_xp.workflows import table_training
-from neuron_xp.workflows.table_settings import TableSettings
-from neuron_xp.workflows.table_training import TrainedOnTable
+from neuron_xp.workflows.table_training import TableSettings, TrainedOnTable
 
 
 @click.command()
@@ -46,7 +46,7 @@ from neuron_xp.workflows.table_training import TrainedOnTable
     "--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.0, show_default=True,
     help="Share of the rows kept out of training, to see how it does.",
 )  # fmt: skip
-@options(READING, SETTINGS, SAVING, MEMORY, CLUSTER, WHERE, THREADS)
+@options(READING, WEIGHTS, SETTINGS, SAVING, MEMORY, CLUSTER, WHERE, THREADS)
 @given_as(
     reading=build_reading,
     settings=build_settings,
@@ -57,8 +57,8 @@ from neuron_xp.workflows.table_training import TrainedOnTable
 @click.pass_obj
 def train(
     make_bar: Any, /, data: Path | str, output: Path, force: bool, plot: Path | None,
-    holdout: float, reading: Reading, settings: TableSettings, saving: Saving | None, where: Where,
-    cluster: ClusterOptions,
+    holdout: float, weights: str | None, class_weights: Any, reading: Reading,
+    settings: TableSettings, saving: Saving | None, where: Where, cluster: ClusterOptions,
 ) -> Outcome:  # fmt: skip
     """Learn a column of a table from the others: CSV, TSV, NPY, NPZ or Parquet.
 
@@ -79,7 +79,8 @@ def train(
     ):
         trained = table_training.fit_table(
             file, reading, settings, where,
-            holdout=holdout, on_cluster=on_cluster, saving=saving, on_progress=on_progress,
+            holdout=holdout, weights=weights, class_weights=class_weights, on_cluster=on_cluster,
+            saving=saving, on_progress=on_progress,
         )  # fmt: skip
     if plots is not None:
         plots.save(plots.loss(trained.network), plot)

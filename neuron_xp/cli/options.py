@@ -16,7 +16,7 @@ from neuron_xp.model.settings import AUTO
 from neuron_xp.neuron.losses import RULES
 from neuron_xp.tables.cells import Reading
 from neuron_xp.training.data.training_set import Where
-from neuron_xp.workflows.table_settings import TableSettings, check_table_settings
+from neuron_xp.workflows.table_training import TableSettings, check_table_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,6 +45,21 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return the value for `train`."""
         return AUTO if value == AUTO else click.FLOAT.convert(value, param, ctx)
+
+
+class ClassWeights(click.ParamType):  # type: ignore[type-arg]
+    """The word balanced, or numbers of classes."""
+
+    name = "balanced|CLASS=NUMBER,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the value for `train_on_table`."""
+        if value == "balanced" or not isinstance(value, str):
+            return value
+        pairs = [pair.rpartition("=") for pair in value.split(",")]
+        if not all(name and equals for name, equals, _ in pairs):
+            self.fail(f"give balanced, or CLASS=NUMBER,...; got {value!r}", param, ctx)
+        return {name: float(click.FLOAT(number, param, ctx)) for name, _, number in pairs}
 
 
 class MemorySize(click.ParamType):  # type: ignore[type-arg]
@@ -81,6 +96,11 @@ READING = [
     click.option("--decimal", default=".", show_default=True, help="Or a comma."),
     click.option("--drop-missing", is_flag=True, help="Leave rows with missing cells out."),
 ]
+WEIGHTS = [
+    click.option("--weights", help="The column that says how much each row counts."),
+    click.option("--class-weights", type=ClassWeights(),
+                 help="balanced, or CLASS=NUMBER,...: how much rows of a class count."),
+]  # fmt: skip
 SETTINGS = [
     click.option("--hidden", type=int, multiple=True, help="A hidden layer; may be repeated."),
     click.option("--optimizer", type=click.Choice(OPTIMIZERS), default=COMMON.optimizer,

@@ -9,7 +9,7 @@ from neuron_xp.random_start import make_generator
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
 
-LATER = ("rows", "unordered", "held_out")
+LATER = ("rows", "unordered", "held_out", "weights", "class_weights")
 """What is left out of a file where it is None, as the first formats did not have it."""
 
 
@@ -38,6 +38,8 @@ class TableUse:
     rows : how many it was trained on, where that was kept
     unordered : a digest of these that does not know their order
     held_out : what was held out, and how the network did there
+    weights : the column that says how much each row counts
+    class_weights : "balanced", or (class, weight) pairs
     """
 
     reading: Reading
@@ -47,6 +49,8 @@ class TableUse:
     rows: int | None = None
     unordered: str | None = None
     held_out: HeldOut | None = None
+    weights: str | None = None
+    class_weights: str | tuple[tuple[str, float], ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return dictionaries, lists, text and numbers, which JSON can hold."""
@@ -67,7 +71,7 @@ class TableUse:
         held_out = found.get("held_out")
         return cls(
             **{
-                **found,
+                **_tuples(found),
                 "reading": reading,
                 "columns": columns,
                 "held_out": None if held_out is None else HeldOut(**held_out),

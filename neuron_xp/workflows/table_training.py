@@ -16,17 +16,55 @@ from neuron_xp import checks
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
-from neuron_xp.model.settings import Settings
+from neuron_xp.model.settings import AUTO, OPTIMIZER_DEFAULTS, WEIGHTED, Settings, check_settings
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
 from neuron_xp.training.data.in_parts import SHUFFLE_ROWS
-from neuron_xp.training.data.training_set import Given, Where, open_training_set
+from neuron_xp.training.data.training_set import MOST_CLASSES, Given, Where, open_training_set
 from neuron_xp.training.fit import fit
 from neuron_xp.training.report import Progress
 from neuron_xp.workflows.table_data import open_table_data
 from neuron_xp.workflows.table_scoring import Score, add_unordered, describe_held_out
-from neuron_xp.workflows.table_settings import TableSettings, check_table_settings
+from neuron_xp.workflows.table_weights import check_class_weights, read_weights_too, weigh_rows
+
+DEFAULTS: dict[str, Any] = {"optimizer": "lbfgs", "bias": True, "standardize": True}
+BY_OPTIMIZER: dict[str, dict[str, Any]] = {
+    "gradient_descent": {"learning_rate": AUTO},
+    "lbfgs": {"l2": 1.0},
+    "adam": {"l2": 1.0},
+}
+"""What differs from the defaults of `neuron_xp.train`."""
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """Settings that were checked before the table is known; made by `check_table_settings`.
+
+    base : for a target of two classes, or of numbers
+    rule_by_target : whether a softmax takes the place of the rule for three classes and more
+    """
+
+    base: Settings
+    rule_by_target: bool
+
+    def choose(self, columns: Columns) -> Settings:
+        """Return the settings for a table with these columns."""
+        if self.rule_by_target and 2 < len(columns.classes or ()) <= MOST_CLASSES:
+            return replace(self.base, rule="softmax_cross_entropy")
+        return self.base
+
+
+def check_table_settings(**given: Any) -> TableSettings:
+    """Return settings of `neuron_xp.train`, or raise a line about the first that is wrong.
+
+    Those that are not given, or None, have the defaults of tables.
+    """
+    said = {name: value for name, value in given.items() if value is not None}
+    defaults = DEFAULTS | said
+    optimizer = checks.check_choice("optimizer", defaults["optimizer"], OPTIMIZER_DEFAULTS)
+    base = check_settings(**(BY_OPTIMIZER[optimizer] | defaults))
+    return TableSettings(base, "rule" not in said and base.rule == "cross_entropy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +94,8 @@ def train_on_table(
     delimiter: str | None = None,
     decimal: str = ".",
     drop_missing: bool = False,
+    weights: str | None = None,
+    class_weights: Any = None,
     holdout: float = 0.0,
     backend: Any = "numpy",
     device: Any = None,
@@ -86,6 +126,11 @@ def train_on_table(
         Of text; default: a comma (in .tsv a tab), and a point.
     drop_missing : bool
         Whether rows with missing cells are left out.
+    weights : str
+        The column that says how much each row counts, >= 0: it is no feature then.
+    class_weights : "balanced", or a dict of class and number
+        A factor of the weights of the rows of each class, 1 where none is given; balanced:
+        rows / (classes * rows of the class). What is held out is scored without weights.
     holdout : float in [0, 1)
         The share of the rows that is kept out of training.
     backend, device, threads, max_memory, checkpoint, checkpoint_every, resume, on_progress
@@ -127,6 +172,8 @@ def train_on_table(
         check_table_settings(**settings),
         Where(backend=backend, device=device, threads=threads, max_memory=max_memory),
         holdout=holdout,
+        weights=weights,
+        class_weights=class_weights,
         on_cluster=on_cluster,
         saving=Saving.from_keywords(checkpoint, checkpoint_every, resume),
         on_progress=on_progress,
@@ -140,6 +187,8 @@ def fit_table(
     where: Where,
     *,
     holdout: float = 0.0,
+    weights: str | None = None,
+    class_weights: Any = None,
     on_cluster: bool = False,
     saving: Saving | None = None,
     on_progress: Callable[[Progress], object] | None = None,
@@ -147,11 +196,21 @@ def fit_table(
     """Do what `train_on_table` does, from records."""
     holdout = _check_holdout(holdout)
     where = prepare(table_settings.base, where, on_cluster=on_cluster)
-    use = TableUse(reading, Columns((), "", None, ()), holdout, table_settings.base.seed)
+    use = TableUse(
+        reading, Columns((), "", None, ()), holdout, table_settings.base.seed,
+        weights=weights, class_weights=check_class_weights(class_weights),
+    )  # fmt: skip
     memory = where.memory_bytes()
-    with open_table_data(path, use, known=False, max_memory=memory, on_cluster=on_cluster) as data:
+    check_whole(use, max_memory=memory, on_cluster=on_cluster)
+    with open_table_data(
+        path, replace(use, reading=read_weights_too(reading, weights)), known=False,
+        max_memory=memory, on_cluster=on_cluster,
+    ) as table:  # fmt: skip
+        data, sample_weight = weigh_rows(table, use)
         settings = table_settings.choose(data.columns)
-        given = Given(data.training.inputs, data.training.targets)
+        if settings.standardize is True and sample_weight is not None:
+            settings = replace(settings, standardize=WEIGHTED)
+        given = Given(data.training.inputs, data.training.targets, sample_weight)
         training = open_training_set(given, settings, where)
         network = fit(training, settings, saving=saving, on_progress=on_progress)
         unordered = add_unordered(training, network, data.held_out, memory)
@@ -186,6 +245,16 @@ def prepare(settings: Settings, where: Where, *, on_cluster: bool) -> Where:
     if on_cluster:  # a worker may have a library that is not here
         return where
     return replace(where, backend=open_backend(where.backend, where.device), device=None)
+
+
+def check_whole(use: TableUse, *, max_memory: int | None, on_cluster: bool) -> None:
+    """Raise ValueError for weights where a table is not read whole."""
+    weighs = use.weights is not None or use.class_weights is not None
+    if weighs and (max_memory is not None or on_cluster):
+        raise ValueError(
+            "rows have weights only where a table is read whole: leave out weights and "
+            "class_weights, or max_memory and the cluster"
+        )
 
 
 def _constant_notes(

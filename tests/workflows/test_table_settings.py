@@ -7,7 +7,7 @@ import pytest
 
 import neuron_xp
 from neuron_xp.tables.columns import Columns
-from neuron_xp.workflows.table_settings import check_table_settings
+from neuron_xp.workflows.table_training import check_table_settings
 
 OPTIMIZERS = ["lbfgs", "adam", "gradient_descent"]
 TWO, THREE = ("no", "yes"), ("a", "b", "c")
