@@ -47,6 +47,8 @@ def test_everything_that_is_read_at_run_time_is_in_it(wheel):
             for source in ("arithmetic.cuh", "sums.cuh", "problem.cuh", "block.cuh", "training.cu")
         ),
         "workflows/published_fingerprints.json",
+        "example_data/breast_cancer.csv",
+        "example_data/wine.csv",
     ):
         assert f"neuron_xp/{name}" in names
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "neuron_xp").rglob("*.py")}
@@ -62,5 +64,8 @@ def test_it_runs_alone(wheel, tmp_path):
     pip = [programs / "python", "-m", "pip", "install", "--disable-pip-version-check", "-q"]
     output(*pip, "-c", CONSTRAINTS, wheel, folder=tmp_path)
     assert "fingerprint 47c54196df6a" in output(programs / "neuron-xp", "demo", folder=tmp_path)
+    output(programs / "neuron-xp", "example", "wine", folder=tmp_path)
+    words = ["train", "wine.csv", "--target", "cultivar", "-o", "wine.safetensors"]
+    assert "converged" in output(programs / "neuron-xp", *words, folder=tmp_path)
     matrix = output(programs / "neuron-xp", "matrix", folder=tmp_path)
     assert matrix.count("\nnumpy ") == 2  # native and reproducible: no kernels, no other library

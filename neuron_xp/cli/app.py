@@ -15,7 +15,12 @@ from neuron_xp.cli import bench, on_backends, on_models, on_tables
 from neuron_xp.cli.hints import in_flags
 from neuron_xp.cli.output import Outcome, Tell, show_progress
 
-COMMANDS = (*on_backends.COMMANDS, bench.run_bench, on_tables.train, *on_models.COMMANDS)
+COMMANDS = (
+    *on_backends.COMMANDS,
+    bench.run_bench,
+    *on_tables.COMMANDS,
+    *on_models.COMMANDS,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

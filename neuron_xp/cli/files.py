@@ -12,6 +12,9 @@ from typing import Any
 import click
 
 import neuron_xp
+from neuron_xp.backends.libraries import open_backend
+from neuron_xp.model import model_file
+from neuron_xp.model.network import NeuralNetwork
 
 
 @contextmanager
@@ -25,6 +28,29 @@ def open_table_file(path: Path | str) -> Iterator[Path | str]:
         with copy.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         yield copy
+
+
+def load_network(model: Path | str, data: Path | str | None = None, **where: Any) -> NeuralNetwork:
+    """Load a model file: of a path, an address that fsspec knows, or '-', stdin.
+
+    where : backend and device; data : a table that may want stdin, too
+    """
+    if str(model) == "-":
+        if str(data) == "-":
+            raise ValueError("model and table cannot both be '-': stdin holds one of them")
+        return _from_bytes(sys.stdin.buffer.read(), "stdin", **where)
+    if isinstance(model, Path):
+        return NeuralNetwork.load(model, **where)
+    from neuron_xp.cluster.addresses import read_address
+
+    return _from_bytes(read_address(model), model, **where)
+
+
+def _from_bytes(
+    content: bytes, source: str, backend: Any = "numpy", device: Any = None
+) -> NeuralNetwork:
+    model = model_file.from_bytes(content, source)
+    return NeuralNetwork.from_model(model, open_backend(backend, device))
 
 
 KINDS_OF_PICTURES = ("png", "svg", "pdf")

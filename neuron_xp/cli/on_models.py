@@ -16,12 +16,12 @@ import numpy as np
 import neuron_xp
 from neuron_xp.backends.backend import name_device
 from neuron_xp.backends.engine import name_engine
-from neuron_xp.cli.files import PLOT, check_output, load_plots, open_table_file
+from neuron_xp.cli.files import PLOT, check_output, load_network, load_plots, open_table_file
 from neuron_xp.cli.options import (
     CLUSTER,
     DATA,
-    FILE,
     MEMORY,
+    MODEL,
     OUT,
     WHERE,
     ClusterOptions,
@@ -43,20 +43,22 @@ from neuron_xp.workflows.verification import Verification
 
 
 @click.command()
-@click.argument("model", type=FILE)
+@click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
 @click.option("-o", "--output", type=OUT, help="A CSV file.  [default: stdout]")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @options(MEMORY, WHERE)
 @given_as(where=build_where)
-def predict(model: Path, data: Path, output: Path | None, force: bool, where: Where) -> Outcome:
+def predict(
+    model: Path | str, data: Path, output: Path | None, force: bool, where: Where
+) -> Outcome:
     """Probabilities and classes for the rows of a table, in its order, as CSV."""
     output = None if str(output) == "-" else output
     if output is not None:
         check_output(output, force=force)
     elif where.max_memory is not None:
         raise ValueError("--max-memory holds no answers for stdout; give a file: -o answers.csv")
-    network = NeuralNetwork.load(model, backend=where.backend, device=where.device)
+    network = load_network(model, data, backend=where.backend, device=where.device)
     with open_table_file(data) as file:
         chunks = table_scoring.predict_in_chunks(network, file, max_memory=where.max_memory)
         if output is None:
@@ -94,16 +96,18 @@ def _header(chunk: Predictions) -> list[str]:
 
 
 @click.command()
-@click.argument("model", type=FILE)
+@click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
 @click.option("--force", is_flag=True, help="Replace the picture if it is there.")
 @PLOT
 @options(MEMORY, WHERE)
 @given_as(where=build_where)
-def evaluate(model: Path, data: Path, force: bool, plot: Path | None, where: Where) -> Outcome:
+def evaluate(
+    model: Path | str, data: Path, force: bool, plot: Path | None, where: Where
+) -> Outcome:
     """How a model does on a table: accuracy, loss, and which classes it confuses."""
     plots = load_plots(plot, force=force)
-    network = NeuralNetwork.load(model, backend=where.backend, device=where.device)
+    network = load_network(model, data, backend=where.backend, device=where.device)
     with open_table_file(data) as file:
         score = table_scoring.evaluate(network, file, max_memory=where.max_memory)
     text = align_pairs(list_score(score, "table"))
@@ -126,7 +130,7 @@ def _confusion(score: Score, classes: tuple[str, ...]) -> str:
 
 
 @click.command()
-@click.argument("model", type=FILE)
+@click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
 @click.option("--date", is_flag=True, help="Keep the date and time in the file of --json, too.")
 @JSON
@@ -134,8 +138,8 @@ def _confusion(score: Score, classes: tuple[str, ...]) -> str:
 @given_as(where=build_where, cluster=ClusterOptions)
 @click.pass_obj
 def verify(
-    make_bar: Any, /, model: Path, data: Path | str, date: bool, file: Path | None, where: Where,
-    cluster: ClusterOptions,
+    make_bar: Any, /, model: Path | str, data: Path | str, date: bool, file: Path | None,
+    where: Where, cluster: ClusterOptions,
 ) -> Outcome:  # fmt: skip
     """Train again from what the model holds: are the bits the same? Status 0: yes, 1: no.
 
@@ -143,7 +147,7 @@ def verify(
     two machines, by --json, are compared by diff.
     """
     check_folder(file)
-    network = NeuralNetwork.load(model)
+    network = load_network(model, data)
     with (
         open_cluster_of(cluster, where) as on_cluster,
         open_table_file(data) as table,
@@ -226,10 +230,10 @@ def _tell_held_out(held_out: HeldOut) -> str:
 
 
 @click.command()
-@click.argument("model", type=FILE)
-def show(model: Path) -> Outcome:
+@click.argument("model", type=MODEL)
+def show(model: Path | str) -> Outcome:
     """What is in a model file."""
-    network = NeuralNetwork.load(model)
+    network = load_network(model)
     lines = [("layers", "-".join(map(str, network.layer_sizes)))]
     lines += [
         (name, "-" if value is None else str(value))

@@ -1,6 +1,7 @@
-"""The command on tables: train."""
+"""The commands on tables: train, and example, which writes tables to try it with."""
 
 import time
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from neuron_xp.cli.options import (
     options,
 )
 from neuron_xp.cli.output import Outcome, align_pairs, list_score
+from neuron_xp.durable import write_durably
+from neuron_xp.errors import did_you_mean
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import Ending
 from neuron_xp.model.settings import Settings
@@ -126,3 +129,35 @@ def _tell_ending(ending: Ending, settings: Settings) -> str:
     if ending.reason == "no lower loss":
         return "no step lowers the loss"
     return f"all {ending.iterations} iterations done"
+
+
+# --- example tables --------------------------------------------------------------------
+
+TABLES = {
+    "breast_cancer": "569 rows, 30 features, target diagnosis: benign, malignant",
+    "wine": "178 rows, 13 features, target cultivar: class_0, class_1, class_2",
+}
+
+
+def find_tables() -> Any:
+    """Return the folder of the tables: in the wheel, or in a clone of the repository."""
+    installed = files("neuron_xp") / "example_data"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "examples" / "data"
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+def example(name: str | None, force: bool) -> Outcome:
+    """Write an example table, NAME.csv, into this folder; without NAME: list them."""
+    if name is None:
+        return Outcome("\n".join(f"{name:13}  {what}" for name, what in TABLES.items()))
+    if name not in TABLES:
+        raise ValueError(f"unknown table {name!r}{did_you_mean(name, TABLES)}")
+    path = Path(f"{name}.csv")
+    check_output(path, force=force)
+    write_durably(path, (find_tables() / path.name).read_bytes())
+    return Outcome(f"{path}: {TABLES[name]}")
+
+
+COMMANDS = (example, train)

@@ -80,7 +80,15 @@ class TablePath(click.Path):
         return value if "://" in str(value) else super().convert(value, param, ctx)
 
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+class ModelPath(click.Path):
+    """A file, '-' for stdin, or an address such as s3://bucket/model.safetensors."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return a path, but an address as it is."""
+        return value if "://" in str(value) else super().convert(value, param, ctx)
+
+
+MODEL = ModelPath(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 DATA = TablePath(path_type=Path, allow_dash=True)
 OUT = click.Path(dir_okay=False, path_type=Path)
 
