@@ -129,6 +129,13 @@ def _confusion(score: Score, classes: tuple[str, ...]) -> str:
     return "\n".join("  ".join(cell.rjust(width) for cell in row) for row in rows)
 
 
+SAME_DATA = {
+    True: "the same",
+    False: "OTHER than those it was trained on",
+    None: "unknown: the model does not know them",
+}
+
+
 @click.command()
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
@@ -159,7 +166,7 @@ def verify(
         )  # fmt: skip
     _write_verdict(file, network, found, date=date)
     pairs = [
-        ("data", "OTHER than those it was trained on" if found.same_data is False else "the same"),
+        ("data", SAME_DATA[found.same_data]),
         ("in the file", network.fingerprint()),
     ]
     if found.network is not None:

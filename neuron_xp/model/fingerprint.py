@@ -46,7 +46,7 @@ def mix_rows(*tables: np.ndarray) -> int:
     It tells an accident, other rows or the same ones in another order; against whoever wants to
     deceive only the fingerprint of the data stands.
     """
-    mixed = np.zeros(len(tables[0]), dtype="uint64")
+    mixed = np.full(len(tables[0]), MIX)  # not 0, so that rows of zeros count
     for table in tables:
         for column in np.ascontiguousarray(table.T) + 0.0:
             mixed = (mixed ^ column.view("uint64")) * MIX

@@ -93,6 +93,8 @@ def verify(
     """
     where = Where(backend=backend, device=device, threads=threads, max_memory=max_memory)
     _check_kind(network, inputs, targets)
+    if on_cluster and targets is not None:
+        raise ValueError("on_cluster is for tables; give Dask arrays, or leave it out")
     if targets is None:
         return _verify_table(network, inputs, where, on_cluster, on_progress)
     given = Given(

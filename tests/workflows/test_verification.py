@@ -129,6 +129,7 @@ def test_rows_in_any_order_mix_to_the_same():
     assert mix_rows(table, targets) == parts % 2**64
     assert mix_rows(table, targets) != mix_rows(table, targets[order])
     assert mix_rows(table, targets) != mix_rows(table[:, ::-1], targets)
+    assert mix_rows(np.zeros((3, 1))) != mix_rows(np.zeros((2, 1)))
     zeros = np.zeros((2, 1))
     assert mix_rows(zeros) == mix_rows(-zeros)
 
