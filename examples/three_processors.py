@@ -3,7 +3,7 @@
 OpenBLAS, which multiplies matrices for NumPy and SciPy, has other code for each kind of processor,
 and can be told which to take. The same program is run as on some of them, on the breast cancer
 table as it comes: with LogisticRegression as it comes (but for a warning that it has not
-converged), and with neuron_xp.
+converged), and with NeuronClassifier as it comes.
 """
 
 import os
@@ -20,20 +20,19 @@ PROGRAM = """
 import warnings
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
-import neuron_xp
+from neuron_xp import NeuronClassifier
 
-inputs, targets = load_breast_cancer(return_X_y=True)
+X, y = load_breast_cancer(return_X_y=True)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    theirs = LogisticRegression(max_iter=100).fit(inputs, targets)
-ours = neuron_xp.train(inputs, targets, optimizer="lbfgs", standardize=True, bias=True, l2=1.0)
-accuracy = ((ours.think(inputs)[:, 0] > 0.5) == targets).mean()
-print(f"{theirs.coef_[0, 0]:11.6f}  {theirs.score(inputs, targets):8.4f}"
-      f"    {ours.weights[0][0, 0]:11.6f}  {accuracy:8.4f}  {ours.fingerprint()[:12]}")
+    theirs = LogisticRegression().fit(X, y)
+ours = NeuronClassifier().fit(X, y)
+print(f"{theirs.coef_[0, 0]:11.6f}  {theirs.score(X, y):8.4f}"
+      f"    {ours.coef_[0, 0]:11.6f}  {ours.score(X, y):8.4f}  {ours.fingerprint_[:12]}")
 """
 
-print(f"{'':24}LogisticRegression       neuron_xp")
-print(f"{'as on':24}first coef.  accuracy    first weight  accuracy  fingerprint")
+print(f"{'':24}LogisticRegression       NeuronClassifier")
+print(f"{'as on':24}first coef.  accuracy    first coef.  accuracy  fingerprint")
 for name, instructions in PROCESSORS.items():
     environment = {**os.environ, "OPENBLAS_CORETYPE": name}
     run = subprocess.run(
