@@ -5,6 +5,7 @@ import subprocess
 import sys
 import venv
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,16 @@ def test_everything_that_is_read_at_run_time_is_in_it(wheel):
     assert {name.partition("/")[0] for name in names} == {
         "neuron_xp", f"neuron_xp-{neuron_xp.__version__}.dist-info",
     }  # fmt: skip
+
+
+def test_its_page_has_links_and_keywords(wheel):
+    with zipfile.ZipFile(wheel) as file:
+        (name,) = [name for name in file.namelist() if name.endswith("METADATA")]
+        metadata = Parser().parsestr(file.read(name).decode())
+    assert "reproducibility" in metadata["Keywords"].split(",")
+    links = dict(link.split(", ") for link in metadata.get_all("Project-URL"))
+    assert {"Homepage", "Documentation", "Changelog", "Issues"} <= set(links)
+    assert "](neuron_xp/" not in metadata.get_payload()  # such links do not work there
 
 
 def test_it_runs_alone(wheel, tmp_path):

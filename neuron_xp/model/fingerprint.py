@@ -1,6 +1,6 @@
 """Digests of arrays that are the same on every machine."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 import numpy as np
@@ -22,19 +22,37 @@ def fingerprint_arrays(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
 GROUP = 64
 
 
-def digest_rows(first_row: int, *tables: np.ndarray) -> int:
-    """Return what rows, the first at a multiple of 64, add to the data's fingerprint.
+MOST_GROUPS = 256
+"""Groups of rows whose own digests a model may keep, to tell later where data differ."""
 
-    Digests of groups of 64 rows with their number are added: in any order, and by parts.
-    """
-    rows = len(tables[0])
-    total = 0
-    for start in range(0, rows, GROUP):
-        group = sha256(f"{(first_row + start) // GROUP}\n".encode())
+
+def digest_groups(first_row: int, *tables: np.ndarray) -> dict[int, int]:
+    """Return a digest of each group of 64 rows, by its number; the first row is at a multiple."""
+    digests = {}
+    for start in range(0, len(tables[0]), GROUP):
+        number = (first_row + start) // GROUP
+        group = sha256(f"{number}\n".encode())
         for table in tables:
             group.update(_bytes(table[start : start + GROUP]))
-        total += int.from_bytes(group.digest(), "little")
-    return total % 2**256
+        digests[number] = int.from_bytes(group.digest(), "little")
+    return digests
+
+
+def digest_rows(groups: Mapping[int, int]) -> int:
+    """Return what groups of rows add to the data's fingerprint: in any order, and by parts."""
+    return sum(groups.values()) % 2**256
+
+
+def keep_groups(groups: Mapping[int, int]) -> dict[int, int]:
+    """Return the lowest 32 bits of each digest; nothing for more groups than are kept."""
+    if len(groups) > MOST_GROUPS:
+        return {}
+    return {number: digest % 2**32 for number, digest in groups.items()}
+
+
+def spell_groups(groups: Mapping[int, int]) -> tuple[str, ...]:
+    """Return the digests of groups in their order, in hexadecimal."""
+    return tuple(f"{groups[number]:08x}" for number in sorted(groups))
 
 
 MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / the golden ratio, as of splitmix64

@@ -9,7 +9,7 @@ from neuron_xp.random_start import make_generator
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
 
-LATER = ("rows", "unordered", "held_out", "weights", "class_weights")
+LATER = ("rows", "unordered", "groups", "held_out", "weights", "class_weights")
 """What is left out of a file where it is None, as the first formats did not have it."""
 
 
@@ -37,6 +37,7 @@ class TableUse:
     split_seed : of the permutation that chooses them
     rows : how many it was trained on, where that was kept
     unordered : a digest of these that does not know their order
+    groups : digests of each 64 rows that it was trained on, where they are not many
     held_out : what was held out, and how the network did there
     weights : the column that says how much each row counts
     class_weights : "balanced", or (class, weight) pairs
@@ -48,6 +49,7 @@ class TableUse:
     split_seed: int = 1
     rows: int | None = None
     unordered: str | None = None
+    groups: tuple[str, ...] | None = None
     held_out: HeldOut | None = None
     weights: str | None = None
     class_weights: str | tuple[tuple[str, float], ...] | None = None

@@ -216,6 +216,7 @@ def fit_table(
         unordered = add_unordered(training, network, data.held_out, memory)
         use = replace(use, columns=data.columns, rows=data.training.count, unordered=unordered)
         with training.backend.context():
+            use = replace(use, groups=training.fingerprint_groups() or None)
             fingerprint = network.data_fingerprint or training.fingerprint()
         network, held_out = replace(network, table=use, data_fingerprint=fingerprint), None
         if data.held_out is not None:

@@ -13,8 +13,9 @@ from typing import Any
 from neuron_xp.backends.backend import Backend
 from neuron_xp.errors import ignore_learning
 from neuron_xp.frames import is_frame, read_frame
+from neuron_xp.model.fingerprint import GROUP
 from neuron_xp.model.network import NeuralNetwork
-from neuron_xp.model.table_use import HeldOut
+from neuron_xp.model.table_use import HeldOut, TableUse, split_rows
 from neuron_xp.training.data.training_set import Given, TrainingSet, Where, open_training_set
 from neuron_xp.training.fit import fit
 from neuron_xp.training.report import Progress
@@ -187,7 +188,22 @@ def _find_differences(network: NeuralNetwork, data: TrainingSet) -> tuple[str, .
             return _compare_sizes(network, data) or ("the data are other ones",)
         if use.rows != data.rows:
             return (f"{data.rows} rows to train on, where the model had {use.rows}",)
-    return (f"{data.rows} rows to train on, as the model had, but not all with the same values",)
+        where = _find_rows(use, data.fingerprint_groups())
+    return (f"{data.rows} rows to train on, as the model had, but not with the same values{where}",)
+
+
+def _find_rows(use: TableUse, groups: tuple[str, ...]) -> str:
+    """Say among which rows of the table, counted from 1, the first that differs is; if known."""
+    if use.groups is None or len(groups) != len(use.groups) or use.rows is None:
+        return ""
+    pairs = zip(use.groups, groups, strict=True)
+    differing = [number for number, (known, found) in enumerate(pairs) if known != found]
+    if not differing:
+        return ""
+    held_out = 0 if use.held_out is None else use.held_out.rows
+    rows, _ = split_rows(use.rows + held_out, use)
+    chosen = rows[GROUP * differing[0] : GROUP * (differing[0] + 1)]
+    return f": the first is among the rows {chosen[0] + 1} to {chosen[-1] + 1} of the table"
 
 
 def _compare_sizes(network: NeuralNetwork, data: TrainingSet) -> tuple[str, ...]:

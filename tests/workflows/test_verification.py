@@ -1,6 +1,7 @@
 """Verification: what a fingerprint of the data and of the model proves, and what may change."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,7 +72,7 @@ def in_training(trained, frame, held_out):
         (lambda t, f: f[::-1], "the rows are the same, in another order"),
         (lambda t, f: f[:-1], "454 rows to train on, where the model had 455"),
         (lambda t, f: f[:500], "400 rows to train on, where the model had 455"),
-        (lambda t, f: changed(f, in_training(t, f, held_out=False)), "455 rows to train on, as"),
+        (lambda t, f: changed(f, in_training(t, f, held_out=False)), "455 rows to train on, as the model had, but not with"),
         (lambda t, f: changed(f, in_training(t, f, held_out=True)),
          "the 114 rows that were held out have other values"),
     ],
@@ -91,6 +92,28 @@ def changed(frame, row):
     other = frame.copy()
     other.iloc[row, 4] = np.nextafter(other.iloc[row, 4], 1)
     return other
+
+
+@pytest.mark.parametrize("row", [0, 5, 300, 568])
+@pytest.mark.parametrize("more", [{}, {"max_memory": "32MB"}])
+def test_the_first_row_that_differs_is_found(frame, tmp_path, row, more):
+    trained = train_on_table(CANCER, target="diagnosis")
+    found = verify(trained.network, written(changed(frame, row), tmp_path / "table.csv"), **more)
+    (difference,) = found.differences
+    first, last = map(int, re.findall(r"rows (\d+) to (\d+) of the table$", difference)[0])
+    assert first <= row + 1 <= last < first + 64
+
+
+def test_long_tables_keep_no_digests_of_groups(tmp_path):
+    rows = 64 * 256 + 1
+    table = pd.DataFrame({"a": np.arange(rows) % 7 / 7, "y": np.arange(rows) % 2})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    table[:-1].to_csv(tmp_path / "s.csv", index=False)
+    for name, count in (("t.csv", None), ("s.csv", 256)):
+        whole = train_on_table(tmp_path / name, target="y", iterations=1).network
+        streamed = train_on_table(tmp_path / name, target="y", iterations=1, max_memory="16MiB")
+        assert whole.to_bytes() == streamed.network.to_bytes()
+        assert (whole.table.groups and len(whole.table.groups)) == count
 
 
 def test_streamed_and_whole_tables_keep_the_same_record(trained, tmp_path):

@@ -13,7 +13,16 @@ from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.convert import has_no_tiny_inputs
 from neuron_xp.backends.engine import Engine, choose_block_rows, choose_engine
 from neuron_xp.backends.examples import copy_to_host, take_rows
-from neuron_xp.model.fingerprint import digest_rows, fingerprint_data, mix_rows
+from neuron_xp.model.fingerprint import (
+    GROUP,
+    MOST_GROUPS,
+    digest_groups,
+    digest_rows,
+    fingerprint_data,
+    keep_groups,
+    mix_rows,
+    spell_groups,
+)
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters, flatten
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
@@ -85,7 +94,7 @@ class InMemory:
         """See `TrainingSet`."""
         row, digest = 0, 0
         for tables in self._tables():
-            digest += digest_rows(row, *tables)
+            digest += digest_rows(digest_groups(row, *tables))
             row += len(tables[0])
         arrays = self.examples[:3]
         return fingerprint_data(digest, *(tuple(x.shape) for x in arrays if x is not None))
@@ -93,6 +102,13 @@ class InMemory:
     def fingerprint_unordered(self) -> str:
         """See `TrainingSet`."""
         return f"{sum(mix_rows(*tables) for tables in self._tables()) % 2**64:016x}"
+
+    def fingerprint_groups(self) -> tuple[str, ...]:
+        """See `TrainingSet`."""
+        if self.rows > GROUP * MOST_GROUPS:
+            return ()
+        (tables,) = self._tables()
+        return spell_groups(keep_groups(digest_groups(0, *tables)))
 
     def _tables(self) -> Iterator[list[np.ndarray]]:
         """Yield inputs, targets and weights on the host, some rows at a time."""

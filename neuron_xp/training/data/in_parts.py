@@ -20,7 +20,7 @@ from neuron_xp.backends.engine import choose_block_rows, choose_summand
 from neuron_xp.backends.examples import NO_WEIGHT, copy_to_host
 from neuron_xp.backends.libraries import find_backend, open_host_backend
 from neuron_xp.backends.probe import choose_arithmetic
-from neuron_xp.model.fingerprint import fingerprint_data
+from neuron_xp.model.fingerprint import fingerprint_data, spell_groups
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.arithmetic import Arithmetic
@@ -166,6 +166,10 @@ class InParts:
     def fingerprint_unordered(self) -> str:
         """See `TrainingSet`."""
         return f"{self.summary.unordered:016x}"
+
+    def fingerprint_groups(self) -> tuple[str, ...]:
+        """See `TrainingSet`."""
+        return spell_groups(self.summary.groups)
 
     def find_extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSet`."""

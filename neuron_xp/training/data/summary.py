@@ -8,11 +8,19 @@ from typing import NamedTuple
 import numpy as np
 
 from neuron_xp.backends.libraries import find_backend
-from neuron_xp.model.fingerprint import digest_rows, mix_rows
+from neuron_xp.model.fingerprint import (
+    GROUP,
+    MOST_GROUPS,
+    digest_groups,
+    digest_rows,
+    keep_groups,
+    mix_rows,
+)
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.reproducible.elementary import TINY_INPUT
 from neuron_xp.neuron.step import Examples
 
+MOST_ROWS = GROUP * MOST_GROUPS
 SUMMARY_ROWS = 2**14
 """Rows that are summarized at a time; a multiple of 64."""
 
@@ -22,6 +30,8 @@ class Summary(NamedTuple):
 
     digest : of the fingerprint
     unordered : a digest that does not know the order of the rows
+    groups : some bits of the digest of each group of 64 rows; empty for many
+    rows : how many
     no_tiny_inputs : whether each input is 0 or at least 2^-60 in magnitude
     low, high : the smallest and the largest input of each column
     class_sums : the largest distance from 1 of the sum of an example's targets
@@ -30,6 +40,8 @@ class Summary(NamedTuple):
 
     digest: int
     unordered: int
+    groups: dict[int, int]
+    rows: int
     no_tiny_inputs: bool
     low: np.ndarray
     high: np.ndarray
@@ -50,10 +62,12 @@ def summarize_part(first_row: int, examples: Examples) -> Summary:
 
 
 def _summarize_block(first_row: int, tables: list[np.ndarray]) -> Summary:
-    inputs = tables[0]
+    inputs, groups = tables[0], digest_groups(first_row, *tables)
     return Summary(
-        digest=digest_rows(first_row, *tables),
+        digest=digest_rows(groups),
         unordered=mix_rows(*tables),
+        groups=keep_groups(groups),
+        rows=len(inputs),
         no_tiny_inputs=not ((inputs != 0) & (abs(inputs) < TINY_INPUT)).any(),
         low=inputs.min(axis=0),
         high=inputs.max(axis=0),
@@ -67,6 +81,8 @@ def merge_summaries(a: Summary, b: Summary) -> Summary:
     return Summary(
         digest=(a.digest + b.digest) % 2**256,
         unordered=(a.unordered + b.unordered) % 2**64,
+        groups=keep_groups(a.groups | b.groups) if a.rows + b.rows <= MOST_ROWS else {},
+        rows=a.rows + b.rows,
         no_tiny_inputs=a.no_tiny_inputs and b.no_tiny_inputs,
         low=np.minimum(a.low, b.low),
         high=np.maximum(a.high, b.high),

@@ -65,6 +65,9 @@ class TrainingSet(Protocol):
     def fingerprint_unordered(self) -> str:
         """Digest the rows, in any order, in 64 bits: the same wherever they are."""
 
+    def fingerprint_groups(self) -> tuple[str, ...]:
+        """Digest each group of 64 rows, in 32 bits; nothing where there are many."""
+
     def find_extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the smallest and the largest input of each column, float64."""
 
