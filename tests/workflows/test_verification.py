@@ -72,7 +72,7 @@ def in_training(trained, frame, held_out):
         (lambda t, f: f[::-1], "the rows are the same, in another order"),
         (lambda t, f: f[:-1], "454 rows to train on, where the model had 455"),
         (lambda t, f: f[:500], "400 rows to train on, where the model had 455"),
-        (lambda t, f: changed(f, in_training(t, f, held_out=False)), "455 rows to train on, as the model had, but not with"),
+        (lambda t, f: changed(f, in_training(t, f, held_out=False)), "455 rows to train on, as"),
         (lambda t, f: changed(f, in_training(t, f, held_out=True)),
          "the 114 rows that were held out have other values"),
     ],
