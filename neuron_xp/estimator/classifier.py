@@ -8,10 +8,10 @@ from sklearn.utils import check_random_state
 from neuron_xp.estimator.data import Classified, bring, read_classified
 from neuron_xp.estimator.network_classifier import NetworkClassifier
 from neuron_xp.estimator.stopping import Watch, look_each_epoch, split_examples
-from neuron_xp.estimator.words import in_own_words
+from neuron_xp.estimator.words import in_own_words, say
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import AUTO, WEIGHTED, Settings, check_settings
-from neuron_xp.training.data.training_set import Given, Where, open_training_set
+from neuron_xp.training.data.training_set import Given, TrainingSet, Where, open_training_set
 from neuron_xp.training.fit import fit
 
 
@@ -166,7 +166,15 @@ class NeuronClassifier(NetworkClassifier):
                 )
                 watch = Watch(kept_out, patience=self.n_iter_no_change)
                 settings = look_each_epoch(settings, len(training.labels))
-            network = self._train(training, settings, watch)
+            data = self._open(training, settings)
+            network = fit(
+                data, settings,
+                feature_names=self._find_names(),
+                start=self._find_start(data.layer_sizes),
+                should_stop=None if watch is None else watch.look,
+                on_progress=self._make_bar(),
+                say=say,
+            )  # fmt: skip
         self._keep(network, examples, watch)
         return self
 
@@ -196,9 +204,7 @@ class NeuronClassifier(NetworkClassifier):
             return int(check_random_state(self.random_state).randint(2**31 - 1))
         return self.random_state
 
-    def _train(
-        self, examples: Classified, settings: Settings, watch: Watch | None
-    ) -> NeuralNetwork:
+    def _open(self, examples: Classified, settings: Settings) -> TrainingSet:
         columns = examples.count_of_classes
         if columns == 2 and settings.rule != "softmax_cross_entropy":
             columns = 1
@@ -209,14 +215,7 @@ class NeuronClassifier(NetworkClassifier):
             sample_weight=None if weight is None else bring(weight, examples.inputs),
         )
         where = Where(backend=self.backend, device=self.device, threads=self.threads)
-        data = open_training_set(given, settings, where)
-        return fit(
-            data, settings,
-            feature_names=self._find_names(),
-            start=self._find_start(data.layer_sizes),
-            should_stop=None if watch is None else watch.look,
-            on_progress=self._make_bar(),
-        )  # fmt: skip
+        return open_training_set(given, settings, where)
 
     def _find_start(self, sizes: tuple[int, ...]) -> NeuralNetwork | None:
         if not (self.warm_start and hasattr(self, "network_")):
@@ -252,6 +251,8 @@ class NeuronClassifier(NetworkClassifier):
         self.loss_curve_ = [loss for _, loss in last.history]
         self.loss_ = self.loss_curve_[-1]
         self._home = bring(np.zeros(1), examples.inputs)  # its library is that of X
+        for name in ("validation_scores_", "best_validation_score_"):  # of a fit before
+            self.__dict__.pop(name, None)
         if watch is not None:
             self.validation_scores_ = watch.scores
             self.best_validation_score_ = max(watch.scores)

@@ -1,7 +1,6 @@
 """Words of the estimator: what the trainer says, in scikit-learn's names of its settings."""
 
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,11 +32,8 @@ def say(message: str) -> str:
 
 @contextmanager
 def in_own_words() -> Iterator[None]:
-    """Raise errors, and warn, in the estimator's words."""
+    """Raise errors in the estimator's words."""
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            yield
+        yield
     except (TypeError, ValueError) as error:
         raise type(error)(say(str(error))) from error
-    for warning in caught:
-        warnings.warn(say(str(warning.message)), warning.category, stacklevel=4)

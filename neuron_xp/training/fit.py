@@ -38,6 +38,7 @@ def fit(
     saving: Saving | None = None,
     on_progress: Callable[[Progress], object] | None = None,
     progress_every: int | None = None,
+    say: Callable[[str], str] | None = None,
     pace: Pace | None = None,
 ) -> NeuralNetwork:
     """Train on the data, from random weights or from the checkpoint of `saving`.
@@ -50,12 +51,18 @@ def fit(
     should_stop : called with the network at each record of the loss; true ends the training
     on_progress : called about once a second, or after every `progress_every` iterations, and at
         the end
+    say : puts a warning into the words of whoever called
     pace : how often the host looks in; None suits the data
     """
     reporter = Reporter(on_progress, settings, every=progress_every)
     pace = pace or _choose_pace(data, saving, progress_every)
     with closing(reporter), data.backend.context(), _explain_lost_cluster(saving):
-        return _fit(data, settings, feature_names, start, should_stop, saving, reporter, pace)
+        network = _fit(data, settings, feature_names, start, should_stop, saving, reporter, pace)
+        with suppress(ClusterLostError, OSError):  # what is trained is not lost to a last look
+            problem = find_problem(data, network)
+            if problem is not None:
+                warnings.warn(say(problem) if say else problem, LearningWarning, stacklevel=3)
+        return _move_network(network, data)
 
 
 def _fit(
@@ -107,12 +114,7 @@ def _fit(
         save(state)
         raise
     save(state)
-    network = make_network(state)
-    with suppress(ClusterLostError, OSError):  # what is trained is not lost to a last look
-        problem = find_problem(data, network)
-        if problem is not None:
-            warnings.warn(problem, LearningWarning, stacklevel=4)  # the caller of `train`
-    return _move_network(network, data)
+    return make_network(state)
 
 
 def _iterate(data: TrainingSet, settings: Settings, state: State, pace: Pace) -> Iterator[State]:
