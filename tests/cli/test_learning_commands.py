@@ -5,6 +5,7 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,11 @@ def test_gradient_descent_gives_the_bits_that_it_gave(tmp_path):
     options = ["--holdout", "0.2", "--iterations", "500", "-o", tmp_path / "model"]
     run = command(*TRAIN, *DESCENT, *options)
     assert (run.returncode, run.stderr) == (0, "")
-    assert (tmp_path / "model").read_bytes() == OLD.read_bytes()
+    network = neuron_xp.NeuralNetwork.load(tmp_path / "model")
+    more = dict.fromkeys(("rows", "unordered", "groups", "held_out"))  # what it keeps since then
+    assert all(getattr(network.table, name) is not None for name in more)
+    before = replace(network, table=replace(network.table, **more))
+    assert before.to_bytes() == OLD.read_bytes()
     run = command(*TRAIN, *DESCENT, "--no-standardize", "--iterations", "300", "-o",
                   tmp_path / "raw")  # fmt: skip
     known = "5ae43882edc14909533a58f4233b580860aebe7c233540a18ebe831b03dc631e"
@@ -162,7 +167,7 @@ def seen_on_a_terminal(*arguments):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pty")
 def test_the_bar_of_lbfgs_promises_no_number_of_iterations(tmp_path):
     seen = seen_on_a_terminal(*TRAIN, "-o", tmp_path / "model")
-    assert re.search(r"\d+ iterations loss 0\.\d+, \d+/s", seen)
+    assert re.search(r"\d+ iterations loss 0\.\d+", seen)
     assert "1000" not in seen
     assert ":--" not in seen
     seen = seen_on_a_terminal(*TRAIN, *DESCENT, "--iterations", "600", "-o", tmp_path / "other")
