@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn import get_config
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from neuron_xp.backends.libraries import find_backend, is_array
+from neuron_xp.backends.libraries import find_backend, is_array, open_host_backend
 from neuron_xp.frames import is_frame, read_frame
 from neuron_xp.neuron.types import Array
 
@@ -64,6 +65,25 @@ def to_host(array: Array) -> np.ndarray:
     backend = find_backend(array)
     with backend.context():
         return backend.to_host(array)
+
+
+def check_same_library(X: Any, home: Array, where: str) -> None:
+    """Raise ValueError for an X of another library or device than fit's: scikit-learn's rule.
+
+    It holds where scikit-learn dispatches on the library of X; else all are NumPy's.
+    home : an array of the library and device of the X that was fitted
+    where : the method that is called, such as "NeuronClassifier.predict()"
+    """
+    if not get_config()["array_api_dispatch"]:
+        return
+    here = find_backend(X) if is_array(X) else open_host_backend()
+    fitted = find_backend(home)
+    if str(here) != str(fitted):
+        raise ValueError(
+            f"Inputs passed to {where} must use the same namespace and the same device as those "
+            f"passed to fit(); got {here} and {fitted}; move X, or the estimator by "
+            "sklearn.utils._array_api.move_estimator_to"
+        )
 
 
 def read_inputs(estimator: Any, X: Any, **options: Any) -> Array:

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils._array_api import check_same_namespace, get_namespace
+from sklearn.utils._array_api import get_namespace
 from sklearn.utils.validation import check_is_fitted
 
-from neuron_xp.estimator.data import bring, read_inputs, to_host
+from neuron_xp.estimator.data import bring, check_same_library, read_inputs, to_host
 from neuron_xp.estimator.outputs import choose_classes, normalize, unscale
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.neuron.types import Array
@@ -90,7 +90,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _compute(self, X: Any, method: str, function: Any) -> Array:
         """Return a function of the network, and of X, in the library of X."""
         check_is_fitted(self)
-        check_same_namespace(X, self, attribute="_home", method=method)
+        check_same_library(X, self._home, f"{type(self).__name__}.{method}()")
         inputs = read_inputs(self, X, reset=False)
         outputs = function(self.network_, inputs)
         return bring(to_host(outputs), inputs)
