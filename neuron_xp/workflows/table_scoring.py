@@ -155,13 +155,20 @@ def describe_held_out(
 ) -> tuple[HeldOut, Score]:
     """Return what a model keeps of rows that were held out, and the score on them."""
     found = score(network, rows, columns, max_memory)
-    data = open_rows(network, rows, max_memory)
-    with data.backend.context():
-        fingerprint = data.fingerprint()
     kept = HeldOut(
-        rows=rows.count, fingerprint=fingerprint, loss=found.loss.hex(), accuracy=found.accuracy
+        rows=rows.count,
+        fingerprint=fingerprint_rows(network, rows, max_memory),
+        loss=found.loss.hex(),
+        accuracy=found.accuracy,
     )
     return kept, found
+
+
+def fingerprint_rows(network: NeuralNetwork, rows: TableRows, max_memory: int | None = None) -> str:
+    """Digest inputs and targets of some rows of a table."""
+    data = open_rows(network, rows, max_memory)
+    with data.backend.context():
+        return data.fingerprint()
 
 
 def add_unordered(

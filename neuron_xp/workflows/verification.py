@@ -24,6 +24,7 @@ from neuron_xp.workflows.table_scoring import (
     Score,
     add_unordered,
     describe_held_out,
+    fingerprint_rows,
     table_use_of,
 )
 from neuron_xp.workflows.table_training import check_whole, prepare
@@ -144,8 +145,8 @@ def _verify_table(
         data = open_training_set(given, settings, where)
         found = _find_differences(network, data)
         if use.held_out is not None and table.held_out is not None:
-            held_out = describe_held_out(network, table.held_out, use.columns, memory)[0]
-            found += _compare_held_out_rows(use.held_out, held_out)
+            fingerprint = fingerprint_rows(network, table.held_out, memory)
+            found += _compare_held_out_rows(use.held_out, table.held_out.count, fingerprint)
         if found:
             if use.unordered == add_unordered(data, network, table.held_out, memory):
                 found = ("the rows are the same, in another order",)
@@ -216,10 +217,10 @@ def _compare_sizes(network: NeuralNetwork, data: TrainingSet) -> tuple[str, ...]
     )
 
 
-def _compare_held_out_rows(known: HeldOut, found: HeldOut) -> tuple[str, ...]:
-    if known.rows != found.rows:
-        return (f"{found.rows} rows held out, where the model had {known.rows}",)
-    if known.fingerprint != found.fingerprint:
+def _compare_held_out_rows(known: HeldOut, rows: int, fingerprint: str) -> tuple[str, ...]:
+    if known.rows != rows:
+        return (f"{rows} rows held out, where the model had {known.rows}",)
+    if known.fingerprint != fingerprint:
         return (f"the {known.rows} rows that were held out have other values",)
     return ()
 
