@@ -201,12 +201,11 @@ def fit_table(
         weights=weights, class_weights=check_class_weights(class_weights),
     )  # fmt: skip
     memory = where.memory_bytes()
-    check_whole(use, max_memory=memory, on_cluster=on_cluster)
     with open_table_data(
         path, replace(use, reading=read_weights_too(reading, weights)), known=False,
         max_memory=memory, on_cluster=on_cluster,
     ) as table:  # fmt: skip
-        data, sample_weight = weigh_rows(table, use)
+        data, sample_weight = weigh_rows(table, use, memory)
         settings = table_settings.choose(data.columns)
         if settings.standardize is True and sample_weight is not None:
             settings = replace(settings, standardize=WEIGHTED)
@@ -246,16 +245,6 @@ def prepare(settings: Settings, where: Where, *, on_cluster: bool) -> Where:
     if on_cluster:  # a worker may have a library that is not here
         return where
     return replace(where, backend=open_backend(where.backend, where.device), device=None)
-
-
-def check_whole(use: TableUse, *, max_memory: int | None, on_cluster: bool) -> None:
-    """Raise ValueError for weights where a table is not read whole."""
-    weighs = use.weights is not None or use.class_weights is not None
-    if weighs and (max_memory is not None or on_cluster):
-        raise ValueError(
-            "rows have weights only where a table is read whole: leave out weights and "
-            "class_weights, or max_memory and the cluster"
-        )
 
 
 def _constant_notes(

@@ -27,7 +27,7 @@ from neuron_xp.workflows.table_scoring import (
     fingerprint_rows,
     table_use_of,
 )
-from neuron_xp.workflows.table_training import check_whole, prepare
+from neuron_xp.workflows.table_training import prepare
 from neuron_xp.workflows.table_weights import add_weights_column, weigh_rows
 
 
@@ -136,11 +136,10 @@ def _verify_table(
         where = replace(where, backend="numpy")
     where = prepare(settings, where, on_cluster=on_cluster)
     memory = where.memory_bytes()
-    check_whole(use, max_memory=memory, on_cluster=on_cluster)
     with open_table_data(
         path, add_weights_column(use), known=True, max_memory=memory, on_cluster=on_cluster
     ) as whole:
-        table, sample_weight = weigh_rows(whole, use)
+        table, sample_weight = weigh_rows(whole, use, memory)
         given = Given(table.training.inputs, table.training.targets, sample_weight)
         data = open_training_set(given, settings, where)
         found = _find_differences(network, data)

@@ -82,6 +82,43 @@ def test_both_are_multiplied_and_held_out_rows_are_not_counted(frame, weighted, 
     assert verify(loaded, weighted).is_same
 
 
+WAYS = [
+    {"weights": "count"},
+    {"class_weights": "balanced"},
+    {"class_weights": {"class_1": 3.0}},
+    {"weights": "count", "class_weights": "balanced", "holdout": 0.25},
+    {"weights": "count", "holdout": 0.25, "features": ["ash", "hue"]},
+]
+
+
+@pytest.mark.parametrize("given", WAYS, ids=str)
+def test_a_streamed_table_gives_the_same_model(weighted, given):
+    given = {"target": "cultivar", **given}
+    whole = train_on_table(weighted, **given)
+    streamed = train_on_table(weighted, max_memory="16MiB", **given)
+    assert streamed.network.to_bytes() == whole.network.to_bytes()
+    assert verify(whole.network, weighted, max_memory="16MiB").is_same
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("cluster")
+@pytest.mark.parametrize("given", WAYS, ids=str)
+def test_a_cluster_gives_the_same_model(frame, tmp_path, given):
+    distributed = pytest.importorskip("distributed")
+    table = frame.assign(count=np.arange(178) % 4)
+    for part in range(3):
+        table[part * 64 : (part + 1) * 64].to_csv(tmp_path / f"p{part}.csv", index=False)
+    given = {"target": "cultivar", **given}
+    whole = train_on_table(tmp_path / "p*.csv", **given)
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    )
+    with cluster, distributed.Client(cluster):
+        spread = train_on_table(tmp_path / "p*.csv", on_cluster=True, **given)
+        assert verify(whole.network, tmp_path / "p*.csv", on_cluster=True).is_same
+    assert spread.network.to_bytes() == whole.network.to_bytes()
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -93,7 +130,6 @@ def test_both_are_multiplied_and_held_out_rows_are_not_counted(frame, weighted, 
             "the weight of class 'class_1' must be a finite",
         ),
         ({"class_weights": "balance"}, "class_weights must be 'balanced', or a number for each"),
-        ({"weights": "count", "max_memory": "1GB"}, "rows have weights only where a table is read"),
         ({"weights": "ash", "features": ["ash"]}, "a feature is given twice|no feature is left"),
     ],
     ids=str,
