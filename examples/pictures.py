@@ -20,10 +20,11 @@ xor = np.asarray([[0, 0], [0, 1], [1, 0], [1, 1]]), np.asarray([0, 1, 1, 0])
 network = neuron_xp.train(*xor, hidden=(4,), bias=True, optimizer="lbfgs", l2=0.001)
 plots.boundary(network, *xor, second).set_title("exclusive or, four hidden neurons")
 
-iris = load_iris(as_frame=True)
-inputs, kinds = iris.data.iloc[:, 2:], np.asarray(iris.target_names)[iris.target]
+iris = load_iris()
+inputs, kinds = iris.data[:, 2:], iris.target_names[iris.target]
 model = neuron_xp.NeuronClassifier().fit(inputs, kinds)
 plots.boundary(model, inputs, kinds, third).set_title("three kinds of iris")
+third.set(xlabel="petal length (cm)", ylabel="petal width (cm)")
 
 path = Path(sys.argv[1] if sys.argv[1:] else tempfile.mkdtemp() + "/pictures.png")
 plots.save(first, path)

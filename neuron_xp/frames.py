@@ -115,7 +115,7 @@ def _open(name: str, value: Any) -> Any:
 def _read_column(name: str, which: str, series: Any) -> np.ndarray:
     kind = series.dtype
     library = str(series.implementation.value)
-    if not (kind.is_numeric() or kind == _boolean()) or kind.is_decimal():
+    if not (kind.is_numeric() or str(kind) == "Boolean") or kind.is_decimal():
         raise TypeError(f"{name}: {which} holds {_tell_kind(name, series)}")
     missing = series.is_null()
     if series.null_count():
@@ -144,12 +144,6 @@ def _read_column(name: str, which: str, series: Any) -> np.ndarray:
 def _find_largest(integers: np.ndarray) -> int:
     """Return the largest magnitude, which an integer of their own type may not hold."""
     return max(-int(integers.min()), int(integers.max()))
-
-
-def _boolean() -> Any:
-    import narwhals.stable.v2 as nw
-
-    return nw.Boolean
 
 
 def _tell_kind(name: str, series: Any) -> str:
