@@ -14,6 +14,7 @@ OPTIONS = {
     for option in command.params
     if isinstance(option, click.Option)
 }
+OPTIONS["sample_weight"] = OPTIONS["weights"]  # what `train` is given of that column
 
 TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
@@ -26,7 +27,7 @@ NAMES = rf"^\S+|(?<!\w)(?:{TEXT})(?!\w)|\bchoose from .*"
 # A message about a setting begins with its name, and perhaps its value.
 SUBJECT = (
     rf"^(?P<subject>[a-z0-9_]+)(?:=(?P<its>{VALUE}))?"
-    r"(?= (?:must be|are|does not go with|says|changes|draws|needs|found|leaves"
+    r"(?= (?:must be|must have|are|does not go with|says|changes|draws|needs|found|leaves"
     r"|is (?:a|for|of|\d+)) )"
 )
 SETTING = rf"\b(?P<verb>give|or|and|with|its|to) (?P<name>\w+)=(?P<value>{VALUE})(?![.]?\w)"

@@ -105,7 +105,10 @@ def _header(chunk: Predictions) -> list[str]:
 def evaluate(
     model: Path | str, data: Path, force: bool, plot: Path | None, where: Where
 ) -> Outcome:
-    """How a model does on a table: accuracy, loss, and which classes it confuses."""
+    """How a model does on a table: accuracy, loss, and which classes it confuses.
+
+    Each row counts once, whatever weights the model was trained with.
+    """
     plots = load_plots(plot, force=force)
     network = load_network(model, data, backend=where.backend, device=where.device)
     with open_table_file(data) as file:

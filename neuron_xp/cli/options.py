@@ -105,9 +105,10 @@ READING = [
     click.option("--drop-missing", is_flag=True, help="Leave rows with missing cells out."),
 ]
 WEIGHTS = [
-    click.option("--weights", help="The column that says how much each row counts."),
-    click.option("--class-weights", type=ClassWeights(),
-                 help="balanced, or CLASS=NUMBER,...: how much rows of a class count."),
+    click.option("--weights", help="The column that says how much each row counts; where "
+                 "rows are scored, each counts once."),
+    click.option("--class-weights", type=ClassWeights(), metavar="balanced|CLASS=NUMBER,...",
+                 help="How much rows of a class count."),
 ]  # fmt: skip
 SETTINGS = [
     click.option("--hidden", type=int, multiple=True, help="A hidden layer; may be repeated."),

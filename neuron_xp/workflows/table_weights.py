@@ -106,6 +106,8 @@ def _weigh_classes(
         if name not in classes:
             hint = did_you_mean(name, classes)
             raise ValueError(f"no class {name!r} for class_weights{hint}")
+    if not any(given.get(name, 1.0) for name in classes):
+        raise ValueError("class_weights are 0 for every class; give a class one that is above 0")
     return np.asarray([given.get(name, 1.0) for name in classes])
 
 
@@ -134,13 +136,24 @@ def _split_column(
     return (rows if at is None else replace(rows, inputs=inputs)), weights
 
 
+def _refuse_negative(weights: Any) -> Any:
+    """Return weights, NumPy's or Dask's, if none is negative."""
+    if hasattr(weights, "map_blocks"):
+        return weights.map_blocks(_refuse_negative, dtype="float64")
+    if (weights < 0).any():
+        raise TableError(
+            f"the column of weights holds {float(weights.min())}; weights are 0 or more"
+        )
+    return weights
+
+
 def _split_arrays(
     inputs: Any, targets: Any, at: int | None, of_class: np.ndarray | None
 ) -> tuple[Any, Any]:
     """Do the same of arrays, NumPy's or Dask's."""
     weight = None
     if at is not None:
-        weight = inputs[:, at]
+        weight = _refuse_negative(inputs[:, at])
         inputs = inputs[:, [number for number in range(inputs.shape[1]) if number != at]]
     if of_class is not None:
         labels = _find_labels(targets)

@@ -48,6 +48,32 @@ def test_a_column_of_weights_is_the_sample_weight(frame, weighted):
     assert verify(some.network, weighted).is_same
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "gradient_descent", "iterations": 50, "learning_rate": 2.0**-9},
+        {"optimizer": "lbfgs", "gradient_tolerance": 1e-10},
+    ],
+    ids=str,
+)
+def test_a_weight_is_a_number_of_repetitions(tmp_path, settings):
+    rows = pd.DataFrame(
+        {"a": [0.0, 1.0, 2.0, 3.0, 1.5], "kind": list("nnyyn"), "n": [1, 3, 0, 2, 4]}
+    )
+    rows.to_csv(tmp_path / "weighted.csv", index=False)
+    rows.loc[rows.index.repeat(rows["n"])].drop(columns="n").to_csv(
+        tmp_path / "repeated.csv", index=False
+    )
+    given = {"target": "kind", "rule": "cross_entropy", "l2": 0.5, "standardize": False, **settings}
+    weighted = train_on_table(tmp_path / "weighted.csv", weights="n", **given).network
+    repeated = train_on_table(tmp_path / "repeated.csv", **given).network
+    for one, other in zip(
+        weighted.weights + weighted.biases, repeated.weights + repeated.biases, strict=True
+    ):
+        assert np.abs(one - other).max() < 1e-8
+    assert neuron_xp.evaluate(weighted, tmp_path / "weighted.csv").rows == 5  # unweighted
+
+
 def test_predictions_need_no_weights(weighted):
     network = train_on_table(weighted, target="cultivar", weights="count").network
     assert neuron_xp.predict(network, TABLE).outputs.shape == (178, 3)
@@ -129,6 +155,10 @@ def test_a_cluster_gives_the_same_model(frame, tmp_path, given):
             {"class_weights": {"class_1": -1}},
             "the weight of class 'class_1' must be a finite",
         ),
+        (
+            {"class_weights": {"class_0": 0, "class_1": 0, "class_2": 0}},
+            "^class_weights are 0 for every class; give a class one that is above 0$",
+        ),
         ({"class_weights": "balance"}, "class_weights must be 'balanced', or a number for each"),
         ({"weights": "ash", "features": ["ash"]}, "a feature is given twice|no feature is left"),
     ],
@@ -141,8 +171,12 @@ def test_weights_that_make_no_sense(weighted, given, message):
 
 def test_negative_weights_and_classes_of_numbers(frame, tmp_path):
     frame.assign(w=-1).to_csv(tmp_path / "t.csv", index=False)
-    with pytest.raises(ValueError, match=r"sample_weight\[0, 0\] is -1.0|sample_weight\[0\] is -1"):
-        train_on_table(tmp_path / "t.csv", target="cultivar", weights="w")
+    message = r"^the column of weights holds -1.0; weights are 0 or more$"
+    for max_memory in (None, "16MiB"):
+        with pytest.raises(ValueError, match=message):
+            train_on_table(
+                tmp_path / "t.csv", target="cultivar", weights="w", max_memory=max_memory
+            )
     share = pd.DataFrame({"a": np.arange(60.0), "y": np.arange(60) / 60})
     share.to_csv(tmp_path / "s.csv", index=False)
     with pytest.raises(ValueError, match="class_weights are for classes, and this target holds"):
@@ -164,6 +198,11 @@ def test_the_options_of_the_command(weighted, tmp_path):
     )
     assert expected.network.fingerprint() in found.stdout
     assert run("verify", "m", "weighted.csv").returncode == 0
+    pd.read_csv(weighted).assign(count=0).to_csv(tmp_path / "zero.csv", index=False)
+    nothing = run(*words[:1], "zero.csv", *words[2:], "--weights", "count")
+    assert nothing.stderr == (
+        "neuron-xp: --weights is 0 for every example; give one that is above 0\n"
+    )
     wrong = run(*words, "--class-weights", "2")
     assert wrong.returncode == 2
     assert "give balanced, or CLASS=NUMBER,...; got '2'" in wrong.stderr
