@@ -5,6 +5,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+LEARN_CLASSES = (
+    "to learn classes use neuron_xp.NeuronClassifier, or give their numbers: "
+    "numpy.unique(targets, return_inverse=True)[1]"
+)
 NO_DASK = "dask is not installed; type: pip install 'dask[array,distributed]'"
 
 
@@ -85,6 +89,7 @@ OTHER_NAMES = {
     "n_iter": "iterations",
     "n_jobs": "threads",
     "random_state": "seed",
+    "sample_weight": "weights",
     "solver": "optimizer",
     "tol": "gradient_tolerance",
     "verbose": "on_progress=neuron_xp.progress_bar()",

@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neuron_xp.errors import LEARN_CLASSES
+
 FRAMES = {"cudf", "modin", "pandas", "polars", "pyarrow"}
 """Libraries of data frames, by the names of their packages."""
 LARGEST_WHOLE = 2**53
@@ -159,7 +161,7 @@ def _tell_kind(name: str, series: Any) -> str:
     some = next((word for word in series.head(1000).to_list() if word is not None), None)
     example = "" if some is None else f", such as {str(some)[:40]!r}"
     if name == "targets":
-        return f"{words}{example}; to learn classes use neuron_xp.NeuronClassifier"
+        return f"{words}{example}; {LEARN_CLASSES}"
     return (
         f"{words}{example}; give a column of 0 and 1 for each word, as pandas.get_dummies or "
         "scikit-learn's OneHotEncoder do, or leave it out"

@@ -13,7 +13,7 @@ import numpy as np
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.libraries import find_backend, is_array
-from neuron_xp.errors import one_line
+from neuron_xp.errors import LEARN_CLASSES, one_line
 from neuron_xp.neuron.reproducible.elementary import SMALLEST_NORMAL, TINY_INPUT, flush
 from neuron_xp.neuron.types import Array
 
@@ -27,9 +27,6 @@ MEANING = {
     ("targets", 2): "(examples,) or (examples, neurons)",
     ("sample_weight", 2): "(examples,)",
 }
-
-
-CLASSIFIER = "neuron_xp.NeuronClassifier"
 
 
 class Requirement(NamedTuple):
@@ -160,7 +157,7 @@ def _suggest_real(name: str, array: np.ndarray) -> str:
     odd = next((repr(n) for n in array.ravel().tolist() if not isinstance(n, Real)), "")
     if not odd or array.dtype.kind not in "OUS":
         return ""
-    cure = f"; to learn classes use {CLASSIFIER}" if name == "targets" else ""
+    cure = f"; {LEARN_CLASSES}" if name == "targets" else ""
     return f", such as {odd[:40]}{cure}"
 
 

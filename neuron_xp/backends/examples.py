@@ -4,7 +4,6 @@ from typing import Any
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.convert import (
-    CLASSIFIER,
     Requirement,
     as_plain_array,
     convert_numbers,
@@ -21,7 +20,8 @@ def _advise_on_classes(value: float) -> str:
         return ""
     return (
         "; if they are numbers of classes, give a column of 0 and 1 for each class, "
-        f"numpy.eye(COUNT)[targets], with rule='softmax_cross_entropy', or use {CLASSIFIER}"
+        "numpy.eye(COUNT)[targets], with rule='softmax_cross_entropy', or use "
+        "neuron_xp.NeuronClassifier"
     )
 
 

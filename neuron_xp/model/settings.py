@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from neuron_xp.checks import check_choice, check_number, check_whole_number, check_yes_or_no
-from neuron_xp.errors import unknown_keyword_error
 from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
@@ -64,9 +63,7 @@ def check_settings(**given: Any) -> Settings:
     Those that are not given, or None, have the optimizer's defaults, or those of `Settings`.
     """
     defaults = asdict(Settings())
-    for name in given:
-        if name not in defaults:
-            raise unknown_keyword_error("train_on_table", name, defaults)
+    assert given.keys() <= defaults.keys(), "callers refuse other names in their own words"
     given = {name: value for name, value in given.items() if value is not None}
     optimizer = check_choice(
         "optimizer", given.get("optimizer", defaults["optimizer"]), OPTIMIZER_DEFAULTS

@@ -7,13 +7,15 @@ on from a working copy on the disk. It changes no bit. None reads the table whol
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from inspect import signature
 from os import PathLike
 from pathlib import PurePath
 from typing import Any
 
 from neuron_xp import checks
 from neuron_xp.backends.libraries import open_backend
+from neuron_xp.errors import unknown_keyword_error
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import AUTO, OPTIMIZER_DEFAULTS, WEIGHTED, Settings, check_settings
@@ -158,6 +160,11 @@ def train_on_table(
     >>> trained.columns.classes, trained.rows
     (('apple', 'cherry'), 4)
     """
+    of_training = asdict(Settings())
+    for name in settings:
+        if name not in of_training:
+            known = set(signature(train_on_table).parameters) - {"path", "settings"}
+            raise unknown_keyword_error("train_on_table", name, known.union(of_training))
     reading = Reading(
         target=target,
         features=features,

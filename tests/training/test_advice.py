@@ -51,7 +51,11 @@ def test_numbers_that_are_no_classes():
 
 @pytest.mark.parametrize("make", [list, np.asarray])
 def test_words(make):
-    with pytest.raises(TypeError, match=r"such as 'no'; to learn classes use neuron_xp\.NeuronC"):
+    advice = (
+        "such as 'no'; to learn classes use neuron_xp.NeuronClassifier, or give their numbers: "
+        "numpy.unique(targets, return_inverse=True)[1]"
+    )
+    with pytest.raises(TypeError, match=re.escape(advice)):
         neuron_xp.train(X, make(["no", "yes", "no"]))
     with pytest.raises(TypeError, match=r"inputs must .* such as 'a'$"):
         neuron_xp.train(make([["a"], ["b"], ["c"]]), [0, 1, 1])
