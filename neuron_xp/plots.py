@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, to_hex
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neuron_xp.backends.libraries import open_host_backend
+from neuron_xp.backends.libraries import find_backend, is_array, open_host_backend
 from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.durable import write_durably
-from neuron_xp.frames import is_frame, read_frame
+from neuron_xp.frames import check_names, is_frame, read_frame
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.neuron.activations import sigmoid as compute_sigmoid
 from neuron_xp.neuron.activations import sigmoid_gradient
@@ -26,6 +27,8 @@ from neuron_xp.workflows.matrix import Result
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 """Okabe and Ito's, which people with any kind of colour vision can tell apart."""
+SIZE = (6.4, 4.2)
+"""Inches of a new figure."""
 GRID = 200
 """Points along each side of a boundary's background."""
 
@@ -81,9 +84,8 @@ def weights(network: Any, ax: Axes | None = None, *, layer: int = 0) -> Axes:
     largest = float(np.abs(values).max()) or 1.0
     of_what = "weight" if model.scaling is None or layer else "weight, of the standardized input"
     if values.shape[1] == 1:
-        rows = np.arange(len(values))
         colours = [COLOURS[0] if value > 0 else COLOURS[1] for value in values[:, 0]]
-        ax.barh(rows, values[:, 0], color=colours)
+        ax.barh(range(len(values)), values[:, 0], color=colours)
         ax.axvline(0, color="grey", linewidth=0.8)
         ax.invert_yaxis()
         ax.set(xlabel=of_what)
@@ -105,26 +107,32 @@ def boundary(network: Any, inputs: Any, targets: Any, ax: Axes | None = None) ->
     For one output the background is the probability, with a line at 1/2; for several it is the
     class of the largest.
 
+    network : an estimator's or a table's knows its classes, and targets may hold some of them only
     inputs : (examples, 2), an array or a data frame
     targets : (examples,) classes, or (examples, neurons) of 0 and 1
 
-    Raises ValueError for another number of features.
+    Raises ValueError for another number of features, for a frame with other columns than were
+    learned, and for targets that are not the network's classes.
     """
+    known = _find_classes(network)
     network = _find_network(network)
     names = _name_inputs(network, 0)
-    points = read_frame("inputs", inputs).values if is_frame(inputs) else np.asarray(inputs)
+    points, found = read_frame("inputs", inputs) if is_frame(inputs) else (_to_host(inputs), None)
+    check_names("inputs", found, network.input_names, "network.input_names")
     if points.ndim != 2 or points.shape[1] != 2 or len(names) != 2:
-        raise ValueError(
-            f"a boundary is drawn over two features; the network has {len(names)}, and inputs "
-            f"have the shape {tuple(points.shape)}"
-        )
+        raise ValueError(f"a boundary is drawn over two features; the network has {len(names)}, "
+                         f"and inputs have the shape {tuple(points.shape)}")  # fmt: skip
     horizontal, vertical = map(_spread, points.T)
     grid = np.stack(np.meshgrid(horizontal, vertical), axis=-1).reshape(-1, 2)
     with network.backend.context():
         outputs = network.backend.to_host(network.think(grid))
-    labels, classes = _label(targets)
+    labels, classes = _label(targets, known, max(outputs.shape[1], 2))
+    if len(labels) != len(points):
+        raise ValueError(f"inputs have {len(points)} rows, and targets have {len(labels)}")
+    if network.input_names is None and found is not None:
+        names = list(found)
     ax = _open(ax)
-    colours = COLOURS[: len(classes)]
+    colours = _choose_colours(len(classes))
     if outputs.shape[1] == 1:
         shown = outputs.reshape(GRID, GRID)
         image = ax.contourf(
@@ -142,7 +150,8 @@ def boundary(network: Any, inputs: Any, targets: Any, ax: Axes | None = None) ->
         chosen = points[labels == number]
         ax.scatter(*chosen.T, color=colours[number], edgecolor="white", label=name, zorder=3)
     ax.set(xlabel=names[0], ylabel=names[1])
-    ax.legend()
+    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+    ax.legend(**(beside if len(classes) > len(COLOURS) else {}))  # a long one would hide points
     return ax
 
 
@@ -155,7 +164,8 @@ def confusion(counts: Any, classes: Sequence[str], ax: Axes | None = None) -> Ax
     for (row, column), count in np.ndenumerate(counts):
         colour = "white" if count > half else "black"
         ax.text(column, row, str(count), ha="center", va="center", color=colour)
-    ax.set_xticks(range(len(classes)), classes, rotation=30 if len(classes) > 3 else 0)
+    ends: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(range(len(classes)), classes, **(ends if len(classes) > 3 else {}))
     ax.set_yticks(range(len(classes)), classes)
     ax.set(xlabel="said", ylabel="true")
     return ax
@@ -172,9 +182,9 @@ def matrix(results: Iterable[Result], ax: Axes | None = None) -> Axes:
     distances = np.full((len(rows), len(cases)), np.nan)
     for result in found:
         distances[rows.index(_name_row(result)), cases.index(result.case)] = result.ulp
-    if ax is None:
-        size = 2 + 0.3 * len(cases), 2.5 + 0.3 * len(rows)
-        ax = _open_figure(size)
+    if not found:
+        raise ValueError("results are empty; give those of run_matrix")
+    ax = _open(ax, (2 + 0.3 * len(cases), 2.5 + 0.3 * len(rows)))
     image = ax.imshow(np.log10(1 + distances), cmap="Blues", vmin=0, aspect="auto")
     for row, column in np.argwhere(distances == 0):
         ax.text(column, row, "=", ha="center", va="center", color="black")
@@ -203,20 +213,37 @@ def save(ax: Axes, path: str | PathLike[str]) -> None:
     write_durably(path, content.getvalue())
 
 
-def _open(ax: Axes | None) -> Axes:
-    return _open_figure((6.4, 4.2)) if ax is None else ax
+def open_axes() -> Axes:
+    """Return Axes that pyplot and its backend know nothing of, for a picture to `save`."""
+    return Figure(figsize=SIZE, layout="constrained").subplots()
 
 
-def _open_figure(size: tuple[float, float]) -> Axes:
-    """Return Axes of a new figure: pyplot's, where it is in use, so that a notebook shows it."""
+def _open(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
+    """Return the Axes, or those of a new figure of pyplot, so that a notebook shows it."""
+    if ax is not None:
+        return ax
     import matplotlib.pyplot as plt
 
     return plt.subplots(figsize=size, layout="constrained")[1]
 
 
 def _find_network(given: Any) -> Any:
-    """Return the network of an estimator, or what was given."""
-    return getattr(given, "network_", given)
+    """Return the network of an estimator, or of what train_on_table returns; or what was given."""
+    for name in ("network_", "network"):
+        if hasattr(given, name):
+            return getattr(given, name)
+    if hasattr(given, "fit"):
+        raise ValueError(f"{type(given).__name__} holds no trained network; call its fit first, "
+                         "and of a pipeline give the last step, pipeline[-1]")  # fmt: skip
+    return given
+
+
+def _find_classes(given: Any) -> list[str] | None:
+    """Return the names of the classes, in the order of the outputs, where they are known."""
+    if hasattr(given, "classes_"):
+        return [_tell(value) for value in _to_host(given.classes_).tolist()]
+    table = getattr(_find_network(given), "table", None)
+    return None if table is None or table.columns.classes is None else list(table.columns.classes)
 
 
 def _name_inputs(network: NeuralNetwork, layer: int) -> list[str]:
@@ -237,12 +264,37 @@ def _spread(values: np.ndarray) -> np.ndarray:
     return np.linspace(low - margin, high + margin, GRID)
 
 
-def _label(targets: Any) -> tuple[np.ndarray, list[str]]:
-    """Return the number of each example's class, and their names."""
-    values = read_frame("targets", targets).values if is_frame(targets) else np.asarray(targets)
-    if values.ndim == 2 and values.shape[1] > 1:
-        return values.argmax(axis=1), [f"class {number}" for number in range(values.shape[1])]
-    classes, labels = np.unique(values.reshape(-1), return_inverse=True)
-    return labels, [
-        f"{value:g}" if isinstance(value, float) else str(value) for value in classes.tolist()
-    ]
+def _to_host(value: Any) -> np.ndarray:
+    """Return numbers or words of any library, a series or a frame among them, on the host."""
+    if not is_array(value):
+        return np.asarray(value)
+    backend = find_backend(value)
+    with backend.context():
+        return backend.to_host(value)
+
+
+def _label(targets: Any, known: list[str] | None, count: int) -> tuple[np.ndarray, list[str]]:
+    """Return the number of each example's class, and the names of all `count` classes."""
+    values = _to_host(targets)
+    numbers = [str(number) for number in range(count)]
+    if values.ndim == 2 and values.shape[1] == count:
+        return values.argmax(axis=1), known or [f"class {number}" for number in numbers]
+    told = [_tell(value) for value in values.reshape(-1).tolist()]
+    words = [_tell(value) for value in np.unique(values).tolist()]
+    classes = known or (numbers if set(told) <= set(numbers) else words)
+    if len(classes) != count or not set(told) <= set(classes):
+        wanted, strange = known or numbers, [word for word in words if word not in classes] or words
+        raise ValueError(f"targets must be of {count} classes, {', '.join(wanted)}; "
+                         f"got {', '.join(strange[:5])}")  # fmt: skip
+    return np.asarray([classes.index(name) for name in told]), classes
+
+
+def _tell(value: Any) -> str:
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _choose_colours(count: int) -> Sequence[str]:
+    """Return a colour for each class; more than COLOURS has are steps of a range."""
+    if count <= len(COLOURS):
+        return COLOURS[:count]
+    return [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0, 1, count))]

@@ -118,6 +118,90 @@ def _corners(mesh):
     return np.asarray(middles[0, :, 0]), np.asarray(middles[:, 0, 1])
 
 
+def colours_of_points(ax):
+    """The colours of the points of each class that has points, by the legend's name."""
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    scattered = ax.collections[-len(names) :]
+    return {
+        name: mpl.colors.to_hex(points.get_facecolor()[0])
+        for name, points in zip(names, scattered, strict=True)
+        if len(points.get_offsets())
+    }
+
+
+@pytest.mark.parametrize("kinds", [["a", "b", "c"], [1.0, 2.0, 3.0], [0, 1, 2]])
+def test_a_class_keeps_its_colour_where_another_has_no_examples(kinds):
+    inputs = np.asarray([[0, 0], [0, 1.0], [4, 0], [4, 1], [8, 0], [8, 1]])
+    targets = np.repeat(kinds, 2)
+    model = NeuronClassifier().fit(inputs, targets)
+    whole = colours_of_points(plots.boundary(model, inputs, targets))
+    assert list(whole.values()) == [colour.lower() for colour in plots.COLOURS[:3]]
+    some = plots.boundary(model, inputs[2:], targets[2:])
+    assert colours_of_points(some) == dict(list(whole.items())[1:])
+    assert len(some.get_legend().get_texts()) == 3
+    two = NeuronClassifier().fit(inputs[:4], targets[:4])
+    names = list(whole)[:2]
+    ones = colours_of_points(plots.boundary(two, inputs[2:4], targets[2:4]))
+    assert ones == {names[1]: plots.COLOURS[1].lower()}
+
+
+def test_a_network_of_a_table_knows_its_classes(tmp_path):
+    rows = [(0, 0, "no"), (0, 1, "no"), (4, 0, "yes"), (4, 1, "yes")]
+    table = pd.DataFrame(rows, columns=["width", "height", "ripe"])
+    table.to_csv(tmp_path / "t.csv", index=False)
+    trained = neuron_xp.train_on_table(tmp_path / "t.csv", target="ripe")
+    ripe = table[table.ripe == "yes"]
+    for network in (trained, trained.network):
+        ax = plots.boundary(network, ripe[["width", "height"]], ripe.ripe)
+        assert colours_of_points(ax) == {"yes": plots.COLOURS[1].lower()}
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("width", "height")
+    assert plots.loss(trained).lines[0].get_xdata()[-1] == trained.network.history[-1][0]
+
+
+def test_a_frame_names_the_axes_and_is_not_turned():
+    frame = pd.DataFrame(XOR[0], columns=["left", "right"])
+    nameless, named = (neuron_xp.train(x, XOR[1], iterations=10) for x in (XOR[0], frame))
+    ax = plots.boundary(nameless, frame, pd.Series(XOR[1]))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("left", "right")
+    with pytest.raises(ValueError, match="inputs have the columns in another order"):
+        plots.boundary(named, frame[["right", "left"]], XOR[1])
+
+
+def test_more_classes_than_colours():
+    inputs = np.random.RandomState(0).standard_normal((60, 2))
+    targets = np.arange(60) % 12
+    ax = plots.boundary(NeuronClassifier(max_iter=3).fit(inputs, targets), inputs, targets)
+    assert len(set(colours_of_points(ax).values())) == 12
+    ax.figure.draw_without_rendering()
+    assert ax.get_legend().get_window_extent().x0 > ax.get_window_extent().x1  # and hides no point
+
+
+def test_arrays_of_another_device_are_drawn():
+    strict = pytest.importorskip("array_api_strict")
+    inputs, targets = (strict.asarray(x, device=strict.Device("device1")) for x in XOR)
+    network = neuron_xp.train(inputs, targets, iterations=10)
+    zero, one = plots.boundary(network, inputs, targets).collections[-2:]
+    assert (len(zero.get_offsets()), one.get_offsets().tolist()) == (2, [[0, 1], [1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ([0, 1, 2, 3], r"targets must be of 2 classes, 0, 1; got 0, 1, 2, 3"),
+        ([0.5, 0.5, 0.5, 0.5], r"targets must be of 2 classes, 0, 1; got 0.5"),
+        ([0, 1], "inputs have 4 rows, and targets have 2"),
+    ],
+)
+def test_targets_that_are_not_the_networks(targets, message):
+    with pytest.raises(ValueError, match=message):
+        plots.boundary(neuron_xp.train(*XOR, iterations=10), XOR[0], targets)
+
+
+def test_an_estimator_without_a_network():
+    with pytest.raises(ValueError, match="NeuronClassifier holds no trained network; call its fit"):
+        plots.loss(NeuronClassifier())
+
+
 def test_a_boundary_needs_two_features():
     with pytest.raises(ValueError, match=r"over two features; the network has 3, .* \(4, 3\)"):
         plots.boundary(neuron_xp.train(), np.zeros((4, 3)), [0, 1, 0, 1])
@@ -127,6 +211,16 @@ def test_cells_of_a_confusion_hold_its_counts():
     ax = plots.confusion([[5, 1], [0, 7]], ["benign", "malignant"])
     assert [text.get_text() for text in ax.texts] == ["5", "1", "0", "7"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["benign", "malignant"]
+
+
+def test_long_names_of_classes_do_not_overlap():
+    names = ["a long name of a class", "another long name", "b", "the last of the names"]
+    ax = plots.confusion(np.eye(4, dtype=int), names)
+    ax.figure.draw_without_rendering()
+    for label, column in zip(ax.get_xticklabels(), range(4), strict=True):
+        end = label.get_window_extent().x1  # each ends below its own column
+        left, right = (ax.transData.transform((column + d, 0))[0] for d in (-0.5, 0.5))
+        assert left < end < right
 
 
 def test_the_matrix_marks_the_same_bits():
@@ -140,6 +234,11 @@ def test_the_matrix_marks_the_same_bits():
     assert [text.get_position() for text in ax.texts] == [(0, 0), (1, 1)]
     assert np.ma.filled(ax.images[0].get_array(), -1).tolist() == [[0, 1], [-1, 0]]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b"]
+
+
+def test_a_matrix_of_nothing():
+    with pytest.raises(ValueError, match="results are empty; give those of run_matrix"):
+        plots.matrix([])
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])

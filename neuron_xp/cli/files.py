@@ -60,8 +60,10 @@ PLOT = click.option(
 )  # fmt: skip
 
 
-def load_plots(picture: Path | None, *, force: bool) -> Any:
+def load_plots(picture: Path | None, *, force: bool, beside: Path | None = None) -> Any:
     """Return the module that draws, before any work; None where no picture is asked for.
+
+    beside : another output, which must be another file
 
     Raises ValueError, ImportError or OSError for a picture that could not be written.
     """
@@ -70,6 +72,8 @@ def load_plots(picture: Path | None, *, force: bool) -> Any:
     if picture.suffix.lower().removeprefix(".") not in KINDS_OF_PICTURES:
         kinds = ", ".join(f".{kind}" for kind in KINDS_OF_PICTURES)
         raise ValueError(f"--plot writes {kinds}, by the name's ending; got {str(picture)!r}")
+    if beside is not None and picture.absolute() == beside.absolute():
+        raise ValueError(f"--plot and --output are one file, {str(picture)!r}; name two")
     check_output(picture, force=force)
     return neuron_xp.plots
 

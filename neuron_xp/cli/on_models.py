@@ -119,7 +119,7 @@ def evaluate(
         classes = known or ("0", "1")
         text += "\n\n" + _confusion(score, classes)
         if plots is not None:
-            plots.save(plots.confusion(score.confusion, classes), plot)
+            plots.save(plots.confusion(score.confusion, classes, plots.open_axes()), plot)
     elif plots is not None:
         raise ValueError("--plot draws which classes are confused, and these targets are none")
     return Outcome(text, notes=score.notes)

@@ -73,7 +73,7 @@ def train(
     to_stdout = str(output) == "-"
     if not to_stdout:
         check_output(output, force=force)
-    plots = load_plots(plot, force=force)
+    plots = load_plots(plot, force=force, beside=output)
     started = time.perf_counter()
     with (
         open_cluster_of(cluster, where) as on_cluster,
@@ -85,13 +85,13 @@ def train(
             holdout=holdout, weights=weights, class_weights=class_weights, on_cluster=on_cluster,
             saving=saving, on_progress=on_progress,
         )  # fmt: skip
-    if plots is not None:
-        plots.save(plots.loss(trained.network), plot)
     report = _report(trained, time.perf_counter() - started, output)
-    if to_stdout:
-        return Outcome(report, notes=trained.notes, data=trained.network.to_bytes())
-    trained.network.save(output)
-    return Outcome(report, notes=trained.notes)
+    if not to_stdout:
+        trained.network.save(output)  # before the picture, which is less to lose
+    if plots is not None:
+        plots.save(plots.loss(trained.network, plots.open_axes()), plot)
+    content = trained.network.to_bytes() if to_stdout else b""
+    return Outcome(report, notes=trained.notes, data=content)
 
 
 def _report(trained: TrainedOnTable, seconds: float, output: Path) -> str:

@@ -51,10 +51,11 @@ def test_pictures_are_written(trained):
         ("loss.gif", "--plot writes .png, .svg, .pdf, by the name's ending; got 'loss.gif'"),
         ("loss", "--plot writes .png, .svg, .pdf"),
         ("nowhere/loss.png", "there is no folder 'nowhere' to write in"),
+        ("./model.png", "--plot and --output are one file, 'model.png'; name two"),
     ],
 )
 def test_what_cannot_be_drawn_is_said_before_training(tmp_path, picture, message):
-    command = ["train", TABLE, "--target", "cultivar", "-o", "wine.safetensors", "--plot", picture]
+    command = ["train", TABLE, "--target", "cultivar", "-o", "model.png", "--plot", picture]
     found = run(*command, folder=tmp_path)
     assert found.returncode == 2
     assert found.stderr.startswith(f"neuron-xp: {message}")
@@ -77,6 +78,16 @@ def test_without_matplotlib_the_extra_is_named(tmp_path):
         found.stderr
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_need_no_backend_of_pyplot(tmp_path, monkeypatch):
+    """A notebook tells the commands that it starts of a backend that they may not have."""
+    monkeypatch.setenv("MPLBACKEND", "module://nowhere.inline")
+    words = ["train", TABLE, "--target", "cultivar", "-o", "m", "--plot", "loss.png"]
+    assert run(*words, folder=tmp_path).returncode == 0
+    words = ["evaluate", "m", TABLE, "--plot", "confusion.png"]
+    assert run(*words, folder=tmp_path).returncode == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["confusion.png", "loss.png", "m"]
 
 
 def test_numbers_have_no_confusion(tmp_path):
