@@ -1,7 +1,8 @@
 """A progress bar for a training: on a terminal, in a notebook, in a script."""
 
 import sys
-from typing import Any
+import weakref
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -18,6 +19,10 @@ from rich.progress import (
 class ProgressBar:
     """A callback for `on_progress` that shows how far a training is; see `progress_bar`.
 
+    `train` closes it. Where another callback calls it, it closes itself with the training's last
+    news; of a training that fails then, no later than it is dropped or Python ends: a terminal
+    has its cursor again. As a context manager it is closed at once.
+
     transient : whether nothing of it stays when the training has ended
     """
 
@@ -25,6 +30,13 @@ class ProgressBar:
         self.transient = transient
         self._console = Console(stderr=True)
         self._bar: Progress | None = None
+        self._stop: weakref.finalize[..., Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def __call__(self, progress: Any) -> None:
         """Show the news of a training: a `neuron_xp.Progress`."""
@@ -38,17 +50,20 @@ class ProgressBar:
         if self._bar is None:
             self._bar = _make_bar(progress.iterations, self._console, transient=self.transient)
             self._bar.start()
+            self._stop = weakref.finalize(self, self._bar.stop)
         (task,) = self._bar.tasks
         loss = f"loss {progress.loss:.4g}"
         if progress.ending is None:
             loss += f", {task.speed or 0:.0f}/s"
         self._bar.update(task.id, completed=progress.iteration, loss=loss, refresh=True)
+        if progress.ending is not None:
+            self.close()
 
     def close(self) -> None:
         """Take the bar away, or leave its last state; a training does so however it ends."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        if self._stop is not None:
+            self._stop()
+            self._bar = self._stop = None
 
 
 def progress_bar() -> ProgressBar:

@@ -71,6 +71,37 @@ neuron_xp.train(on_progress=Failing(), progress_every=100)
     assert "KeyError" in drawn[drawn.rindex(SHOW_CURSOR) :]
 
 
+@pytest.mark.parametrize("news", ["", "if progress.iteration > 99: raise KeyboardInterrupt"])
+def test_a_callback_around_the_bar_leaves_the_cursor(news):
+    """Which has no close of its own: the bar ends with the training, or with Python."""
+    program = f"""
+import sys, neuron_xp
+bar = neuron_xp.progress_bar()
+def tell(progress):
+    bar(progress)
+    {news or "pass"}
+neuron_xp.train(iterations=400, on_progress=tell, progress_every=50)
+print("after", file=sys.stderr)
+"""
+    status, drawn = run_on_terminal(program)
+    assert (status == 0) == (news == "")
+    assert SHOW_CURSOR in drawn[: drawn.rindex("after") if news == "" else None]
+
+
+def test_a_bar_is_a_context_and_can_be_used_again():
+    program = """
+import sys, neuron_xp
+with neuron_xp.progress_bar() as bar:
+    bar(neuron_xp.Progress(1, 400, 0.5))
+print("between", file=sys.stderr)
+neuron_xp.train(iterations=400, on_progress=bar, progress_every=50)
+"""
+    status, drawn = run_on_terminal(program)
+    assert status == 0
+    assert drawn.index("1/400") < drawn.index(SHOW_CURSOR) < drawn.index("between")
+    assert SHOW_CURSOR in drawn[drawn.rindex("400/400") :]
+
+
 def test_a_pipe_shows_nothing():
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(more="")], capture_output=True, check=True

@@ -3,7 +3,7 @@
 import json
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -80,7 +80,7 @@ def list_score(score: Score, what: str) -> list[tuple[str, str]]:
 @contextmanager
 def show_progress(stop_if_asked: Callable[[], None]) -> Iterator[Tell]:
     """Give a callback for `train` that stops it if asked to, and shows a bar on a terminal."""
-    with closing(ProgressBar(transient=True)) as bar:
+    with ProgressBar(transient=True) as bar:
 
         def tell(progress: neuron_xp.Progress) -> None:
             stop_if_asked()

@@ -187,23 +187,22 @@ class NeuralNetwork:
         """Return the content of the model file that `save` writes."""
         return model_file.to_bytes(self.to_model())
 
-    def to_onnx(self, path: str | PathLike[str], *, classes: Iterable[Any] | None = None) -> None:
-        """Write the network as an ONNX file, for other programs: the extra `onnx`.
+    def to_onnx(
+        self, path: str | PathLike[str], *,
+        classes: Iterable[Any] | None = None, feature_names: Iterable[Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Write an ONNX file, for other programs: the extra `onnx`. An older one is replaced.
 
         Its graph is inputs (N, features) -> outputs (N, neurons), of the dtype of the weights,
-        with the standardization inside; outputs differ from `think` in the last digits. In its
-        metadata, as JSON, are fingerprint, rule, contract, and names where they are known.
-
-        classes : what the outputs stand for; default: those of the table it was trained on
-
-        Raises ImportError or OSError.
+        with the standardization inside. onnxruntime's sigmoid is off by some 1e-16 (float32: 1e-7),
+        of small outputs, too: what is below that may be 0. Metadata, as JSON: fingerprint, rule,
+        contract, classes (two for one neuron; default: those of the table it was trained on) and
+        feature_names (default: `input_names`). Raises ImportError, TypeError, ValueError, OSError.
         """
         from neuron_xp.model.onnx_file import make_onnx  # needs onnx
 
-        known = None if self.table is None else self.table.columns.classes
-        names = known if classes is None else tuple(map(str, classes))
-        content = make_onnx(self.to_model(), classes=names, feature_names=self.input_names)
-        write_durably(path, content)
+        names = self.input_names if feature_names is None else feature_names
+        write_durably(path, make_onnx(self.to_model(), classes=classes, feature_names=names))
 
     def to_torch(self) -> Any:
         """Return a `torch.nn.Sequential` with the weights: to train further, save or deploy.

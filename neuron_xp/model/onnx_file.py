@@ -1,6 +1,7 @@
 """ONNX: a network as a graph that other programs run, by the library onnx (the extra `onnx`)."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,26 @@ OPSET, IR_VERSION = 17, 8
 
 
 def make_onnx(
-    model: Model, *, classes: tuple[str, ...] | None, feature_names: tuple[str, ...] | None
+    model: Model, *, classes: Iterable[Any] | None, feature_names: Iterable[Any] | None
 ) -> bytes:
     """Return the content of an ONNX file: inputs (N, features) -> outputs (N, neurons).
 
     The graph standardizes, multiplies and adds as the network does; in which order a sum is
-    taken is the runtime's choice, and its exp is its own: outputs differ in their last digits.
+    taken is the runtime's choice, and so are its exp and its Sigmoid: that of onnxruntime is
+    within 4 units of rounding of 1, and 0 for sums below -37 (in float32: -18).
     The metadata are JSON: classes, feature_names, fingerprint and the contract's version.
+
+    classes : two for one neuron; None for those of the table, if there is one
+
+    Raises TypeError or ValueError for names that are not as many as they must be.
     """
+    if classes is None and model.table is not None:
+        classes = model.table.columns.classes
+    features, neurons = model.weights[0].shape[0], model.weights[-1].shape[1]
+    names = {
+        "classes": _check_names("classes", classes, max(neurons, 2)),
+        "feature_names": _check_names("feature_names", feature_names, features),
+    }
     try:
         import onnx
         from onnx import helper, numpy_helper
@@ -29,7 +42,6 @@ def make_onnx(
         raise ImportError("onnx is not installed; type: pip install 'neuron-xp[onnx]'") from error
     constants, nodes = _lay_out(model)
     kind = helper.np_dtype_to_tensor_dtype(model.weights[0].dtype)
-    features, neurons = model.weights[0].shape[0], model.weights[-1].shape[1]
     graph = helper.make_graph(
         [helper.make_node(name, given, [made]) for name, given, made in nodes],
         "neuron_xp",
@@ -43,7 +55,7 @@ def make_onnx(
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
-    helper.set_model_props(proto, _describe(model, classes, feature_names))
+    helper.set_model_props(proto, _describe(model, names))
     onnx.checker.check_model(proto, full_check=True)
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
@@ -75,13 +87,20 @@ def _lay_out(model: Model) -> tuple[dict[str, np.ndarray], list[tuple[str, list[
     return {name: np.ascontiguousarray(x) for name, x in constants.items()}, nodes
 
 
-def _describe(
-    model: Model, classes: tuple[str, ...] | None, feature_names: tuple[str, ...] | None
-) -> dict[str, str]:
+def _check_names(what: str, names: Iterable[Any] | None, count: int) -> list[str] | None:
+    """Return the names as strings, if they are known; raise unless there are so many."""
+    if names is None:
+        return None
+    if isinstance(names, str):
+        raise TypeError(f"{what} must be a list of names; got {names!r}: give {what}=[{names!r}]")
+    found = list(map(str, names))
+    if len(found) != count:
+        raise ValueError(f"{what} must be {count} names for this network; got {len(found)}")
+    return found
+
+
+def _describe(model: Model, names: dict[str, list[str] | None]) -> dict[str, str]:
     found: dict[str, Any] = {"contract_version": CONTRACT_VERSION, "rule": model.settings.rule}
     found["fingerprint"] = fingerprint_arrays(model.name_learned())
-    if classes is not None:
-        found["classes"] = list(classes)
-    if feature_names is not None:
-        found["feature_names"] = list(feature_names)
+    found |= {what: known for what, known in names.items() if known is not None}
     return {name: json.dumps(value) for name, value in sorted(found.items())}

@@ -75,7 +75,13 @@ def test_what_is_not_there_is_one_line(tmp_path, words, message):
 
 def test_example_tables_are_written(tmp_path):
     listed = run("example", folder=tmp_path).stdout.decode()
-    assert listed.splitlines()[1].startswith("wine")
+    files = sorted(TABLE.parent.glob("*.csv"))
+    for line, file in zip(listed.splitlines(), files, strict=True):
+        header, *rows = file.read_text("utf-8").splitlines()
+        *features, target = header.split(",")
+        classes = ", ".join(sorted({row.rsplit(",", 1)[1] for row in rows}))
+        said = f"{len(rows)} rows, {len(features)} features, target {target}: {classes}"
+        assert line.split(maxsplit=1) == [file.stem, said]
     assert run("example", "wine", folder=tmp_path).returncode == 0
     assert (tmp_path / "wine.csv").read_bytes() == TABLE.read_bytes()
     again = run("example", "wine", folder=tmp_path)
