@@ -27,6 +27,9 @@ class UnusableBackendError(RuntimeError):
 class ModelFileError(ValueError):
     """A file is not a model file of this format, or is damaged."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(show_text(message, 300))  # it may hold what is in the file
+
 
 class LearningWarning(UserWarning):
     """A training ended, and has learned little: the message says why, and what to try."""
@@ -74,8 +77,11 @@ class TrainingDivergedError(FloatingPointError):
 def did_you_mean(given: object, options: Iterable[str]) -> str:
     """End a message: "; did you mean 'x'?", or "; choose from x, y" without a close name."""
     names = sorted(options)
-    close = get_close_matches(str(given).lower(), names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; choose from {', '.join(names)}"
+    close = get_close_matches(str(given).lower()[:100], names, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    words = show_text(f"; choose from {', '.join(names)}")
+    return words if len(words) <= 300 else f"{words[:300].rpartition(',')[0] or words[:300]}, ..."
 
 
 OTHER_NAMES = {
@@ -105,6 +111,29 @@ def unknown_keyword_error(function: str, given: str, known: Iterable[str]) -> Ty
     return TypeError(f"unknown keyword {given!r} of {function}(){hint}")
 
 
+def show_text(text: object, most: int | None = None) -> str:
+    r"""Spell what a terminal would act on, as text from a file may hold, and cut what is long.
+
+    most : characters; more lose those in the middle
+
+    >>> print(show_text("red\x1b[31m"), show_text("a" * 100, 15))
+    red\x1b[31m aaaaa ... aaaaa
+    """
+    shown = str(text)
+    if not shown.isprintable():
+        shown = "".join(map(_spell_character, shown))
+    if most is None or len(shown) <= most:
+        return shown
+    half = (most - 5) // 2
+    return f"{shown[:half]} ... {shown[-half:]}"
+
+
+def _spell_character(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
 def one_line(error: BaseException | None) -> str:
     """Shorten the message of a library's error to one line of at most 200 characters."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return show_text(" ".join(str(error).split()))[:200] or type(error).__name__

@@ -21,6 +21,7 @@ from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.durable import write_durably
 from neuron_xp.frames import check_names, is_frame, read_frame
 from neuron_xp.model.network import NeuralNetwork
+from neuron_xp.model.summary import label_names
 from neuron_xp.neuron.activations import sigmoid as compute_sigmoid
 from neuron_xp.neuron.activations import sigmoid_gradient
 from neuron_xp.workflows.matrix import Result
@@ -130,7 +131,7 @@ def boundary(network: Any, inputs: Any, targets: Any, ax: Axes | None = None) ->
     if len(labels) != len(points):
         raise ValueError(f"inputs have {len(points)} rows, and targets have {len(labels)}")
     if network.input_names is None and found is not None:
-        names = list(found)
+        names = label_names(found)
     ax = _open(ax)
     colours = _choose_colours(len(classes))
     if outputs.shape[1] == 1:
@@ -144,9 +145,8 @@ def boundary(network: Any, inputs: Any, targets: Any, ax: Axes | None = None) ->
         shown = outputs.argmax(axis=1).reshape(GRID, GRID)
         ax.pcolormesh(
             horizontal, vertical, shown, cmap=ListedColormap(colours), alpha=0.3,
-            vmin=-0.5, vmax=len(colours) - 0.5, rasterized=True,
-        )  # fmt: skip
-    for number, name in enumerate(classes):
+            vmin=-0.5, vmax=len(colours) - 0.5, rasterized=True)  # fmt: skip
+    for number, name in enumerate(label_names(classes)):
         chosen = points[labels == number]
         ax.scatter(*chosen.T, color=colours[number], edgecolor="white", label=name, zorder=3)
     ax.set(xlabel=names[0], ylabel=names[1])
@@ -157,7 +157,7 @@ def boundary(network: Any, inputs: Any, targets: Any, ax: Axes | None = None) ->
 
 def confusion(counts: Any, classes: Sequence[str], ax: Axes | None = None) -> Axes:
     """Draw a confusion matrix, (classes, classes): a row for each true class, as of `evaluate`."""
-    counts = np.asarray(counts)
+    counts, classes = np.asarray(counts), label_names(classes)
     ax = _open(ax)
     ax.imshow(counts, cmap="Blues")
     half = counts.max() / 2
@@ -248,7 +248,7 @@ def _find_classes(given: Any) -> list[str] | None:
 
 def _name_inputs(network: NeuralNetwork, layer: int) -> list[str]:
     if layer == 0 and network.input_names is not None:
-        return list(network.input_names)
+        return label_names(network.input_names)
     word = "hidden" if layer else "input"
     return [f"{word} {number}" for number in range(network.weights[layer].shape[0])]
 

@@ -1,6 +1,7 @@
 """The command `neuron-xp`: its commands, its signals, its exit status."""
 
 import os
+import re
 import signal
 import sys
 import warnings
@@ -14,6 +15,7 @@ import neuron_xp
 from neuron_xp.cli import bench, on_backends, on_models, on_tables
 from neuron_xp.cli.hints import in_flags
 from neuron_xp.cli.output import Outcome, Tell, show_progress
+from neuron_xp.errors import show_text
 
 COMMANDS = (
     *on_backends.COMMANDS,
@@ -61,7 +63,8 @@ def _fail(message: str, status: int) -> int:
 
 
 def _say(message: str) -> None:
-    print(f"neuron-xp: {message}", file=sys.stderr)
+    line = re.sub(r"\s*\n\s*", " ", message)  # click lists choices in lines
+    print(f"neuron-xp: {show_text(line, 2000)}", file=sys.stderr)
 
 
 @contextmanager

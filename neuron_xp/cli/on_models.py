@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from neuron_xp.cli.options import (
 )
 from neuron_xp.cli.output import JSON, Outcome, align_pairs, check_folder, list_score
 from neuron_xp.durable import open_durably, write_durably
+from neuron_xp.errors import show_text
 from neuron_xp.model.model_file import choose_format
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.table_use import HeldOut
@@ -52,7 +53,10 @@ from neuron_xp.workflows.verification import Verification
 def predict(
     model: Path | str, data: Path, output: Path | None, force: bool, where: Where
 ) -> Outcome:
-    """Probabilities and classes for the rows of a table, in its order, as CSV."""
+    """Probabilities and classes for the rows of a table, in its order, as CSV.
+
+    Names are written as the table has them: a spreadsheet may run those that begin with = + - @.
+    """
     output = None if str(output) == "-" else output
     if output is not None:
         check_output(output, force=force)
@@ -125,7 +129,8 @@ def evaluate(
     return Outcome(text, notes=score.notes)
 
 
-def _confusion(score: Score, classes: tuple[str, ...]) -> str:
+def _confusion(score: Score, classes: Iterable[str]) -> str:
+    classes = tuple(map(show_text, classes))
     width = max(len(name) for name in (*classes, "true \\ said"))
     rows = [("true \\ said", *classes)]
     rows += [(name, *map(str, row)) for name, row in zip(classes, score.confusion, strict=True)]

@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 import neuron_xp
+from neuron_xp.errors import show_text
 from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
 from neuron_xp.progress import ProgressBar
 from neuron_xp.workflows.table_scoring import Score
@@ -48,7 +49,7 @@ JSON = click.option(
 def align_pairs(pairs: Sequence[tuple[str, str]]) -> str:
     """Format (name, value) pairs, a line each, the values below each other."""
     width = max(len(name) for name, _ in pairs)
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in pairs)
+    return "\n".join(f"{name.ljust(width)}  {show_text(value)}" for name, value in pairs)
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

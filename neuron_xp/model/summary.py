@@ -1,7 +1,10 @@
 """Summaries of a network: what it is, in a few lines for a person."""
 
+from collections.abc import Iterable
 from html import escape
 from typing import Any
+
+from neuron_xp.errors import show_text
 
 STYLE = "text-align: left; padding: 0.1em 0.8em 0.1em 0"
 
@@ -26,7 +29,7 @@ def list_facts(network: Any) -> list[tuple[str, str]]:
         ("arithmetic", f"{settings.arithmetic}, {network.backend}"),
         ("fingerprint", network.fingerprint()),
     ]
-    return facts
+    return [(name, show_text(value)) for name, value in facts]
 
 
 def format_html(network: Any) -> str:
@@ -38,3 +41,12 @@ def format_html(network: Any) -> str:
         for name, value in list_facts(network)
     )
     return f"<table><caption>NeuralNetwork</caption>{rows}</table>"
+
+
+def label_names(names: Iterable[str]) -> list[str]:
+    r"""Spell names of columns or classes for a picture, in which matplotlib sees no formula.
+
+    >>> label_names(["$ per month"])
+    ['\\$ per month']
+    """
+    return [show_text(name, 60).replace("$", r"\$") for name in names]

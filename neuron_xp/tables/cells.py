@@ -16,6 +16,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from neuron_xp.errors import show_text
+
 MISSING = frozenset(("", "NA", "NaN", "nan", "null"))
 LARGEST_INTEGER = 2**53
 """In magnitude; beyond it float64 cannot tell integers apart."""
@@ -25,7 +27,7 @@ class TableError(ValueError):
     """A file is not the table that was asked for."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))  # a name may hold line breaks
+        super().__init__(show_text(message, 500))  # names and cells may hold anything
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Reading:
             raise ValueError(f"decimal must be '.' or ','; got {self.decimal!r}")
         if self.delimiter is not None and len(self.delimiter) != 1:
             raise ValueError(f"delimiter must be one character; got {self.delimiter!r}")
+        if self.delimiter is not None and self.delimiter in '\r\n"':
+            raise ValueError(
+                f"delimiter must be no line break and no quote; got {self.delimiter!r}"
+            )
         for role in ("features", "categories"):
             names = getattr(self, role)
             if isinstance(names, str):

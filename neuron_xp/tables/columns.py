@@ -86,13 +86,7 @@ def _check_known(source: str, given: Iterable[str], names: tuple[str, ...], role
     known = set(names)
     for name in given:
         if name not in known:
-            raise TableError(f"{source}: no {role} {name!r}{suggest(name, names)}")
-
-
-def suggest(given: str, options: tuple[str, ...]) -> str:
-    """End a message with the nearest of the options, or not too many of them."""
-    words = did_you_mean(given, options)
-    return words if len(words) <= 300 else f"{words[:300].rpartition(',')[0]}, ..."
+            raise TableError(f"{source}: no {role} {name!r}{did_you_mean(name, names)}")
 
 
 def select_for_model(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuron_xp.errors import did_you_mean
 from neuron_xp.tables.cells import Cells, OpenTable, Reading, TableError, Words, spell_number
 from neuron_xp.tables.columns import (
     Columns,
@@ -20,7 +21,6 @@ from neuron_xp.tables.columns import (
     note_differences,
     select_for_model,
     select_for_training,
-    suggest,
 )
 from neuron_xp.tables.files import (
     RowLimit,
@@ -157,7 +157,9 @@ def _encode_words(cells: Cells, name: str, words: list[str], known: tuple[str, .
     for row, word in enumerate(words):
         if word not in index:
             where = cells.locate(row, name)
-            raise TableError(f"{where}: {word!r} was not seen in training{suggest(word, known)}")
+            raise TableError(
+                f"{where}: {word!r} was not seen in training{did_you_mean(word, known)}"
+            )
     return np.asarray([index[word] for word in words], dtype=int)
 
 

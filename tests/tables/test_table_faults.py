@@ -76,7 +76,7 @@ FAULTS = {
     ),
     "line break in a name": (
         'x,"some\nword"\n1,a\n',
-        "data.csv: no target 'kind'; choose from some word, x",
+        r"data.csv: no target 'kind'; choose from some\nword, x",
     ),
     "infinite target": (
         "x,kind\n1,1\n2,inf\n",
@@ -141,6 +141,8 @@ def test_bad_readings():
         Reading(decimal="_")
     with pytest.raises(ValueError, match="delimiter must be one character; got ';;'"):
         Reading(delimiter=";;")
+    with pytest.raises(ValueError, match="delimiter must be no line break and no quote; got '"):
+        Reading(delimiter="\n")
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "npy", "npz", "parquet"])
