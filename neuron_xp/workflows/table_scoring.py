@@ -134,9 +134,15 @@ def score(
     network: NeuralNetwork, rows: TableRows, columns: Columns, max_memory: int | None = None
 ) -> Score:
     """Return accuracy, mean loss and confusion on some rows of a table."""
-    size = max(2, network.weights[-1].shape[1])
+    neurons = network.weights[-1].shape[1]
+    size = max(2, neurons)
     confusion, are_classes = np.zeros((size, size), dtype=int), True
     for inputs, targets in rows.blocks(max_memory):
+        if targets.shape[1] != neurons:
+            raise ValueError(
+                f"the table has {targets.shape[1]} columns of targets, and the network has "
+                f"{neurons} outputs; give the table's columns as it had them in training"
+            )
         are_classes = columns.classes is not None or bool(np.isin(targets, (0, 1)).all())
         if not are_classes:
             break

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 import neuron_xp
@@ -45,3 +46,13 @@ def test_the_settings_of_a_table_are_those_of_the_command(monkeypatch, request):
     assert (found.same_data, found.same_bits) == (True, True)
     other = neuron_xp.verify(trained.network, "examples/data/wine.csv", backend="array_api_strict")
     assert other.network.fingerprint() == trained.network.fingerprint()
+
+
+def test_another_number_of_targets_has_no_score(tmp_path):
+    inputs = np.linspace(0, 1, 40).reshape(20, 2)
+    np.savez(tmp_path / "three.npz", inputs=inputs, targets=np.full((20, 3), 0.25))
+    np.savez(tmp_path / "one.npz", inputs=inputs, targets=inputs[:, 0])
+    network = neuron_xp.train_on_table(tmp_path / "three.npz", iterations=3).network
+    message = "the table has 1 columns of targets, and the network has 3 outputs; give the table's"
+    with pytest.raises(ValueError, match=message):
+        neuron_xp.evaluate(network, tmp_path / "one.npz")
