@@ -2,6 +2,7 @@
 
 import errno
 import io
+import math
 import shutil
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -9,11 +10,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from os import fstat
 from pathlib import Path
+from tokenize import TokenError
 from types import TracebackType
+from typing import IO, NamedTuple
 
 import numpy as np
 
-from neuron_xp.errors import one_line
+from neuron_xp.errors import one_line, show_text
 
 
 @dataclass(frozen=True)
@@ -102,34 +105,81 @@ class NpyRows:
         return NpyRows, (self.files,)
 
 
+class Header(NamedTuple):
+    """Header of an array: `by_columns` for Fortran's order, and the bytes before the values."""
+
+    shape: tuple[int, ...]
+    by_columns: bool
+    dtype: np.dtype
+    offset: int
+
+
+HEADER_ERRORS = (
+    ValueError,
+    TypeError,
+    EOFError,
+    LookupError,
+    SyntaxError,
+    TokenError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+)
+"""Whatever NumPy raises of a header, which it parses as Python."""
+
+
+def read_header(file: IO[bytes]) -> Header:
+    """Read the header with which an array in NPY's format begins; raise any of HEADER_ERRORS."""
+    formats = np.lib.format
+    major, _ = formats.read_magic(file)
+    readers = {1: formats.read_array_header_1_0, 2: formats.read_array_header_2_0}
+    if major not in readers:
+        raise ValueError(f"its version is {major}")
+    shape, by_columns, dtype = readers[major](file)
+    if any(count < 0 for count in shape):
+        raise ValueError(f"its shape is {show_text(shape, 60)}")
+    return Header(shape, by_columns, dtype, file.tell())
+
+
+def check_size(source: str, header: Header, size: int) -> None:
+    """Raise ValueError for a header that says more than the `size` bytes of its file can hold."""
+    shape, dtype = header.shape, header.dtype
+    needed = header.offset + math.prod(shape) * dtype.itemsize
+    if needed > size or any(count > size for count in shape):  # of rows that are empty, too
+        raise ValueError(
+            f"{source} is shorter than its header says: {show_text(shape, 60)}, "
+            f"{show_text(dtype, 60)}: that is {needed:,} bytes, and here are {size:,}"
+        )
+
+
 def open_npy(path: Path) -> NpyFile:
     """Read the header of an NPY file.
 
     Raises OSError, TypeError for other than real numbers, and ValueError for a file that cannot
     be read by rows.
     """
-    formats = np.lib.format
     with path.open("rb") as file:
         try:
-            version = formats.read_magic(file)
-            read_header = {1: formats.read_array_header_1_0, 2: formats.read_array_header_2_0}
-            shape, by_columns, dtype = read_header[version[0]](file)
-        except (ValueError, EOFError, KeyError) as error:
+            header = read_header(file)
+        except HEADER_ERRORS as error:
             raise ValueError(f"{path.name} is not an .npy file ({one_line(error)})") from error
-        offset, status = file.tell(), fstat(file.fileno())
+        status = fstat(file.fileno())
+    shape, dtype = header.shape, header.dtype
     if dtype.hasobject or dtype.kind not in "biuf" or dtype.itemsize > 8:
-        raise TypeError(f"{path.name} must hold real numbers; got dtype {dtype}")
+        raise TypeError(f"{path.name} must hold real numbers; got dtype {show_text(dtype, 60)}")
     if len(shape) not in (1, 2):
-        raise ValueError(f"{path.name} must have the shape (rows, columns); got {shape}")
-    if by_columns and len(shape) == 2 and min(shape) > 1:
+        raise ValueError(
+            f"{path.name} must have the shape (rows, columns); got {show_text(shape, 60)}"
+        )
+    if header.by_columns and len(shape) == 2 and min(shape) > 1:
         raise ValueError(
             f"{path.name} is stored column by column and cannot be read by rows; "
             "save numpy.ascontiguousarray of it"
         )
-    if offset + np.prod(shape, dtype=object) * dtype.itemsize > status.st_size:
-        raise ValueError(f"{path.name} is shorter than its header says: {shape}, {dtype}")
+    check_size(path.name, header, status.st_size)
     stamp = status.st_size, status.st_mtime_ns
-    return NpyFile(path=path, shape=shape, dtype=dtype, offset=offset, stamp=stamp)
+    return NpyFile(path=path, shape=shape, dtype=dtype, offset=header.offset, stamp=stamp)
 
 
 def open_npy_rows(path: Path) -> NpyRows:

@@ -1,17 +1,17 @@
 """NPY and NPZ -> chunks of columns. Nothing in these files is ever unpickled."""
 
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from os import fstat
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from neuron_xp.errors import one_line
-from neuron_xp.npy import NpyRows, open_npy
+from neuron_xp.npy import NpyRows, check_size, open_npy, read_header
 from neuron_xp.tables.cells import (
     LARGEST_INTEGER,
     Cells,
@@ -28,6 +28,8 @@ from neuron_xp.tables.readers.missing import drop_missing_rows
 
 INPUTS, TARGETS = "inputs", "targets"
 """The arrays of an NPZ; the second is the name of the target's column, too."""
+MOST_DEFLATED = 1032
+"""Bytes that one byte of a deflated archive can stand for."""
 
 
 # --- NPY -------------------------------------------------------------------------------
@@ -36,7 +38,11 @@ INPUTS, TARGETS = "inputs", "targets"
 @contextmanager
 def open_npy_table(path: Path, reading: Reading) -> Iterator["NpyTable"]:
     """Open an array, whose columns are named '0', '1', ..."""
-    with explain_damage(path.name, "an .npy file of numbers, as numpy.save writes them"):
+    with (
+        path.open("rb") as file,
+        explain_damage(path.name, "an .npy file of numbers, as numpy.save writes them"),
+    ):
+        check_size("it", read_header(file), fstat(file.fileno()).st_size)
         array = np.lib.format.open_memmap(path, mode="r")
     names = _number_columns(path.name, array.shape)
     with ExitStack() as opened:
@@ -102,6 +108,7 @@ def open_npz_table(path: Path, reading: Reading) -> Iterator["NpzTable"]:
         if not isinstance(archive, NpzFile):
             raise TableError(f"{source}: holds one array and no names; call it .npy")
         with archive:
+            _check_members(source, archive)
             if INPUTS not in archive:
                 found = ", ".join(sorted(archive)) or "none"
                 raise TableError(f"{source}: has no array 'inputs'; found {found}")
@@ -151,26 +158,38 @@ class NpzTable(OpenTable):
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         if array.dtype.kind == "U" and array.ndim == 1:
-            return Words([str(word).strip() for word in array], self.reading.decimal)
+            with _explain_array(source, TARGETS):  # what is no text cannot be encoded
+                words = [str(word).strip() for word in array]
+                "".join(words).encode()
+            return Words(words, self.reading.decimal)
         return _to_floats(source, array, (TARGETS,) * (array.size // max(1, len(array))))
 
 
 def _shape_of(source: str, archive: NpzFile, name: str) -> tuple[int, ...]:
     """Read an array's shape in its header: the array may be too large to be read."""
     assert archive.zip is not None, "the archive is open"
-    if f"{name}.npy" not in archive.zip.namelist():  # kept under its bare name, by another tool
-        return _load(source, archive, name).shape
-    formats = np.lib.format
-    readers = {1: formats.read_array_header_1_0, 2: formats.read_array_header_2_0}
-    with _explain_array(source, name), archive.zip.open(f"{name}.npy") as file:
-        major, _ = formats.read_magic(file)
-        if major not in readers:
-            raise ValueError(f"its version is {major}")
-        shape: tuple[int, ...] = readers[major](file)[0]
-    return shape
+    names = archive.zip.namelist()
+    member = f"{name}.npy" if f"{name}.npy" in names else name  # bare, by another tool
+    with _explain_array(source, name), archive.zip.open(member) as file:
+        header = read_header(file)
+        check_size("it", header, archive.zip.getinfo(member).file_size)
+    return header.shape
+
+
+def _check_members(source: str, archive: NpzFile) -> None:
+    """Raise for what numpy.savez does not write, before it is unpacked."""
+    assert archive.zip is not None, "the archive is open"
+    for member in archive.zip.infolist():
+        if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+            raise TableError(f"{source}: {member.filename!r} is compressed in a way that numpy "
+                             "does not; save it by numpy.savez")  # fmt: skip
+        if member.file_size > 2**16 + MOST_DEFLATED * member.compress_size:
+            raise TableError(f"{source}: {member.filename!r} says to be {member.file_size:,} bytes "
+                             f"in {member.compress_size:,}: it is damaged")  # fmt: skip
 
 
 def _load(source: str, archive: NpzFile, name: str) -> np.ndarray:
+    _shape_of(source, archive, name)  # no more is asked for than the archive has
     with _explain_array(source, name):
         return np.asarray(archive[name])
 
@@ -225,8 +244,12 @@ def explain_damage(source: str, what: str) -> Iterator[None]:
         yield
     except TableError:
         raise
-    except (ValueError, EOFError, OSError, BadZipFile, zlib.error, NotImplementedError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+    except MemoryError as error:
+        raise TableError(
+            f"{source}: is damaged, or takes more memory than there is ({one_line(error)})"
+        ) from error
+    except Exception as error:  # libraries raise anything of what they did not expect
+        if isinstance(error, OSError) and error.filename is not None:
             raise  # there is no such file, or it may not be read
         # NumPy takes what it does not know for a pickle, and tells how to load that
         reason = "pickles are not read" if "pickle" in str(error) else one_line(error)

@@ -39,8 +39,8 @@ def open_parquet_table(path: Path, reading: Reading) -> Iterator["ParquetTable"]
         with explain_damage(path.name, "a Parquet file"):
             # read ahead, a group of rows would be in memory whole
             opened = parquet.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False)
-        with opened:
             names = tuple(opened.schema_arrow.names)
+        with opened:
             check_names(path.name, names)
             yield ParquetTable(path.name, names, opened, arrow, reading)
 
@@ -64,7 +64,8 @@ class ParquetTable(OpenTable):
         """Convert the wanted columns of some rows after others."""
         first = 0
         for table in self._tables(wanted, rows):
-            columns = {name: self._column(name, table, first) for name in table.column_names}
+            with explain_damage(self.source, "a sound Parquet file"):
+                columns = {name: self._column(name, table, first) for name in table.column_names}
             numbers = np.empty((table.num_rows, len(wanted.numbers)))
             for i, name in enumerate(wanted.numbers):
                 values = columns[name]
@@ -81,12 +82,16 @@ class ParquetTable(OpenTable):
     def _tables(self, wanted: Wanted, rows: int | None) -> Iterator[Any]:
         """Yield pyarrow's tables; of a file without rows one that is empty."""
         columns = [*wanted.numbers, *wanted.others]
+        expected, found = self.file.metadata.num_rows, 0
         with explain_damage(self.source, "a sound Parquet file"):
-            if rows is None or not self.file.metadata.num_rows:
+            if rows is None or not expected:
                 yield self.file.read(columns=columns)
                 return
             for batch in self.file.iter_batches(rows, columns=columns, use_threads=False):
+                found += batch.num_rows
                 yield self.arrow.Table.from_batches([batch])
+        if found != expected:
+            raise TableError(f"{self.source}: holds {found} rows, and says {expected}")
 
     def _column(self, name: str, table: Any, first: int) -> Values:
         column, types = table.column(name), self.arrow.types
