@@ -166,3 +166,10 @@ def test_the_mathematics_is_written_once(file):
         ("adjust", "step.py"),
     ):
         assert not re.search(rf"^def {name}\(", text, re.MULTILINE) or file.name == home
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=str)
+def test_actions_are_pinned_by_their_commits(file):
+    used = re.findall(r"uses: (.*)", file.read_text("utf-8"))
+    assert used
+    assert all(re.fullmatch(r"\S+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", line) for line in used)
