@@ -10,7 +10,8 @@ from neuron_xp.checks import check_whole_number, check_yes_or_no
 from neuron_xp.durable import name_previous, write_durably
 from neuron_xp.errors import ModelFileError
 from neuron_xp.model import model_file
-from neuron_xp.model.model_file import Model, Position
+from neuron_xp.model.model_file import Model
+from neuron_xp.model.position import Position
 from neuron_xp.model.settings import Settings
 
 

@@ -12,21 +12,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from neuron_xp.checks import check_whole_number
-from neuron_xp.errors import ModelFileError
+from neuron_xp.errors import ModelFileError, one_line
 from neuron_xp.model.fingerprint import fingerprint_arrays
+from neuron_xp.model.position import Position, check_memory
 from neuron_xp.model.settings import WEIGHTED, Settings, check_settings
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
-
-History: TypeAlias = tuple[tuple[int, float], ...]
-"""(iterations done, loss) pairs."""
 
 FORMAT_VERSION = 3
 FIRST_SETTINGS = {"optimizer": "gradient_descent", "gradient_tolerance": None}
@@ -47,26 +44,15 @@ LATER_FIELDS = {"feature_names"}
 """What a file of the last format may say, and leaves out where it has nothing to say."""
 MALFORMED = (
     SafetensorError,
-    KeyError,
+    LookupError,
     TypeError,
     ValueError,
     AttributeError,
+    ArithmeticError,
     RecursionError,
+    MemoryError,
 )
-
-
-@dataclass(frozen=True)
-class Position:
-    """The state of a training beside its arrays.
-
-    iteration : how many are done
-    history : the losses recorded
-    evaluations : how often L-BFGS has looked at loss and gradient
-    """
-
-    iteration: int
-    history: History
-    evaluations: int = 0
+"""Whatever is raised on the way through a file that holds anything."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +95,7 @@ def to_bytes(model: Model) -> bytes:
         "contract_version": CONTRACT_VERSION,
         "settings": _settings_to_json(model.settings),
         "data_fingerprint": model.data_fingerprint,
-        "position": _to_json(model.position),
+        "position": None if model.position is None else model.position.to_json(),
         "table": None if model.table is None else model.table.to_json(),
     }
     if model.feature_names is not None:
@@ -121,17 +107,18 @@ def to_bytes(model: Model) -> bytes:
 def from_bytes(data: bytes, source: str) -> Model:
     """Return the model that the content of the file `source` holds; raise ModelFileError."""
     try:
-        arrays = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        fields = json.loads(header["__metadata__"][KEY])
-        model = _read_model(fields, arrays)
-        written = to_bytes(model)
+        with np.errstate(invalid="ignore"):  # of a signalling NaN
+            arrays = load(data)
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            fields = json.loads(header["__metadata__"][KEY])
+            model = _read_model(fields, arrays)
+            written = to_bytes(model)
     except ModelFileError as error:
         raise ModelFileError(f"{source}: {error}") from None
     except MALFORMED as error:
         raise ModelFileError(
-            f"{source} is not a model file, or is damaged ({_shorten(error)}); give a file that "
-            "neuron_xp has saved"
+            f"{source} is not a model file, or is damaged ({one_line(error)[:60]}); give a file "
+            "that neuron_xp has saved"
         ) from error
     if written != data:
         raise ModelFileError(f"{source} is damaged, or was not written by neuron_xp")
@@ -165,14 +152,27 @@ def _read_model(fields: Any, arrays: dict[str, np.ndarray]) -> Model:
     digest = fields["data_fingerprint"]
     if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
         raise ModelFileError("a data fingerprint that is none")
-    position = _from_json(fields["position"])
+    position = None if fields["position"] is None else Position.from_json(fields["position"])
     table = None if fields["table"] is None else TableUse.from_json(fields["table"])
-    if table is not None and len(table.columns.input_names) != len(model.weights[0]):
-        raise ModelFileError("columns that are not those of its weights")
     names = _read_names(fields.get("feature_names"), len(model.weights[0]))
-    return replace(
+    model = replace(
         model, data_fingerprint=digest, position=position, table=table, feature_names=names
     )
+    _check_records(model)
+    return model
+
+
+def _check_records(model: Model) -> None:
+    """Raise ModelFileError for what does not go with the weights."""
+    outputs = model.weights[-1].shape[1]
+    if model.settings.rule == "softmax_cross_entropy" and outputs < 2:
+        raise ModelFileError("a softmax of one output")
+    if model.position is not None:
+        model.position.check(model.settings)
+    size = sum(array.size for array in (*model.weights, *model.biases))
+    check_memory(model.memory, model.position, model.settings, size, model.weights[0].dtype)
+    if model.table is not None:
+        model.table.check(len(model.weights[0]), outputs)
 
 
 def _read_names(found: Any, features: int) -> tuple[str, ...] | None:
@@ -181,28 +181,6 @@ def _read_names(found: Any, features: int) -> tuple[str, ...] | None:
     if len(found) != features or not all(isinstance(name, str) for name in found):
         raise ModelFileError("feature names that are not those of its weights")
     return tuple(found)
-
-
-def _to_json(position: Position | None) -> dict[str, Any] | None:
-    if position is None:
-        return None
-    # a loss may be infinite, which JSON cannot say
-    history = [[iteration, loss.hex()] for iteration, loss in position.history]
-    found = {"iteration": position.iteration, "history": history}
-    return found | ({"evaluations": position.evaluations} if position.evaluations else {})
-
-
-def _from_json(found: Any) -> Position | None:
-    if found is None:
-        return None
-    history = tuple(
-        (check_whole_number("history", i), float.fromhex(x)) for i, x in found["history"]
-    )
-    return Position(
-        check_whole_number("iteration", found["iteration"]),
-        history,
-        check_whole_number("evaluations", found.get("evaluations", 0)),
-    )
 
 
 def _assemble_model(arrays: dict[str, np.ndarray], settings: Settings) -> Model:
@@ -224,12 +202,10 @@ def _assemble_model(arrays: dict[str, np.ndarray], settings: Settings) -> Model:
 
 
 def _check_arrays(model: Model) -> None:
-    arrays = _name_arrays(model).values()
-    if model.settings.arithmetic == "reproducible":
-        kinds, allowed = {array.dtype.name for array in arrays}, [{"float64"}]
-    else:  # L-BFGS remembers float64, whatever the weights are
-        learned = _name_arrays(replace(model, memory={})).values()
-        kinds, allowed = {array.dtype.name for array in learned}, [{"float64"}, {"float32"}]
+    arrays = [array for _, array in model.name_learned()]
+    kinds, allowed = {array.dtype.name for array in arrays}, [{"float64"}]
+    if model.settings.arithmetic == "native":
+        allowed.append({"float32"})
     if kinds not in allowed:
         raise ModelFileError(f"arrays of {', '.join(sorted(kinds))}, and not of float64")
     if not all(np.isfinite(array).all() for array in arrays):
@@ -285,7 +261,3 @@ def _canonical(fields: dict[str, Any]) -> str:
 def _digest(fields: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
     content = _canonical(fields) + fingerprint_arrays(sorted(arrays.items()))
     return sha256(content.encode()).hexdigest()
-
-
-def _shorten(error: BaseException) -> str:
-    return " ".join(str(error).split())[:100] or type(error).__name__

@@ -17,12 +17,13 @@ from neuron_xp.backends.probe import choose_arithmetic
 from neuron_xp.durable import write_durably
 from neuron_xp.frames import check_names, is_frame, read_frame
 from neuron_xp.model import model_file
+from neuron_xp.model.exports.torch_module import make_torch_module
 from neuron_xp.model.fingerprint import fingerprint_arrays
-from neuron_xp.model.model_file import History, Model
+from neuron_xp.model.model_file import Model
+from neuron_xp.model.position import History
 from neuron_xp.model.settings import Settings
 from neuron_xp.model.summary import format_html
 from neuron_xp.model.table_use import TableUse
-from neuron_xp.model.torch_module import make_torch_module
 from neuron_xp.neuron import layers
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters
@@ -199,7 +200,7 @@ class NeuralNetwork:
         contract, classes (two for one neuron; default: those of the table it was trained on) and
         feature_names (default: `input_names`). Raises ImportError, TypeError, ValueError, OSError.
         """
-        from neuron_xp.model.onnx_file import make_onnx  # needs onnx
+        from neuron_xp.model.exports.onnx_file import make_onnx  # needs onnx
 
         names = self.input_names if feature_names is None else feature_names
         write_durably(path, make_onnx(self.to_model(), classes=classes, feature_names=names))

@@ -83,7 +83,7 @@ def check_settings(**given: Any) -> Settings:
         batch_size=_optional_count("batch_size", given["batch_size"]),
         shuffle=_optional_choice("shuffle", given["shuffle"], SHUFFLES),
         tolerance=check_number("tolerance", given["tolerance"], zero=True),
-        loss_every=check_whole_number("loss_every", given["loss_every"], least=1),
+        loss_every=check_whole_number("loss_every", given["loss_every"], least=1, most=2**63 - 1),
         optimizer=optimizer,
         gradient_tolerance=_gradient_tolerance(given["gradient_tolerance"]),
     )
@@ -115,7 +115,7 @@ def _gradient_tolerance(value: Any) -> float | None:
 
 
 def _optional_count(name: str, value: Any) -> int | None:
-    return None if value is None else check_whole_number(name, value, least=1)
+    return None if value is None else check_whole_number(name, value, least=1, most=2**63 - 1)
 
 
 def _optional_choice(name: str, value: Any, options: tuple[str, ...]) -> str | None:

@@ -12,8 +12,9 @@ import numpy as np
 
 from neuron_xp.errors import ClusterLostError, LearningWarning
 from neuron_xp.model.checkpoint import Saving
-from neuron_xp.model.model_file import Model, Position
+from neuron_xp.model.model_file import Model
 from neuron_xp.model.network import NeuralNetwork
+from neuron_xp.model.position import Position
 from neuron_xp.model.settings import WEIGHTED, Settings
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.optimizers.adam import Moments

@@ -142,7 +142,8 @@ def _verify_table(
         table, sample_weight = weigh_rows(whole, use, memory)
         given = Given(table.training.inputs, table.training.targets, sample_weight)
         data = open_training_set(given, settings, where)
-        found = _find_differences(network, data)
+        held_out_rows = 0 if table.held_out is None else table.held_out.count
+        found = _find_differences(network, data, held_out_rows)
         if use.held_out is not None and table.held_out is not None:
             fingerprint = fingerprint_rows(network, table.held_out, memory)
             found += _compare_held_out_rows(use.held_out, table.held_out.count, fingerprint)
@@ -176,7 +177,9 @@ def _compare(
     )
 
 
-def _find_differences(network: NeuralNetwork, data: TrainingSet) -> tuple[str, ...]:
+def _find_differences(
+    network: NeuralNetwork, data: TrainingSet, held_out_rows: int = 0
+) -> tuple[str, ...]:
     """Say how the data differ from those that the network was trained on."""
     if network.data_fingerprint is None:
         return _compare_sizes(network, data)
@@ -188,20 +191,19 @@ def _find_differences(network: NeuralNetwork, data: TrainingSet) -> tuple[str, .
             return _compare_sizes(network, data) or ("the data are other ones",)
         if use.rows != data.rows:
             return (f"{data.rows} rows to train on, where the model had {use.rows}",)
-        where = _find_rows(use, data.fingerprint_groups())
+        where = _find_rows(use, data.fingerprint_groups(), data.rows + held_out_rows)
     return (f"{data.rows} rows to train on, as the model had, but not with the same values{where}",)
 
 
-def _find_rows(use: TableUse, groups: tuple[str, ...]) -> str:
+def _find_rows(use: TableUse, groups: tuple[str, ...], all_rows: int) -> str:
     """Say among which rows of the table, counted from 1, the first that differs is; if known."""
-    if use.groups is None or len(groups) != len(use.groups) or use.rows is None:
+    if use.groups is None or len(groups) != len(use.groups):
         return ""
     pairs = zip(use.groups, groups, strict=True)
     differing = [number for number, (known, found) in enumerate(pairs) if known != found]
     if not differing:
         return ""
-    held_out = 0 if use.held_out is None else use.held_out.rows
-    rows, _ = split_rows(use.rows + held_out, use)
+    rows, _ = split_rows(all_rows, use)
     chosen = rows[GROUP * differing[0] : GROUP * (differing[0] + 1)]
     return f": the first is among the rows {chosen[0] + 1} to {chosen[-1] + 1} of the table"
 

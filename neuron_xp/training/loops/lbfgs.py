@@ -15,7 +15,7 @@ import numpy as np
 from neuron_xp.backends.engine import choose_host_arithmetic
 from neuron_xp.backends.libraries import open_host_backend
 from neuron_xp.errors import TrainingDivergedError
-from neuron_xp.model.model_file import History
+from neuron_xp.model.position import History
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters, flatten, unflatten
