@@ -1,15 +1,17 @@
 """Backends: an array library on one of its devices, as data."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
+from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.layers import Parameters
-from neuron_xp.neuron.step import Examples
+from neuron_xp.neuron.step import Examples, Method
 from neuron_xp.neuron.types import Array, Namespace
 
 Loop: TypeAlias = Callable[..., Any]
@@ -18,8 +20,8 @@ Summand: TypeAlias = Callable[..., tuple[Any, ...]]
 """function(block, *values, method=) -> what the block adds to some sums, to be merged."""
 
 
-class Kernels(Protocol):
-    """Code of ours for one learning rule: the bits of the reproducible array operations."""
+class Steps(Protocol):
+    """Iterations and sums over examples, for one learning rule."""
 
     def run(
         self,
@@ -39,6 +41,13 @@ class Kernels(Protocol):
 
     def losses_and_sums(self, parameters: Parameters, examples: Examples) -> tuple[Array, ...]:
         """Return the sums of `neuron.step.block_losses_and_sums`, in one pass."""
+
+
+class Kernels(Steps, Protocol):
+    """Code of ours for one learning rule: the bits of the reproducible array operations."""
+
+    def share_all(self) -> Steps:
+        """Return kernels that share even the smallest work among their threads, for a check."""
 
     def find_summand(self, function: Summand) -> Summand | None:
         """Return sums(examples, *values) that does the same as the function, if there is one."""
@@ -133,6 +142,77 @@ class Backend:
             compiled=False,
             patience=patience,
         )
+
+
+class Engine(NamedTuple):
+    """Functions that train, and the method (arithmetic, rule, rows at a time) that they follow.
+
+    run(count, parameters, examples, learning_rate, l2)
+        Returns the parameters after `count` iterations.
+    loss(parameters, examples)
+        Returns the rule's loss, summed over the examples, for each output neuron.
+    sums(parameters, examples), losses_and_sums(parameters, examples)
+        Return the sums of `step.block_sums` and `step.block_losses_and_sums` over the examples.
+    """
+
+    method: Method
+    run: Loop
+    loss: Callable[..., Array]
+    sums: Callable[..., tuple[Array, ...]]
+    losses_and_sums: Callable[..., tuple[Array, ...]]
+
+
+def compile_engine(backend: Backend, method: Method) -> Engine:
+    """Return the engine of array operations, compiled if the backend has a compiler."""
+
+    def compile_(function: Callable[..., Any]) -> Callable[..., Any]:
+        return backend.compile(partial(function, method=method))
+
+    return Engine(
+        method=method,
+        run=backend.loop(partial(steps.step, method=method)),
+        loss=compile_(steps.loss),
+        sums=compile_(partial(steps.total, steps.block_sums)),
+        losses_and_sums=compile_(partial(steps.total, steps.block_losses_and_sums)),
+    )
+
+
+class BoundedCompiler:
+    """A compiler that forgets all when it has compiled for so many shapes of arguments.
+
+    A long-lived program sees many shapes, and a library's own compiler keeps them all: for JAX
+    some 20 MB each.
+
+    compile : compiles a function
+    describe : makes a hashable description of a tuple of arguments
+    forget : lets go of all that the library has compiled
+    most : shapes of functions
+    """
+
+    def __init__(
+        self,
+        compile_: Callable[..., Any],
+        describe: Callable[[tuple[Any, ...]], Hashable],
+        forget: Callable[[], None],
+        most: int = 8,
+    ) -> None:
+        self.compile, self.describe, self.forget, self.most = compile_, describe, forget, most
+        self._seen: set[Hashable] = set()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, to be compiled when it is called."""
+        compiled = self.compile(function)
+
+        def call(*arguments: Any) -> Any:
+            key = compiled, self.describe(arguments)
+            if key not in self._seen:
+                if len(self._seen) >= self.most:
+                    self._seen.clear()
+                    self.forget()
+                self._seen.add(key)
+            return compiled(*arguments)
+
+        return call
 
 
 def name_device(device: Any) -> str:

@@ -6,13 +6,14 @@ A value is looked at where it is and as it is, before anything is moved or round
 import math
 import os
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from neuron_xp.backends.backend import Backend
-from neuron_xp.backends.libraries import find_backend, is_array
+from neuron_xp.backends.libraries import find_backend, is_array, open_host_backend
 from neuron_xp.errors import LEARN_CLASSES, one_line
 from neuron_xp.neuron.reproducible.elementary import SMALLEST_NORMAL, TINY_INPUT, flush
 from neuron_xp.neuron.types import Array
@@ -57,6 +58,8 @@ def convert_numbers(
     """
     array = as_plain_array(name, value)
     source = find_backend(array)
+    if dtype == "float64" and not _widens_exactly(source) and _is_narrow(array, source):
+        array, source = source.to_host(array).astype("float32"), open_host_backend()
     with source.context():
         if 0 in array.shape:
             raise ValueError(f"{name} are empty: shape {tuple(array.shape)}")
@@ -101,6 +104,24 @@ def _widen(name: str, array: Array, source: Backend, dtype: str) -> Array:
         return floats
     usual = array.dtype in (xp.float64, xp.float32)
     return array if usual else xp.astype(array, xp.float32)
+
+
+def _is_narrow(array: Array, source: Backend) -> bool:
+    is_float = source.xp.isdtype(array.dtype, "real floating")
+    return bool(is_float and array.dtype != source.xp.float64)
+
+
+@lru_cache(maxsize=64)
+def _widens_exactly(source: Backend) -> bool:
+    """Tell whether the library keeps float32's subnormals: XLA takes them for 0.
+
+    Its narrow floats are widened on the host then.
+    """
+    tiny = 2.0**-140
+    with source.context():
+        single = source.from_host(np.full(8, tiny, dtype="float32"))
+        widened = source.to_host(source.xp.astype(single, source.xp.float64))
+    return bool((widened == tiny).all())
 
 
 def as_plain_array(name: str, value: Any) -> Any:

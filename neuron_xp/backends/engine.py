@@ -11,11 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial, reduce
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
-from neuron_xp.backends.backend import Backend, Kernels, Loop, MakeKernels, Summand
-from neuron_xp.backends.probe import choose_arithmetic
+from neuron_xp.backends.backend import (
+    Backend,
+    Engine,
+    Kernels,
+    MakeKernels,
+    Steps,
+    Summand,
+    compile_engine,
+)
+from neuron_xp.backends.probe.rehearsal import FOR_KERNELS, find_wrong_scene
+from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters
@@ -25,24 +33,6 @@ from neuron_xp.neuron.step import Examples, Method, merge_blocks
 from neuron_xp.neuron.types import Array
 from neuron_xp.random_start import draw_start
 from neuron_xp.threads import share_tasks
-
-
-class Engine(NamedTuple):
-    """Functions that train, and the method (arithmetic, rule, rows at a time) that they follow.
-
-    run(count, parameters, examples, learning_rate, l2)
-        Returns the parameters after `count` iterations.
-    loss(parameters, examples)
-        Returns the rule's loss, summed over the examples, for each output neuron.
-    sums(parameters, examples), losses_and_sums(parameters, examples)
-        Return the sums of `step.block_sums` and `step.block_losses_and_sums` over the examples.
-    """
-
-    method: Method
-    run: Loop
-    loss: Callable[..., Array]
-    sums: Callable[..., tuple[Array, ...]]
-    losses_and_sums: Callable[..., tuple[Array, ...]]
 
 
 def name_engine(backend: Backend, arithmetic: str) -> str:
@@ -74,18 +64,7 @@ def choose_engine(
         )
     if arithmetic == "reproducible" and backend.threaded and threads > 1:
         return _share_among_threads(method, backend, threads)
-    compiled = partial(_compile_function, backend=backend, method=method)
-    return Engine(
-        method=method,
-        run=backend.loop(partial(steps.step, method=method)),
-        loss=compiled(steps.loss),
-        sums=compiled(partial(steps.total, steps.block_sums)),
-        losses_and_sums=compiled(partial(steps.total, steps.block_losses_and_sums)),
-    )
-
-
-def _compile_function(function: Callable[..., Any], *, backend: Backend, method: Method) -> Any:
-    return backend.compile(partial(function, method=method))
+    return compile_engine(backend, method)
 
 
 def _make_kernels(
@@ -222,12 +201,12 @@ def choose_host_arithmetic(host: Backend, name: str) -> Arithmetic:
 def has_right_kernels(backend: Backend) -> bool:
     """Tell whether the backend has kernels, and they give the bits of the array operations.
 
-    They are compared on a small network with everything in it. Any difference would be a fault
-    of a compiler or of this program: it is warned of, and the array operations are used.
+    They train what libraries do in their rehearsal. Any difference would be a fault of a
+    compiler or of this program: it is warned of, and the array operations are used.
     """
     if backend.make_kernels is None:
         return False
-    if all(_gives_defined_bits(backend.make_kernels, backend, rule) for rule in RULES):
+    if _give_defined_bits(backend.make_kernels, backend):
         return True
     warnings.warn(
         f"the kernels of {backend} do not give the defined bits here and are not used; "
@@ -238,29 +217,13 @@ def has_right_kernels(backend: Backend) -> bool:
     return False
 
 
-def _gives_defined_bits(make_kernels: MakeKernels, backend: Backend, rule: str) -> bool:
-    """Tell whether the rule's kernels give what array operations give: two iterations, and sums."""
-    sizes = (35, 3, 2)
-    draw = partial(draw_start, seed=1)
-    inputs, targets, weight = draw([(130, sizes[0]), (130, sizes[-1]), (130, 1)])
-    with backend.context():
-        examples = Examples(*map(backend.from_host, (inputs, abs(targets), abs(weight))))
-        weights = tuple(map(backend.from_host, draw(pairwise(sizes))))
-        parameters = Parameters(weights, tuple(weight[0, :] for weight in weights))
-        functions = choose_arithmetic(backend, "reproducible", no_tiny_inputs=False)
-        method = Method(functions, RULES[rule], 64)
-        expected = parameters
-        for _ in range(2):
-            expected = steps.step(expected, examples, 0.125, 0.5, method=method)
-        sums = steps.total(steps.block_losses_and_sums, parameters, examples, method=method)
-        kernels = make_kernels(rule, no_tiny_inputs=False, threads=1)
-        found = kernels.run(2, parameters, examples, 0.125, 0.5)
-        return _are_equal(
-            (*found.weights, *found.biases, *kernels.losses_and_sums(parameters, examples)),
-            (*expected.weights, *expected.biases, *sums),
-            backend,
-        )
+def _give_defined_bits(make_kernels: MakeKernels, backend: Backend) -> bool:
+    """Tell whether kernels rehearse as they must, in one thread and in two."""
 
+    def make(rule: str, no_tiny_inputs: bool) -> Steps:
+        return make_kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=1)
 
-def _are_equal(a: tuple[Array, ...], b: tuple[Array, ...], backend: Backend) -> bool:
-    return all(bool(backend.xp.all(x == y)) for x, y in zip(a, b, strict=True))
+    def share(rule: str, no_tiny_inputs: bool) -> Steps:
+        return make_kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=2).share_all()
+
+    return all(find_wrong_scene(FOR_KERNELS, backend, steps) is None for steps in (make, share))

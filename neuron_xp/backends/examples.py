@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.convert import (
     Requirement,
@@ -26,7 +28,9 @@ def _advise_on_classes(value: float) -> str:
 
 
 IN_0_1 = Requirement(lambda x: (x < 0) | (x > 1), "must lie in [0, 1]", _advise_on_classes)
-NOT_NEGATIVE = Requirement(lambda x: x < 0, "must not be negative")
+NOT_NEGATIVE = Requirement(
+    lambda x: (x < 0) | (x > 2.0**960), "must not be negative, nor above 2^960"
+)
 NO_WEIGHT = "sample_weight is 0 for every example; give one that is above 0"
 
 
@@ -105,3 +109,11 @@ def find_common_backend(values: dict[str, Any]) -> Backend | None:
             f"{one} are in {first} but {other} are in {second}; give both in one place"
         )
     return next((backend for _, backend in found.values()), None)
+
+
+def pad_rows(x: Array, backend: Backend) -> Array:
+    """Add rows of 0 for a compiler, up to a power of two: so it sees few shapes."""
+    missing = 2 ** (x.shape[0] - 1).bit_length() - x.shape[0]
+    if not (backend.compiled and missing):
+        return x
+    return backend.xp.concat([x, backend.from_host(np.zeros((missing, x.shape[1]), x.dtype))])

@@ -9,7 +9,8 @@ import copyreg
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from types import ModuleType
@@ -18,7 +19,14 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from neuron_xp.backends.backend import Backend, Kernels, Loop, MakeKernels, name_device
+from neuron_xp.backends.backend import (
+    Backend,
+    BoundedCompiler,
+    Kernels,
+    Loop,
+    MakeKernels,
+    name_device,
+)
 from neuron_xp.errors import (
     MissingBackendError,
     UnknownBackendError,
@@ -124,8 +132,17 @@ def _open_jax(device: Any) -> Backend:
         def run(count: Any, weights: Any, *data: Any) -> Any:
             return jax.lax.fori_loop(0, count, lambda _, w: step(w, *data), weights)
 
-        compiled: Loop = jax.jit(run)
-        return compiled
+        return compile_(run)
+
+    @contextmanager
+    def context() -> Iterator[None]:
+        with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
+            yield
+
+    def describe(arguments: Any) -> str:
+        return str(jax.tree.map(jax.typeof, arguments))
+
+    compile_ = BoundedCompiler(jax.jit, describe, jax.clear_caches)
 
     return Backend(
         name="jax",
@@ -133,8 +150,8 @@ def _open_jax(device: Any) -> Backend:
         xp=jax.numpy,
         device=device,
         to_host=np.asarray,
-        context=partial(jax.enable_x64, True),
-        compile=jax.jit,
+        context=context,
+        compile=compile_,
         loop=loop,
         compiled=True,
         block_elements=2**26,

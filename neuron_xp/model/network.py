@@ -12,8 +12,10 @@ import numpy as np
 from neuron_xp.backends.backend import Backend, is_lazy
 from neuron_xp.backends.convert import convert_numbers, count_dimensions
 from neuron_xp.backends.engine import choose_block_rows
+from neuron_xp.backends.examples import pad_rows
 from neuron_xp.backends.libraries import find_backend, open_backend
-from neuron_xp.backends.probe import choose_arithmetic
+from neuron_xp.backends.probe.rounding import check_rounding
+from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.durable import write_durably
 from neuron_xp.frames import check_names, is_frame, read_frame
 from neuron_xp.model import model_file
@@ -125,6 +127,7 @@ class NeuralNetwork:
             inputs, names = read_frame("inputs", inputs)
             check_names("inputs", names, self.input_names, "network.input_names")
         backend = self.backend
+        check_rounding(self.settings.arithmetic)
         with backend.context():
             dtype = "float64" if self.weights[0].dtype == backend.xp.float64 else "float32"
             single = count_dimensions(inputs) == 1
@@ -144,7 +147,10 @@ class NeuralNetwork:
         rows, block = x.shape[0], choose_block_rows([w.shape for w in self.weights], self.backend)
         cuts = ((start, min(start + block, rows)) for start in range(0, rows, block))
         return self.backend.xp.concat(
-            [think(x[start:stop, :], parameters, self.scaling) for start, stop in cuts]
+            [
+                think(pad_rows(x[i:j, :], self.backend), parameters, self.scaling)[: j - i, :]
+                for i, j in cuts
+            ]
         )
 
     def _think_lazily(self, inputs: Any) -> Any:

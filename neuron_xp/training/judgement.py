@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from neuron_xp.backends.libraries import open_host_backend
-from neuron_xp.backends.probe import choose_arithmetic
+from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.model.network import Ending, NeuralNetwork
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import think

@@ -84,8 +84,9 @@ def find_scaling(data: TrainingSet, *, weighted: bool = False) -> Scaling:
     low, high = data.find_extremes()
     (total,) = data.sum_blocks(add_columns)
     mean = np.where(low == high, low, total / count).astype(data.dtype)
-    # squares of numbers near 1 neither overflow nor vanish; a power of two changes no digit
-    unit = np.ldexp(1.0, np.frexp(high - low)[1] - 1)
+    # squares of numbers near 1 neither overflow nor vanish; a power of two changes no digit, and
+    # its inverse is no subnormal, which some devices would take for 0
+    unit = np.ldexp(1.0, np.clip(np.frexp(high - low)[1] - 1, -1000, 1022))
     (total,) = data.sum_blocks(add_squares, mean, (1 / unit).astype(data.dtype))
     variance = total / count
     deviation = np.asarray([math.sqrt(v) for v in variance]) * unit

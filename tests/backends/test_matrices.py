@@ -6,7 +6,7 @@ import pytest
 
 from neuron_xp.backends.engine import choose_host_arithmetic
 from neuron_xp.backends.libraries import open_host_backend
-from neuron_xp.backends.probe import choose_arithmetic
+from neuron_xp.backends.probe.trust import choose_arithmetic
 
 matrices = pytest.importorskip("neuron_xp.backends.numba_kernels.matrices")
 DEFINED = choose_arithmetic(open_host_backend(), "reproducible", no_tiny_inputs=False)

@@ -10,7 +10,7 @@ import numpy as np
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.probe import choose_arithmetic
+from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron import activations, layers

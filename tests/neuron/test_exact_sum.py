@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.probe import choose_arithmetic
+from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.neuron.reproducible import exact_sum
 
 NUMPY = choose_arithmetic(open_backend("numpy"), "reproducible", no_tiny_inputs=False)

@@ -7,7 +7,7 @@ import pytest
 import scalar_optimizers
 
 import neuron_xp
-from neuron_xp.backends.probe import choose_arithmetic
+from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.optimizers import adam
 from neuron_xp.neuron.reproducible.exact_sum import add_exactly

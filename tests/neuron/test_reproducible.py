@@ -11,7 +11,7 @@ import scalar_functions
 import scalar_port
 
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.probe import choose_arithmetic
+from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.neuron.activations import sigmoid, sigmoid_gradient
 from neuron_xp.neuron.reproducible import elementary
 

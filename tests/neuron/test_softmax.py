@@ -9,7 +9,7 @@ import pytest
 import scalar_functions
 
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.probe import choose_arithmetic
+from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.neuron.activations import softmax
 from neuron_xp.neuron.losses import RULES
 

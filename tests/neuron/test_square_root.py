@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scalar_functions
 
-from neuron_xp.backends.probe import choose_arithmetic
+from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.neuron.arithmetic import reproducible_arithmetic
 
 LARGEST = float.fromhex("0x1.fffffffffffffp+1023")

@@ -84,6 +84,10 @@ class RuleKernels:
         problem = self._total(self._place(parameters, examples, wants_losses=True))
         return problem.read_losses(), *problem.read_sums()
 
+    def share_all(self) -> "RuleKernels":
+        """Return these: a device shares all of its work."""
+        return self
+
     def find_summand(self, function: Summand) -> None:
         """Return None: sums of a part, not yet totals, are left to array operations."""
 

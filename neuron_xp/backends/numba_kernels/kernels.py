@@ -2,7 +2,7 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise, starmap
 from typing import NamedTuple
@@ -78,6 +78,10 @@ class NumbaKernels:
     def losses_and_sums(self, parameters: Parameters, examples: Examples) -> tuple[Array, ...]:
         """See `backend.Kernels`."""
         return self._total(block_losses_and_sums, examples, parameters)
+
+    def share_all(self) -> "NumbaKernels":
+        """See `backend.Kernels`."""
+        return replace(self, task_size=1)
 
     def find_summand(self, function: Summand) -> Summand | None:
         """See `backend.Kernels`."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from neuron_xp.backends.backend import Backend
+from neuron_xp.backends.backend import Backend, Engine
 from neuron_xp.backends.convert import has_no_tiny_inputs
-from neuron_xp.backends.engine import Engine, choose_block_rows, choose_engine
+from neuron_xp.backends.engine import choose_block_rows, choose_engine
 from neuron_xp.backends.examples import copy_to_host, take_rows
 from neuron_xp.model.fingerprint import (
     GROUP,
@@ -25,7 +25,7 @@ from neuron_xp.model.fingerprint import (
 )
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters, flatten
-from neuron_xp.neuron.reproducible.exact_sum import LEAF
+from neuron_xp.neuron.reproducible.exact_sum import LEAF, add_exactly
 from neuron_xp.neuron.step import Examples, Scaling, blocks, sum_over_blocks
 from neuron_xp.neuron.types import Array
 from neuron_xp.training.data.batches import take_batch
@@ -149,7 +149,7 @@ class InMemory:
         weight = self.examples.sample_weight
         if weight is None:
             return float(self.rows)
-        return math.fsum(self.backend.to_host(weight).flat)
+        return add_exactly(self.backend.to_host(weight).ravel().tolist())
 
     def sum_blocks(self, function: Callable[..., tuple[Any, ...]], *values: Any) -> tuple[Any, ...]:
         """See `TrainingSet`."""
@@ -164,6 +164,10 @@ class InMemory:
         """See `TrainingSet`."""
         on_device = Scaling(*map(self.backend.from_host, scaling))
         return replace(self, examples=self.examples._replace(scaling=on_device))
+
+    def without_kernels(self) -> "InMemory":
+        """See `TrainingSet`."""
+        return replace(self, backend=self.backend.without_kernels())
 
     def advance(self, parameters: Parameters, start: int, count: int, rate: float) -> Parameters:
         """See `TrainingSet`."""

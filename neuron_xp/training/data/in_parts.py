@@ -9,7 +9,7 @@ which order they arrive.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -19,7 +19,8 @@ from neuron_xp.backends.backend import Backend, Summand
 from neuron_xp.backends.engine import choose_block_rows, choose_summand
 from neuron_xp.backends.examples import NO_WEIGHT, copy_to_host
 from neuron_xp.backends.libraries import find_backend, open_host_backend
-from neuron_xp.backends.probe import choose_arithmetic
+from neuron_xp.backends.probe.rounding import check_rounding
+from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.model.fingerprint import fingerprint_data, spell_groups
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron import step as steps
@@ -62,6 +63,7 @@ class Recipe:
     rule: str
     layer_sizes: tuple[int, ...]
     no_tiny_inputs: bool = False
+    by_kernels: bool = True
 
 
 def sum_part(
@@ -75,6 +77,9 @@ def sum_part(
 ) -> tuple[Any, ...]:
     """Apply `function` to a part on the part's own device, and bring the sums to the host."""
     backend = find_backend(examples.inputs)
+    if not recipe.by_kernels:
+        backend = _leave_kernels_out(backend)
+    check_rounding(recipe.arithmetic)
     sums = choose_summand(
         backend,
         recipe.arithmetic,
@@ -88,6 +93,11 @@ def sum_part(
         scaling, *values_on_device = _map_arrays(backend.from_host, (scaling, *values))
         found = sums(examples._replace(scaling=scaling), *values_on_device)
         return tuple(_map_arrays(backend.to_host, found))
+
+
+@cache
+def _leave_kernels_out(backend: Backend) -> Backend:
+    return backend.without_kernels()  # one, whose probe and functions are found again
 
 
 def _map_arrays(function: Callable[[Any], Any], value: Any) -> Any:
@@ -206,6 +216,10 @@ class InParts:
     def with_scaling(self, scaling: Scaling) -> "InParts":
         """See `TrainingSet`."""
         return replace(self, scaling=scaling, recipe=replace(self.recipe, no_tiny_inputs=True))
+
+    def without_kernels(self) -> "InParts":
+        """See `TrainingSet`."""
+        return replace(self, recipe=replace(self.recipe, by_kernels=False))
 
     def advance(self, parameters: Parameters, start: int, count: int, rate: float) -> Parameters:
         """See `TrainingSet`."""

@@ -16,7 +16,8 @@ from neuron_xp.backends.libraries import (
     open_backend,
     open_host_backend,
 )
-from neuron_xp.backends.probe import check_guarantees, has_float64
+from neuron_xp.backends.probe.guarantees import has_float64
+from neuron_xp.backends.probe.trust import check_backend
 from neuron_xp.checks import check_memory_size, check_whole_number
 from neuron_xp.errors import NO_DASK, MissingBackendError
 from neuron_xp.model.settings import Settings
@@ -58,7 +59,6 @@ class TrainingSet(Protocol):
     def in_parts(self) -> bool: ...  # noqa: D102
     @property
     def scaling(self) -> Scaling | None: ...  # noqa: D102
-
     def fingerprint(self) -> str:
         """Digest inputs, targets and sample weights: the same wherever they are."""
 
@@ -89,6 +89,9 @@ class TrainingSet(Protocol):
     def with_scaling(self, scaling: Scaling) -> "TrainingSet":
         """Return the same examples, standardized by these NumPy arrays."""
 
+    def without_kernels(self) -> "TrainingSet":
+        """Return the same examples, worked on by array operations alone."""
+
     def advance(self, parameters: Parameters, start: int, count: int, rate: float) -> Parameters:
         """Return the parameters after the iterations start ... start + count - 1."""
 
@@ -104,10 +107,7 @@ class TrainingSet(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """Data to learn from, as the user gives them.
-
-    Lists, arrays of any library, Dask arrays or dataframes; or `pathlib.Path` of .npy files.
-    """
+    """Data to learn from: lists, arrays of any library, Dask's; or `pathlib.Path` of .npy files."""
 
     inputs: Any
     targets: Any
@@ -196,7 +196,7 @@ def _open_in_memory(given: Given, settings: Settings, where: Where) -> InMemory:
         )
     backend = _choose_backend(find_common_backend(given.by_name()), where)
     if settings.arithmetic == "reproducible":
-        check_guarantees(backend)
+        check_backend(backend)
     dtype = _choose_dtype(given.inputs, settings.arithmetic, backend)
     with backend.context():
         examples = convert_examples(
@@ -243,7 +243,7 @@ def _open_files(given: Given, settings: Settings, where: Where) -> InParts:
         )
     backend = open_backend(where.backend or "numpy", where.device)
     if settings.arithmetic == "reproducible":
-        check_guarantees(backend)
+        check_backend(backend)
     stream = open_npy_stream(
         {name: path for name, path in given.by_name().items() if path is not None},
         backend,

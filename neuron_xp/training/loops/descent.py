@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from neuron_xp.backends.backend import Backend
-from neuron_xp.backends.probe import choose_arithmetic
+from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.model.settings import AUTO, Settings
 from neuron_xp.neuron.layers import Parameters, flatten, unflatten
 from neuron_xp.neuron.optimizers import adam

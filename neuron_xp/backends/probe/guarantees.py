@@ -9,18 +9,22 @@ integers. What a library gets wrong is then named, not trained on.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 
 from neuron_xp.backends.backend import Backend
-from neuron_xp.errors import UnusableBackendError
-from neuron_xp.neuron.arithmetic import Arithmetic, native_arithmetic, reproducible_arithmetic
+from neuron_xp.errors import UnusableBackendError, one_line
+from neuron_xp.neuron.arithmetic import Arithmetic, reproducible_arithmetic
 from neuron_xp.neuron.types import Array
 
 LENGTHS = (1, 7, 1000)
 Sample: TypeAlias = tuple[float, float, float]
+ROUNDED_TWICE = (
+    (float.fromhex("0x1.9a1e9eb173225p+0"), float.fromhex("0x1.26812865ebaccp+0")),
+    (float.fromhex("0x1.fb074cb16dc04p+0"), float.fromhex("0x1.f027e27629d07p+0")),
+)
+"""x, y whose quotient, and whose product, differ if rounded to 64 bits first, as x87 does."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,13 @@ def _as_int(x: Array, arithmetic: Arithmetic) -> Array:
 
 def _as_float(x: Array, arithmetic: Arithmetic) -> Array:
     return arithmetic.xp.astype(x, arithmetic.xp.float64)
+
+
+def _count_finite(arithmetic: Arithmetic, x: Array, infinite: Array, zero: Array) -> Array:
+    """Count, for each element, which of x, infinity, NaN and 0 are said to be finite."""
+    isfinite = arithmetic.xp.isfinite
+    four = (isfinite(each) for each in (x, infinite, infinite * zero, zero))
+    return sum(_as_float(_as_int(finite, arithmetic), arithmetic) for finite in four)
 
 
 GUARANTEES = (
@@ -91,6 +102,11 @@ GUARANTEES = (
         lambda a, x, y, z: _as_float(_as_int(z * 2.0**50, a) >> 32, a),
         lambda x, y, z: float(int(z * 2.0**50) >> 32),
     ),
+    Guarantee(
+        "infinity and NaN are told from numbers",
+        lambda a, x, y, z: _count_finite(a, x, x * 2.0**1000 * 2.0**1000, z * 0.0),
+        lambda x, y, z: 2.0,
+    ),
 )
 
 
@@ -100,42 +116,56 @@ def find_guarantees(length: int) -> list[Guarantee]:
 
 
 def _draw_samples(count: int) -> list[Sample]:
-    """Return x, y in [1, 2) with all bits in use (golden ratio sequences), and z = -(x * y)."""
-    fractions = [math.modf(i * (math.sqrt(5) - 1) / 2)[0] for i in range(1, 2 * count + 1)]
-    pairs = zip(fractions[::2], fractions[1::2], strict=True)
-    return [(1 + a, 1 + b, -((1 + a) * (1 + b))) for a, b in pairs]
+    """Return x, y in [1, 2) with all bits in use, and z = -(x * y).
+
+    They are `ROUNDED_TWICE`, and then golden ratio sequences.
+    """
+    x = [1 + math.modf(i * (math.sqrt(5) - 1) / 2)[0] for i in range(1, 2 * count + 1)]
+    pairs = [*ROUNDED_TWICE, *zip(x[::2], x[1::2], strict=True)]
+    return [(a, b, -(a * b)) for a, b in pairs[:count]]
 
 
 def has_float64(backend: Backend) -> bool:
     """Tell whether the device can hold float64 at all."""
     try:
-        with backend.context():
-            return bool(backend.from_host(np.ones(1)).dtype == backend.xp.float64)
-    except Exception:  # each library has its own
+        check_float64(backend)
+    except UnusableBackendError:
         return False
+    return True
 
 
-@lru_cache(maxsize=64)
+def check_float64(backend: Backend) -> None:
+    """Raise `UnusableBackendError`, with the library's own reason, for a device without float64."""
+    reason: Exception | None = None
+    try:
+        with backend.context():
+            holds = bool(backend.from_host(np.ones(1)).dtype == backend.xp.float64)
+    except Exception as error:  # each library has its own
+        holds, reason = False, error
+    if not holds:
+        why = "" if reason is None else f" ({one_line(reason)})"
+        raise broken_error(backend, f"has no float64{why}") from reason
+
+
 def check_guarantees(backend: Backend) -> None:
     """Raise `UnusableBackendError` for the first guarantee that the backend does not keep."""
-    if not has_float64(backend):
-        raise _broken_error(backend, "has no float64")
+    check_float64(backend)
     sets = [_draw_samples(count) for count in LENGTHS]
     try:
         shown = _show_guarantees(backend, sets)
     except Exception as error:  # each library has its own
-        raise _broken_error(backend, f"fails in its probe ({error})") from error
+        raise broken_error(backend, f"fails in its probe ({one_line(error)})") from error
     for samples, arrays in zip(sets, shown, strict=True):
         for guarantee, array in zip(find_guarantees(len(samples)), arrays, strict=True):
             expected = [float(guarantee.on_floats(*sample)) for sample in samples]
             if array.tolist() != expected:
-                raise _broken_error(backend, f"does not keep the rule: {guarantee.name}")
+                raise broken_error(backend, f"does not keep the rule: {guarantee.name}")
 
 
 def _show_guarantees(backend: Backend, sets: list[list[Sample]]) -> list[list[np.ndarray]]:
     """Return, for each set of samples, what the backend computes for each guarantee."""
     with backend.context():
-        arithmetic = _make_reproducible(backend, no_tiny_inputs=False)
+        arithmetic = make_reproducible(backend, no_tiny_inputs=False)
 
         @backend.compile
         def show(x: Array, y: Array, z: Array) -> list[Array]:
@@ -146,24 +176,16 @@ def _show_guarantees(backend: Backend, sets: list[list[Sample]]) -> list[list[np
         return [list(map(backend.to_host, arrays)) for arrays in shown]
 
 
-def _broken_error(backend: Backend, problem: str) -> UnusableBackendError:
+def broken_error(backend: Backend, problem: str) -> UnusableBackendError:
+    """Return the error that says so, and what to give instead."""
     return UnusableBackendError(
         f"{backend} {problem}, so it cannot be reproducible; give arithmetic='native', "
         "or another backend or device"
     )
 
 
-@lru_cache(maxsize=64)
-def choose_arithmetic(backend: Backend, name: str, *, no_tiny_inputs: bool) -> Arithmetic:
-    """Return the arithmetic of that name on the backend; check a reproducible one first."""
-    if name == "native":
-        return native_arithmetic(backend.xp)
-    check_guarantees(backend)
-    with backend.context():
-        return _make_reproducible(backend, no_tiny_inputs=no_tiny_inputs)
-
-
-def _make_reproducible(backend: Backend, *, no_tiny_inputs: bool) -> Arithmetic:
+def make_reproducible(backend: Backend, *, no_tiny_inputs: bool) -> Arithmetic:
+    """Return the reproducible arithmetic on a backend, unchecked."""
     return reproducible_arithmetic(
         backend.xp,
         device=backend.device,

@@ -1,0 +1,46 @@
+"""Trust in a library: what it must show before it trains reproducibly."""
+
+from functools import lru_cache, partial
+
+from neuron_xp.backends.backend import Backend, Engine, compile_engine
+from neuron_xp.backends.probe.guarantees import broken_error, check_guarantees, make_reproducible
+from neuron_xp.backends.probe.rehearsal import FOR_ARRAYS, FOR_COMPILERS, find_wrong_scene
+from neuron_xp.backends.probe.rounding import check_rounding
+from neuron_xp.errors import one_line
+from neuron_xp.neuron.arithmetic import Arithmetic, native_arithmetic
+from neuron_xp.neuron.losses import RULES
+from neuron_xp.neuron.reproducible.exact_sum import LEAF
+from neuron_xp.neuron.step import Method
+
+
+@lru_cache(maxsize=64)
+def check_backend(backend: Backend) -> None:
+    """Raise `UnusableBackendError` unless the backend gives the defined bits.
+
+    It shows its guarantees, so that what it gets wrong can be named, and then trains. The error
+    says so, too, where this thread does not round as it must.
+    """
+    check_rounding()
+    check_guarantees(backend)
+    try:
+        scenes = FOR_COMPILERS if backend.compiled else FOR_ARRAYS
+        wrong = find_wrong_scene(scenes, backend, partial(_compile_arrays, backend))
+    except Exception as error:  # each library has its own
+        raise broken_error(backend, f"fails in its probe ({one_line(error)})") from error
+    if wrong is not None:
+        raise broken_error(backend, f"trains a small network ({wrong.rule}) to other bits")
+
+
+def _compile_arrays(backend: Backend, rule: str, no_tiny_inputs: bool) -> Engine:
+    arithmetic = make_reproducible(backend, no_tiny_inputs=no_tiny_inputs)
+    return compile_engine(backend, Method(arithmetic, RULES[rule], 2 * LEAF))
+
+
+@lru_cache(maxsize=64)
+def choose_arithmetic(backend: Backend, name: str, *, no_tiny_inputs: bool) -> Arithmetic:
+    """Return the arithmetic of that name on the backend; check a reproducible one first."""
+    if name == "native":
+        return native_arithmetic(backend.xp)
+    check_backend(backend)
+    with backend.context():
+        return make_reproducible(backend, no_tiny_inputs=no_tiny_inputs)
