@@ -82,12 +82,16 @@ def _open_cupy(device: Any) -> Backend:
 
 def _prepare_cupy_kernels(xp: Namespace, device: Any) -> MakeKernels:
     """Return a function that compiles the kernels when it is first called."""
-    from neuron_xp.backends.cuda_kernels.kernels import compile_kernels
 
-    compile_once = cache(partial(compile_kernels, xp, device))
+    @cache
+    def compile_once() -> Any:
+        from neuron_xp.backends.cuda_kernels.kernels import compile_kernels
+
+        return compile_kernels(xp, device)
 
     def make_kernels(rule: str, *, no_tiny_inputs: bool, threads: int) -> Kernels:
-        return compile_once().for_rule(rule, no_tiny_inputs)
+        kernels: Kernels = compile_once().for_rule(rule, no_tiny_inputs)
+        return kernels
 
     return make_kernels
 
