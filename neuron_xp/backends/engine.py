@@ -211,6 +211,8 @@ def choose_host_arithmetic(host: Backend, name: str) -> Arithmetic:
         from neuron_xp.backends.numba_kernels.matrices import MOST_TERMS, multiply_small
 
         is_right = bool((multiply_small(a, b) == arithmetic.weighted_sum(a, b)).all())
+    except Warning:  # which the caller has made an error
+        raise
     except Exception as error:  # Numba and LLVM have many
         _warn_of_kernels(f"the kernel of small matrices cannot be used ({one_line(error)})")
         return arithmetic
@@ -238,7 +240,7 @@ def has_right_kernels(backend: Backend) -> bool:
     try:
         if all(_gives_defined_bits(backend.make_kernels, backend, rule) for rule in RULES):
             return True
-    except UnusableBackendError:  # nor can the array operations be used
+    except (UnusableBackendError, Warning):  # arrays are no better; warnings were made errors
         raise
     except Exception as error:  # of imports, compilers and drivers
         _warn_of_kernels(f"the kernels of {backend} cannot be used ({one_line(error)})")

@@ -89,9 +89,8 @@ def _prepare_cupy_kernels(xp: Namespace, device: Any) -> MakeKernels:
 
         return compile_kernels(xp, device)
 
-    def make_kernels(rule: str, *, no_tiny_inputs: bool, threads: int) -> Kernels:
-        kernels: Kernels = compile_once().for_rule(rule, no_tiny_inputs)
-        return kernels
+    def make_kernels(rule: str, *, no_tiny_inputs: bool, threads: int) -> Any:
+        return compile_once().for_rule(rule, no_tiny_inputs)
 
     return make_kernels
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -100,6 +101,15 @@ def test_kernels_that_fail_in_their_check(fail, reason):
     assert name_engine(broken, "reproducible") == "arrays"
     network = neuron_xp.train(backend=broken, iterations=50)
     assert network.fingerprint() == neuron_xp.train(iterations=50).fingerprint()
+
+
+def test_warnings_that_were_made_errors_are_raised_as_they_are():
+    class Telling(NumbaKernels):
+        def run(self, *_):
+            warnings.warn("nothing can be kept", RuntimeWarning, stacklevel=1)
+
+    with pytest.raises(RuntimeWarning, match=r"^nothing can be kept$"):
+        has_right_kernels(replace(NUMPY, make_kernels=Telling))
 
 
 def test_the_hosts_kernel_that_fails(monkeypatch):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import neuron_xp
@@ -20,6 +21,7 @@ from neuron_xp.backends.libraries import open_host_backend
 pytest.importorskip("numba", reason="the kernels need the extra 'fast'")
 
 import numba
+from numba.core import caching
 
 from neuron_xp.backends.numba_kernels import compiler, network
 
@@ -122,6 +124,14 @@ def test_files_of_other_sources_or_functions_are_not_taken(folder, monkeypatch):
     assert load(SMALL) is not None
     monkeypatch.setattr(compiler, "_SOURCES", b"changed")
     assert load(SMALL) is None
+
+
+def test_a_machine_without_a_folder_is_said(folder, monkeypatch):
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+    with pytest.warns(RuntimeWarning, match="cannot be kept on this machine .no folder.*the same"):
+        kernel = compiler.kept(SMALL.py_func)
+    compiler.kept(SMALL.py_func)  # once is enough
+    assert kernel(np.zeros((4, 1), dtype="int64")).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("seed", range(TRAININGS))
