@@ -15,7 +15,7 @@ import pytest
 
 from neuron_xp.backends import libraries as backends
 from neuron_xp.backends.backend import Backend
-from neuron_xp.backends.status import list_statuses
+from neuron_xp.backends.probe.status import list_statuses
 from neuron_xp.errors import did_you_mean
 from neuron_xp.training.data import training_set
 from neuron_xp.training.data.npy_stream import open_npy_stream

@@ -24,6 +24,7 @@ from neuron_xp.backends.backend import (
 )
 from neuron_xp.backends.probe.rehearsal import FOR_KERNELS, find_wrong_scene
 from neuron_xp.backends.probe.trust import choose_arithmetic
+from neuron_xp.errors import UnusableBackendError, one_line
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters
@@ -184,10 +185,18 @@ def choose_host_arithmetic(host: Backend, name: str) -> Arithmetic:
     arithmetic = choose_arithmetic(host, name, no_tiny_inputs=False)
     if name_engine(host, name) != "kernels":
         return arithmetic
-    from neuron_xp.backends.numba_kernels.matrices import MOST_TERMS, multiply_small
-
     a, b = draw_start([(3, 75), (75, 2)], seed=1)
-    if not bool((multiply_small(a, b) == arithmetic.weighted_sum(a, b)).all()):
+    try:
+        from neuron_xp.backends.numba_kernels.matrices import MOST_TERMS, multiply_small
+
+        is_right = bool((multiply_small(a, b) == arithmetic.weighted_sum(a, b)).all())
+    except Warning:  # which the caller has made an error
+        raise
+    except Exception as error:  # Numba and LLVM have many
+        _warn_of_kernels(f"the kernel of small matrices cannot be used ({one_line(error)})")
+        return arithmetic
+    if not is_right:
+        _warn_of_kernels("the kernel of small matrices does not give the defined bits (report it)")
         return arithmetic
 
     def weighted_sum(inputs: Array, weights: Array, *, of_data: bool = False) -> Array:
@@ -202,19 +211,29 @@ def has_right_kernels(backend: Backend) -> bool:
     """Tell whether the backend has kernels, and they give the bits of the array operations.
 
     They train what libraries do in their rehearsal. Any difference would be a fault of a
-    compiler or of this program: it is warned of, and the array operations are used.
+    compiler or of this program; and what compiles them may be broken, or switched off. It is
+    warned of, and the array operations are used.
     """
     if backend.make_kernels is None:
         return False
-    if _give_defined_bits(backend.make_kernels, backend):
-        return True
-    warnings.warn(
-        f"the kernels of {backend} do not give the defined bits here and are not used; "
-        "training is right but slower. Please report it",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+    try:
+        if _give_defined_bits(backend.make_kernels, backend):
+            return True
+    except (UnusableBackendError, Warning):  # arrays are no better; warnings were made errors
+        raise
+    except Exception as error:  # of imports, compilers and drivers
+        _warn_of_kernels(f"the kernels of {backend} cannot be used ({one_line(error)})")
+        return False
+    _warn_of_kernels(f"the kernels of {backend} do not give the defined bits (report it)")
     return False
+
+
+def _warn_of_kernels(problem: str) -> None:
+    warnings.warn(
+        f"{problem}, so array operations do their work: training is right but slower",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def _give_defined_bits(make_kernels: MakeKernels, backend: Backend) -> bool:

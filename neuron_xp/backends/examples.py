@@ -111,9 +111,9 @@ def find_common_backend(values: dict[str, Any]) -> Backend | None:
     return next((backend for _, backend in found.values()), None)
 
 
-def pad_rows(x: Array, backend: Backend) -> Array:
-    """Add rows of 0 for a compiler, up to a power of two: so it sees few shapes."""
-    missing = 2 ** (x.shape[0] - 1).bit_length() - x.shape[0]
+def pad_rows(x: Array, backend: Backend, *, most: int) -> Array:
+    """Add rows of 0 for a compiler, up to a power of two or to `most`: so it sees few shapes."""
+    missing = min(2 ** (x.shape[0] - 1).bit_length(), most) - x.shape[0]
     if not (backend.compiled and missing):
         return x
     return backend.xp.concat([x, backend.from_host(np.zeros((missing, x.shape[1]), x.dtype))])

@@ -1,30 +1,23 @@
-"""The array libraries: the only file that names them.
+"""The array libraries: the table of those that are known, and what finds them.
 
-A library enters as one row of `LIBRARIES`: how to import it, which devices it has, and a
-small opener that returns a `Backend`. Anything else that speaks the Array API may be
-given as its namespace or by its arrays. Optional libraries are imported when asked for.
+A library enters as one row of `LIBRARIES`, by a small opener in openers.py. Anything
+else that speaks the Array API may be given as its namespace or by its arrays. Optional libraries are imported when asked for.
 """
 
 import copyreg
 import importlib.util
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
 import array_api_compat
 import numpy as np
 
+from neuron_xp.backends import openers
 from neuron_xp.backends.backend import (
     Backend,
-    BoundedCompiler,
-    Kernels,
-    Loop,
-    MakeKernels,
     name_device,
 )
 from neuron_xp.errors import (
@@ -35,166 +28,6 @@ from neuron_xp.errors import (
     one_line,
 )
 from neuron_xp.neuron.types import Array, Namespace
-
-# --- openers: from the device as the user spelled it to a Backend -----------------------
-
-
-def _open_numpy(device: Any) -> Backend:
-    import array_api_compat.numpy as xp
-
-    if device not in (None, "cpu"):
-        raise ValueError("numpy has only the device 'cpu'; for a GPU name another backend too")
-    return Backend(
-        name="numpy",
-        version=np.__version__,
-        xp=xp,
-        device="cpu",
-        to_host=np.asarray,
-        context=partial(np.errstate, all="ignore"),
-        block_elements=2**18,
-        make_kernels=_make_numpy_kernels if importlib.util.find_spec("numba") else None,
-        threaded=True,
-        rounds_sqrt=True,
-    )
-
-
-def _make_numpy_kernels(rule: str, *, no_tiny_inputs: bool, threads: int) -> Kernels:
-    from neuron_xp.backends.numba_kernels.kernels import NumbaKernels  # takes a while
-
-    return NumbaKernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads)
-
-
-def _open_cupy(device: Any) -> Backend:
-    import array_api_compat.cupy as xp
-    import cupy
-
-    if cupy.cuda.runtime.getDeviceCount() == 0:
-        raise RuntimeError("found no CUDA device")
-    if isinstance(device, str):
-        device = int(device.removeprefix("cuda").removeprefix(":") or 0)
-    number = cupy.cuda.Device(device).id  # None: the current one
-    # not by themselves before their bits were seen to be right on a GPU
-    wanted = os.environ.get("NEURON_XP_CUDA_KERNELS") == "1"
-    return Backend(
-        name="cupy",
-        version=cupy.__version__,
-        xp=xp,
-        device=cupy.cuda.Device(number),
-        to_host=cupy.asnumpy,
-        context=lambda: cupy.cuda.Device(number),
-        block_elements=2**26,
-        rounds_sqrt=True,  # CUDA's sqrt of float64 is
-        make_kernels=_prepare_cupy_kernels(xp, cupy.cuda.Device(number)) if wanted else None,
-    )
-
-
-def _prepare_cupy_kernels(xp: Namespace, device: Any) -> MakeKernels:
-    """Return a function that compiles the kernels when it is first called."""
-    from neuron_xp.backends.cuda_kernels.kernels import compile_kernels
-
-    compile_once = cache(partial(compile_kernels, xp, device))
-
-    def make_kernels(rule: str, *, no_tiny_inputs: bool, threads: int) -> Kernels:
-        return compile_once().for_rule(rule, no_tiny_inputs)
-
-    return make_kernels
-
-
-def _open_torch(device: Any) -> Backend:
-    import array_api_compat.torch as xp
-    import torch
-
-    device = torch.empty(0, device=device).device  # 'cuda' is now 'cuda:0'; None the default
-    return Backend(
-        name="torch",
-        version=torch.__version__,
-        xp=xp,
-        device=device,
-        to_host=lambda x: x.detach().cpu().resolve_neg().numpy(),
-        context=torch.no_grad,
-        block_elements=2**18 if device.type == "cpu" else 2**26,
-    )
-
-
-def _open_jax(device: Any) -> Backend:
-    import jax
-
-    if device is None:
-        device = jax.numpy.zeros(()).device
-    elif isinstance(device, str):
-        platform, _, number = device.partition(":")
-        found = jax.devices(platform)
-        if int(number or 0) >= len(found):
-            raise ValueError(f"jax has only {', '.join(map(name_device, found))}")
-        device = found[int(number or 0)]
-
-    def loop(step: Callable[..., Any]) -> Loop:
-        def run(count: Any, weights: Any, *data: Any) -> Any:
-            return jax.lax.fori_loop(0, count, lambda _, w: step(w, *data), weights)
-
-        return compile_(run)
-
-    @contextmanager
-    def context() -> Iterator[None]:
-        with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
-            yield
-
-    def describe(arguments: Any) -> str:
-        return str(jax.tree.map(jax.typeof, arguments))
-
-    compile_ = BoundedCompiler(jax.jit, describe, jax.clear_caches)
-
-    return Backend(
-        name="jax",
-        version=jax.__version__,
-        xp=jax.numpy,
-        device=device,
-        to_host=np.asarray,
-        context=context,
-        compile=compile_,
-        loop=loop,
-        compiled=True,
-        block_elements=2**26,
-    )
-
-
-def _open_array_api_strict(device: Any) -> Backend:
-    import array_api_strict as xp
-
-    if isinstance(device, str):
-        device = xp.Device({"cpu": "CPU_DEVICE"}.get(device, device))
-    return Backend(
-        name="array_api_strict",
-        version=xp.__version__,
-        xp=xp,
-        device=device or xp.Device("CPU_DEVICE"),
-        to_host=np.from_dlpack,
-        context=partial(np.errstate, all="ignore"),
-        rounds_sqrt=True,  # NumPy's
-        patience=3000,
-    )
-
-
-# --- the table -------------------------------------------------------------------------
-
-
-def _list_cupy_devices() -> list[Any]:
-    import cupy
-
-    return [f"cuda:{number}" for number in range(cupy.cuda.runtime.getDeviceCount())]
-
-
-def _list_torch_devices() -> list[Any]:
-    import torch
-
-    return ["cpu"] + [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-
-
-def _list_jax_devices() -> list[Any]:
-    import jax
-
-    others = [device for device in jax.devices() if device.platform != "cpu"]
-    return [*jax.devices("cpu")[:1], *others]
 
 
 @dataclass(frozen=True)
@@ -212,12 +45,12 @@ class Library:
 
 
 LIBRARIES = {
-    "numpy": Library(_open_numpy, lambda: ["cpu"], "numpy"),
-    "cupy": Library(_open_cupy, _list_cupy_devices, "cupy-cuda13x"),
-    "torch": Library(_open_torch, _list_torch_devices, "torch"),
-    "jax": Library(_open_jax, _list_jax_devices, "jax"),
+    "numpy": Library(openers.open_numpy, lambda: ["cpu"], "numpy"),
+    "cupy": Library(openers.open_cupy, openers.list_cupy_devices, "cupy-cuda13x"),
+    "torch": Library(openers.open_torch, openers.list_torch_devices, "torch"),
+    "jax": Library(openers.open_jax, openers.list_jax_devices, "jax"),
     "array_api_strict": Library(
-        _open_array_api_strict, lambda: ["cpu", "device1"], "array-api-strict"
+        openers.open_array_api_strict, lambda: ["cpu", "device1"], "array-api-strict"
     ),
 }
 

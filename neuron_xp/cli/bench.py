@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.status import list_statuses
+from neuron_xp.backends.probe.status import list_statuses
 from neuron_xp.cli.output import (
     JSON,
     Outcome,

@@ -12,7 +12,7 @@ import neuron_xp
 from neuron_xp import checks
 from neuron_xp.article import ARTICLE_QUESTION
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.status import list_statuses
+from neuron_xp.backends.probe.status import list_statuses
 from neuron_xp.cli.output import (
     JSON,
     Outcome,

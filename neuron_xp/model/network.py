@@ -130,38 +130,32 @@ class NeuralNetwork:
         check_rounding(self.settings.arithmetic)
         with backend.context():
             dtype = "float64" if self.weights[0].dtype == backend.xp.float64 else "float32"
-            single = count_dimensions(inputs) == 1
-            dimensions = 1 if single else 2
+            dimensions = 1 if count_dimensions(inputs) == 1 else 2
             x = convert_numbers("inputs", inputs, backend, dtype=dtype, dimensions=dimensions)
             features = self.weights[0].shape[0]
-            if x.shape[-1] != features:
-                raise ValueError(
-                    f"inputs have {x.shape[-1]} features but the network has {features}"
-                )
+            given = x.shape[-1]
+            if given != features:
+                raise ValueError(f"inputs have {given} features but the network has {features}")
             outputs = self._compute_blocks(backend.xp.reshape(x, (-1, features)), activation)
-        return outputs[0, :] if single else outputs
+        return outputs[0, :] if dimensions == 1 else outputs
 
     def _compute_blocks(self, x: Array, activation: Activation) -> Array:
         think = _compile_think(self.backend, self.settings.arithmetic, activation)
         parameters = self.parameters
         rows, block = x.shape[0], choose_block_rows([w.shape for w in self.weights], self.backend)
-        cuts = ((start, min(start + block, rows)) for start in range(0, rows, block))
-        return self.backend.xp.concat(
-            [
-                think(pad_rows(x[i:j, :], self.backend), parameters, self.scaling)[: j - i, :]
-                for i, j in cuts
-            ]
-        )
+        blocks = (x[i : min(i + block, rows), :] for i in range(0, rows, block))
+        padded = (pad_rows(x, self.backend, most=block) for x in blocks)
+        outputs = self.backend.xp.concat([think(x, parameters, self.scaling) for x in padded])
+        return outputs[:rows, :]
 
     def _think_lazily(self, inputs: Any) -> Any:
         x = inputs.to_dask_array() if hasattr(type(inputs), "to_dask_array") else inputs
         features, neurons = self.weights[0].shape[0], self.weights[-1].shape[1]
         if x.ndim != 2 or x.shape[1] != features:
             raise ValueError(f"inputs must have the shape (examples, {features}); got {x.shape}")
-        whole = x.rechunk({1: features})
-        return whole.map_blocks(
-            _think_of_chunk, self, chunks=(whole.chunks[0], (neurons,)), meta=np.empty((0, 0))
-        )
+        x = x.rechunk({1: features})
+        chunks = x.chunks[0], (neurons,)
+        return x.map_blocks(_think_of_chunk, self, chunks=chunks, meta=np.empty((0, 0)))
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:

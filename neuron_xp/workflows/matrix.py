@@ -9,7 +9,7 @@ import numpy as np
 from neuron_xp.backends.backend import Backend, name_device
 from neuron_xp.backends.engine import name_engine
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.status import list_statuses
+from neuron_xp.backends.probe.status import list_statuses
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import ARITHMETICS
 from neuron_xp.workflows.cases import CASES, Case

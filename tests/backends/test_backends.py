@@ -9,7 +9,7 @@ import pytest
 import neuron_xp
 from neuron_xp.backends import libraries as backends
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.status import list_statuses
+from neuron_xp.backends.probe.status import list_statuses
 
 
 def in_a_process(code):

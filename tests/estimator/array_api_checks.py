@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import _check_name, estimator_checks_generat
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.status import list_statuses
+from neuron_xp.backends.probe.status import list_statuses
 
 LIBRARIES = ["array_api_strict", "cupy", "jax", "torch"]
 USABLE = [status.name for status in list_statuses() if status.usable]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import neuron_xp
-from neuron_xp.backends.status import list_statuses
+from neuron_xp.backends.probe.status import list_statuses
 from neuron_xp.durable import name_previous
 from neuron_xp.model import checkpoint as checkpoints
 

@@ -1,17 +1,26 @@
 """Ways in which Numba compiles the kernels, as decorators."""
 
+import os
+import pickle
+import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import llvmlite
 import numba
 from numba.core.caching import FunctionCache
 from numba.core.compiler import Compiler
+from numba.core.serialize import dumps
 
+from neuron_xp.durable import write_durably
+from neuron_xp.errors import one_line
 from neuron_xp.neuron import step
+
+if numba.config.DISABLE_JIT:  # the kernels call what only compiled code can
+    raise ImportError("NUMBA_DISABLE_JIT is set")
 
 _ROOMS = Path(__file__).parent, Path(step.__file__).parent
 _SOURCES = sha256(
@@ -32,17 +41,101 @@ allocating = partial(numba.njit, nogil=True, error_model="numpy", pipeline_class
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """Keeps machine code on disk until one of the sources changes, not only a function's own."""
+    """Keeps machine code on disk until one of the sources changes, not only a function's own.
+
+    One file for each signature and processor: a SHA-256 of all that follows, a SHA-256 of what
+    the code was compiled from, and the code, pickled. It is not read as code, nor unpickled,
+    before the first has shown it to be whole. This guards against damage, not against somebody
+    who may write to the folder and can make a checksum, too.
+
+    Numba's own two files are not used: they have no checksum, and processes that save two
+    signatures at a time can leave an index that calls the code of one by the name of the other.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the compiled function, or None if it is to be compiled."""
+        target_context.refresh()
+        key = self._index_key(sig, target_context.codegen())
+        path = self._name_file(key)
+        try:
+            content = _read_checked(path, key)
+            if content is None:
+                return None
+            return self._impl.rebuild(target_context, pickle.loads(content))
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # whatever it is, the source is there to be compiled
+            _warn_once(
+                f"the kernel kept in {path} cannot be used ({_say_reason(error)}) and is compiled "
+                "again; the result is the same"
+            )
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled function for the next process."""
+        if not self._impl.check_cachable(data):
+            return
+        key = self._index_key(sig, data.codegen)
+        body = sha256(repr(key).encode()).digest() + dumps(self._impl.reduce(data))
+        try:
+            os.makedirs(self.cache_path, exist_ok=True)
+            write_durably(self._name_file(key), sha256(body).digest() + body)
+        except OSError as error:
+            if os.name == "nt" and isinstance(error, PermissionError):
+                return  # another process, which has compiled the same, holds the file open
+            _warn_that_none_is_kept(f"in {self.cache_path} ({_say_reason(error)})")
 
     def _index_key(self, *arguments: Any) -> Any:
-        return *super()._index_key(*arguments), _SOURCES
+        versions = numba.__version__, llvmlite.__version__
+        return *super()._index_key(*arguments), versions, _SOURCES
+
+    def _name_file(self, key: Any) -> Path:
+        """Return the file's path: of one name for every state of the sources, so that none stay."""
+        signature, processor, *_ = key
+        name = sha256(repr((signature, processor)).encode()).hexdigest()[:16]
+        return Path(self.cache_path, f"{self._impl.filename_base}.{name}.nbc")
+
+
+def _read_checked(path: Path, key: Any) -> bytes | None:
+    """Return a file's pickled content, or None if it belongs to another key.
+
+    Raises ValueError if the content is not what was written.
+    """
+    content = path.read_bytes()
+    checksum, body = content[:32], content[32:]
+    if sha256(body).digest() != checksum:
+        raise ValueError("it is damaged: its checksum differs")
+    return body[32:] if body[:32] == sha256(repr(key).encode()).digest() else None
+
+
+def _say_reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or one_line(error))
+
+
+def _warn_that_none_is_kept(where: str) -> None:
+    _warn_once(
+        f"compiled kernels cannot be kept {where}, so the next process compiles them again; "
+        "the result is the same. NUMBA_CACHE_DIR names another folder"
+    )
+
+
+_told = set[str]()
+
+
+def _warn_once(message: str) -> None:
+    """Warn of the first trouble with the cache, in one line: more would say no more."""
+    if not _told:
+        _told.add(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 def kept(function: Callable[..., Any]) -> Any:
     """Compile a function once on this machine (a decorator)."""
     dispatcher = allocating(function)
-    with suppress(RuntimeError):  # there is no folder to keep it in
+    try:
         dispatcher._cache = _Cache(function)
+    except RuntimeError:
+        _warn_that_none_is_kept("on this machine (no folder for them can be written)")
     return dispatcher
 
 

@@ -1,0 +1,186 @@
+"""Openers: how each array library is imported, and what its `Backend` is."""
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from neuron_xp.backends.backend import (
+    Backend,
+    BoundedCompiler,
+    Kernels,
+    Loop,
+    MakeKernels,
+    name_device,
+)
+from neuron_xp.neuron.types import Namespace
+
+
+def open_numpy(device: Any) -> Backend:
+    """Open NumPy's, which has one device."""
+    import array_api_compat.numpy as xp
+
+    if device not in (None, "cpu"):
+        raise ValueError("numpy has only the device 'cpu'; for a GPU name another backend too")
+    return Backend(
+        name="numpy",
+        version=np.__version__,
+        xp=xp,
+        device="cpu",
+        to_host=np.asarray,
+        context=partial(np.errstate, all="ignore"),
+        block_elements=2**18,
+        make_kernels=_make_numpy_kernels if importlib.util.find_spec("numba") else None,
+        threaded=True,
+        rounds_sqrt=True,
+    )
+
+
+def _make_numpy_kernels(rule: str, *, no_tiny_inputs: bool, threads: int) -> Kernels:
+    from neuron_xp.backends.numba_kernels.kernels import NumbaKernels  # takes a while
+
+    return NumbaKernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads)
+
+
+def open_cupy(device: Any) -> Backend:
+    """Open CuPy's, on a number such as 'cuda:0', or the current device."""
+    import array_api_compat.cupy as xp
+    import cupy
+
+    if cupy.cuda.runtime.getDeviceCount() == 0:
+        raise RuntimeError("found no CUDA device")
+    if isinstance(device, str):
+        device = int(device.removeprefix("cuda").removeprefix(":") or 0)
+    number = cupy.cuda.Device(device).id  # None: the current one
+    # not by themselves before their bits were seen to be right on a GPU
+    wanted = os.environ.get("NEURON_XP_CUDA_KERNELS") == "1"
+    return Backend(
+        name="cupy",
+        version=cupy.__version__,
+        xp=xp,
+        device=cupy.cuda.Device(number),
+        to_host=cupy.asnumpy,
+        context=lambda: cupy.cuda.Device(number),
+        block_elements=2**26,
+        rounds_sqrt=True,  # CUDA's sqrt of float64 is
+        make_kernels=_prepare_cupy_kernels(xp, cupy.cuda.Device(number)) if wanted else None,
+    )
+
+
+def _prepare_cupy_kernels(xp: Namespace, device: Any) -> MakeKernels:
+    """Return a function that compiles the kernels when it is first called."""
+
+    @cache
+    def compile_once() -> Any:
+        from neuron_xp.backends.cuda_kernels.kernels import compile_kernels
+
+        return compile_kernels(xp, device)
+
+    def make_kernels(rule: str, *, no_tiny_inputs: bool, threads: int) -> Any:
+        return compile_once().for_rule(rule, no_tiny_inputs)
+
+    return make_kernels
+
+
+def open_torch(device: Any) -> Backend:
+    """Open PyTorch's."""
+    import array_api_compat.torch as xp
+    import torch
+
+    device = torch.empty(0, device=device).device  # 'cuda' is now 'cuda:0'; None the default
+    return Backend(
+        name="torch",
+        version=torch.__version__,
+        xp=xp,
+        device=device,
+        to_host=lambda x: x.detach().cpu().resolve_neg().numpy(),
+        context=torch.no_grad,
+        block_elements=2**18 if device.type == "cpu" else 2**26,
+    )
+
+
+def open_jax(device: Any) -> Backend:
+    """Open JAX's, compiled, on a device such as 'cpu:0'."""
+    import jax
+
+    if device is None:
+        device = jax.numpy.zeros(()).device
+    elif isinstance(device, str):
+        platform, _, number = device.partition(":")
+        found = jax.devices(platform)
+        if int(number or 0) >= len(found):
+            raise ValueError(f"jax has only {', '.join(map(name_device, found))}")
+        device = found[int(number or 0)]
+
+    def loop(step: Callable[..., Any]) -> Loop:
+        def run(count: Any, weights: Any, *data: Any) -> Any:
+            return jax.lax.fori_loop(0, count, lambda _, w: step(w, *data), weights)
+
+        return compile_(run)
+
+    @contextmanager
+    def context() -> Iterator[None]:
+        with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
+            yield
+
+    def describe(arguments: Any) -> str:
+        return str(jax.tree.map(jax.typeof, arguments))
+
+    compile_ = BoundedCompiler(jax.jit, describe, jax.clear_caches)
+
+    return Backend(
+        name="jax",
+        version=jax.__version__,
+        xp=jax.numpy,
+        device=device,
+        to_host=np.asarray,
+        context=context,
+        compile=compile_,
+        loop=loop,
+        compiled=True,
+        block_elements=2**26,
+    )
+
+
+def open_array_api_strict(device: Any) -> Backend:
+    """Open array_api_strict's, which holds programs to the standard."""
+    import array_api_strict as xp
+
+    if isinstance(device, str):
+        device = xp.Device({"cpu": "CPU_DEVICE"}.get(device, device))
+    return Backend(
+        name="array_api_strict",
+        version=xp.__version__,
+        xp=xp,
+        device=device or xp.Device("CPU_DEVICE"),
+        to_host=np.from_dlpack,
+        context=partial(np.errstate, all="ignore"),
+        rounds_sqrt=True,  # NumPy's
+        patience=3000,
+    )
+
+
+def list_cupy_devices() -> list[Any]:
+    """List CuPy's devices."""
+    import cupy
+
+    return [f"cuda:{number}" for number in range(cupy.cuda.runtime.getDeviceCount())]
+
+
+def list_torch_devices() -> list[Any]:
+    """List PyTorch's devices."""
+    import torch
+
+    return ["cpu"] + [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+
+def list_jax_devices() -> list[Any]:
+    """List a device of JAX's processor, and all others."""
+    import jax
+
+    others = [device for device in jax.devices() if device.platform != "cpu"]
+    return [*jax.devices("cpu")[:1], *others]
