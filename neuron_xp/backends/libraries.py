@@ -1,7 +1,8 @@
 """The array libraries: the table of those that are known, and what finds them.
 
-A library enters as one row of `LIBRARIES`, by a small opener in openers.py. Anything
-else that speaks the Array API may be given as its namespace or by its arrays. Optional libraries are imported when asked for.
+A library enters as one row of `LIBRARIES`, by a small opener in openers.py. Anything else that
+speaks the Array API may be given as its namespace or by its arrays. Optional libraries are
+imported when asked for.
 """
 
 import copyreg
