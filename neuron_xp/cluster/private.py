@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import stat
 import tempfile
 import threading
@@ -30,7 +31,7 @@ from neuron_xp.errors import ClusterLostError, one_line
 from neuron_xp.threads import count_threads
 
 HOST = "127.0.0.1"
-DASHBOARD = f"{HOST}:8787"
+DASHBOARD_PORT = 8787
 STARTS = 3
 """How often a worker is started that dies, or falls silent, while it starts."""
 PATIENCES_TO_START = 4
@@ -44,8 +45,6 @@ NO_CRYPTOGRAPHY = (
 # adds would be open to everybody on this machine.
 ROUTES = [f"distributed.http.{name}" for name in ("scheduler.info", "scheduler.json", "health",
                                                  "statics")]  # fmt: skip
-SHOWN_TO = [f"{host}:*" for host in (HOST, "localhost")]
-"""Pages whose scripts may speak with the dashboard: its own, and those of no other site."""
 
 
 class PrivateScheduler(Scheduler):  # type: ignore[misc]
@@ -168,18 +167,20 @@ async def _serve(
 ) -> None:
     """Run a scheduler and nannies until they are to stop; tell where, and who did not start."""
     patience = read_patience() * PATIENCES_TO_START
-    shown = DASHBOARD if dashboard else None
+    port = _find_dashboard_port() if dashboard else None
+    # the pages whose scripts may speak with the dashboard: its own, and those of no other site
+    shown_to = [f"{host}:{port}" for host in (HOST, "localhost")]
     page = "distributed.scheduler.dashboard.bokeh-application.allow_websocket_origin"
     common = {"host": HOST, "protocol": "tls://", "security": security}
     with dask.config.set(
         {
             "distributed.scheduler.http.routes": ROUTES,
-            page: SHOWN_TO,
+            page: shown_to,
             "temporary-directory": _make_private_folder(),
         }
     ):
         async with PrivateScheduler(
-            dashboard=dashboard, dashboard_address=shown, port=0, **common
+            dashboard=dashboard, dashboard_address=port and f"{HOST}:{port}", port=0, **common
         ) as scheduler:
             nannies = [
                 PrivateNanny(
@@ -199,6 +200,24 @@ async def _serve(
             await asyncio.wrap_future(stop)
             closings = (nanny.close(timeout=2) for nanny in nannies)
             await asyncio.gather(*closings, return_exceptions=True)
+
+
+def _find_dashboard_port() -> int:
+    """Return the port that is expected, or if it is in use another, and say so."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((HOST, DASHBOARD_PORT))
+        except OSError:
+            trial.bind((HOST, 0))
+        port: int = trial.getsockname()[1]
+    if port != DASHBOARD_PORT:
+        warnings.warn(
+            f"port {DASHBOARD_PORT} is in use; the dashboard is at http://{HOST}:{port}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return port
 
 
 def _make_private_folder() -> str:

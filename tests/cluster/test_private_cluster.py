@@ -2,12 +2,14 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 import warnings
+from contextlib import ExitStack
 
 import numpy as np
 import psutil
@@ -101,23 +103,24 @@ def test_strangers_are_refused_and_find_no_other_port():
 
 
 def test_a_dashboard_is_shown_to_this_machine_and_takes_no_orders(monkeypatch):
-    monkeypatch.setattr(private, "DASHBOARD", "127.0.0.1:0")
-    with deadline(60):
+    words = r"port \d+ is in use; the dashboard is at http://127.0.0.1:\d+"
+    with deadline(60), socket.create_server(("127.0.0.1", 0)) as other, ExitStack() as stack:
+        monkeypatch.setattr(private, "DASHBOARD_PORT", other.getsockname()[1])
         before = list_listeners()
-        with open_cluster(workers=1, dashboard=True):
-            client = default_client()
-            used = {int(address.rpartition(":")[2]) for address in list_addresses(client)}
-            ((host, port),) = (at for at in list_listeners() - before if at[1] not in used)
-            assert host == "127.0.0.1"
-            page = f"http://127.0.0.1:{port}"
-            assert b"tls://" in urllib.request.urlopen(f"{page}/json/identity.json").read()
-            for path, body in (
-                ("/api/v1/retire_workers", b'{"n": 1}'),
-                ("/proxy/22/127.0.0.1/", None),
-                ("/json/identity.json", b"{}"),
-            ):
-                with pytest.raises(urllib.error.HTTPError, match=r"40[45]"):
-                    urllib.request.urlopen(page + path, body)
+        with pytest.warns(RuntimeWarning, match=words):
+            stack.enter_context(open_cluster(workers=1, dashboard=True))
+        used = {int(address.rpartition(":")[2]) for address in list_addresses(default_client())}
+        ((host, port),) = (at for at in list_listeners() - before if at[1] not in used)
+        assert host == "127.0.0.1"
+        page = f"http://127.0.0.1:{port}"
+        assert b"tls://" in urllib.request.urlopen(f"{page}/json/identity.json").read()
+        for path, body in (
+            ("/api/v1/retire_workers", b'{"n": 1}'),
+            ("/proxy/22/127.0.0.1/", None),
+            ("/json/identity.json", b"{}"),
+        ):
+            with pytest.raises(urllib.error.HTTPError, match=r"40[45]"):
+                urllib.request.urlopen(page + path, body)
 
 
 def test_without_cryptography_nothing_is_started(monkeypatch):
