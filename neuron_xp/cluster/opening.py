@@ -3,9 +3,15 @@
 import logging
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
+from threading import Thread
 from typing import Any
 
+import dask
+from dask.utils import parse_timedelta
+
+from neuron_xp.cluster.scheduler import read_patience
 from neuron_xp.errors import ClusterLostError, one_line
 
 QUIET = {"asyncio", "bokeh", "distributed", "tornado"}
@@ -25,8 +31,6 @@ def open_cluster(
     where workers could be started only without encryption. At an address encryption is set by
     Dask's own configuration (distributed.comm.tls).
     """
-    from distributed import Client
-
     from neuron_xp.cluster.private import start_workers
 
     with ExitStack() as stack:
@@ -37,7 +41,7 @@ def open_cluster(
                 start_workers(workers or 1, dashboard=dashboard)
             )
         try:
-            client = Client(address, security=security)
+            client = _connect(address, security)
         except (OSError, ValueError) as error:
             raise ClusterLostError(
                 f"no scheduler answers at {address!r} ({one_line(error)}); to start one type: "
@@ -52,6 +56,26 @@ def open_cluster(
                 stacklevel=3,
             )
         yield
+
+
+def _connect(address: str, security: Any) -> Any:
+    """Return a client; raise TimeoutError where a scheduler takes the connection, and no more.
+
+    In a thread that is left behind then, as Distributed waits for ever.
+    """
+    from distributed import Client
+
+    connected = Future[Any]()
+
+    def connect() -> None:
+        try:
+            connected.set_result(Client(address, security=security))
+        except BaseException as error:
+            connected.set_exception(error)
+
+    Thread(target=connect, daemon=True).start()
+    limit = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
+    return connected.result(limit + read_patience())
 
 
 def _close(client: Any) -> None:

@@ -124,7 +124,7 @@ class Cluster:
                 client.wait_for_workers(1, timeout=self.patience)
             except TimeoutError:
                 raise ClusterLostError(_no_worker(client)) from None
-            self.threads = sum(client.nthreads().values())
+            self.threads = sum(self._start(client.scheduler.ncores).result(self.patience).values())
             wanted.release()
 
     def keep(self, tasks: list[Any]) -> list[Any]:
