@@ -1,5 +1,6 @@
 """Clusters for the commands: one that is joined, or one that is started for the run."""
 
+import gc
 import logging
 import warnings
 from collections.abc import Iterator
@@ -95,5 +96,6 @@ def _quiet_logs() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()  # what is left of tasks complains when it goes
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
