@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import dask
+import psutil
 import pytest
 from distributed import Client, LocalCluster
 
@@ -51,9 +52,9 @@ class Processes:
         for _ in range(workers):
             self.add_worker()
 
-    def add_worker(self):
-        options = ("--no-nanny", "--nthreads", "1", "--no-dashboard", "--memory-limit", "0",
-                   "--local-directory", str(self.folder))  # fmt: skip
+    def add_worker(self, nanny=False):
+        options = ("--nanny" if nanny else "--no-nanny", "--nthreads", "1", "--no-dashboard",
+                   "--memory-limit", "0", "--local-directory", str(self.folder))  # fmt: skip
         self.workers.append(self._run("worker", self.address, *options))
 
     def _run(self, what, *arguments):
@@ -64,10 +65,22 @@ class Processes:
         return subprocess.Popen(command, **quiet)
 
     def end(self):
-        for process in [*self.workers, self.scheduler]:
-            if process is not None:
-                process.kill()
-                process.wait()
+        for process in filter(None, [*self.workers, self.scheduler]):
+            nursed = find_workers(process.pid)
+            process.kill()
+            process.wait()
+            for worker in nursed:
+                with suppress(psutil.NoSuchProcess):
+                    worker.kill()
+
+
+def find_workers(pid):
+    """The processes of workers that a process has started, the newest last."""
+    try:
+        children = psutil.Process(pid).children()
+        return [child for child in children if "--multiprocessing-fork" in child.cmdline()]
+    except psutil.Error:  # gone, or going
+        return []
 
 
 @contextmanager

@@ -36,6 +36,7 @@ from neuron_xp.model.network import Ending
 from neuron_xp.model.settings import Settings
 from neuron_xp.tables.cells import Reading
 from neuron_xp.training.data.training_set import Where
+from neuron_xp.training.fit import explain_lost_cluster
 from neuron_xp.workflows import table_training
 from neuron_xp.workflows.table_training import TableSettings, TrainedOnTable
 
@@ -76,6 +77,7 @@ def train(
     plots = load_plots(plot, force=force, beside=output)
     started = time.perf_counter()
     with (
+        explain_lost_cluster(saving),  # and one that does not start
         open_cluster_of(cluster, where) as on_cluster,
         open_table_file(data) as file,
         make_bar() as on_progress,

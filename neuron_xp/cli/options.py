@@ -144,10 +144,11 @@ MEMORY = [
                  "they are then read by parts.  [default: read whole]"),
 ]  # fmt: skip
 CLUSTER = [
-    click.option("--scheduler", metavar="ADDRESS", help="Join the Dask cluster at tcp://HOST:PORT."),
+    click.option("--scheduler", metavar="ADDRESS", help="Join the Dask cluster at tls://HOST:PORT "
+                 "or tcp://HOST:PORT, which runs what anybody sends it."),
     click.option("--workers", type=click.IntRange(min=1), help="Start so many processes for it."),
     click.option("--dashboard", is_flag=True, help="With --workers: Dask's web page, on "
-                 "http://127.0.0.1:8787."),
+                 "http://127.0.0.1:8787; every user of this machine can see it."),
 ]  # fmt: skip
 SAVING = [
     click.option("--checkpoint", type=OUT, help="Save here as it goes."),
@@ -252,7 +253,7 @@ def open_cluster_of(cluster: ClusterOptions, where: Where) -> Iterator[bool]:
         raise click.UsageError("--max-memory bounds this process, and a cluster's workers have "
                                "limits of their own; leave it out")  # fmt: skip
     try:
-        from neuron_xp.cluster.scheduler import open_cluster
+        from neuron_xp.cluster.opening import open_cluster
     except ImportError as error:
         raise ImportError(NO_DASK) from error
     with open_cluster(cluster.scheduler, cluster.workers, dashboard=cluster.dashboard):

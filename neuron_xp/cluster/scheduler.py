@@ -1,26 +1,34 @@
 """Schedulers that run the tasks: Dask's own in this process, or a cluster of dask.distributed.
 
-Two numbers can be set in Dask's configuration: `neuron-xp.patience`, the seconds without a worker
-after which a cluster counts as lost, and `neuron-xp.fan-in`, how many values one task merges.
+Two numbers can be set in Dask's configuration: `neuron-xp.patience`, the seconds after which a
+worker that says nothing is given up, and a cluster without workers counts as lost; and
+`neuron-xp.fan-in`, how many values one task merges.
 """
 
 import asyncio
-import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial, reduce
 from importlib.util import find_spec
 from typing import Any, Protocol
 
 import dask
 
-from neuron_xp.errors import ClusterLostError, one_line
+from neuron_xp.errors import ClusterLostError
 from neuron_xp.threads import count_threads
 
 PATIENCE = 30.0
 FAN_IN = 16
+HEARTBEATS = 10
+"""So many must be missing, however little the patience; Dask's own limit asks for them, too."""
 dask.config.update_defaults({"neuron-xp": {"patience": PATIENCE, "fan-in": FAN_IN}})
+
+
+def read_patience() -> float:
+    """Return the seconds for which a worker, or a cluster without one, is waited for."""
+    return float(dask.config.get("neuron-xp.patience"))
 
 
 def merge_values(values: list[Any], *, merge: Callable[[Any, Any], Any]) -> Any:
@@ -70,12 +78,45 @@ class LocalScheduler:
         return reduce(merge, dask.compute(*(call(*task) for task in tasks)))
 
 
+class Silence:
+    """Counts the seconds for which workers have been silent.
+
+    The seconds are those that the client waited, and not a clock's: a command that was stopped,
+    and goes on, has heard of nobody in between.
+    """
+
+    def __init__(self) -> None:
+        self.heard: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
+
+    def find(self, heard: dict[str, float], turn: float, patience: float) -> list[str]:
+        """Return the workers of whom there was nothing new for the whole patience, once.
+
+        heard : when each was heard of last
+        turn : the seconds since this was asked before
+        """
+        from distributed.scheduler import heartbeat_interval
+
+        self.seconds = {
+            worker: self.seconds.get(worker, 0.0) + turn
+            if self.heard.get(worker) == moment
+            else 0.0
+            for worker, moment in heard.items()
+        }
+        self.heard = heard
+        limit = max(patience, HEARTBEATS * heartbeat_interval(len(heard)))
+        silent = [worker for worker, seconds in self.seconds.items() if seconds >= limit]
+        for worker in silent:
+            self.seconds[worker] = -math.inf
+        return silent
+
+
 class Cluster:
     """The scheduler of a client of dask.distributed."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self.patience = float(dask.config.get("neuron-xp.patience"))
+        self.patience = read_patience()
         self.fan_in = int(dask.config.get("neuron-xp.fan-in"))
         with _raising_cluster_lost(client):
             wanted = client.submit(int, pure=False)  # a cluster that adapts starts a worker for it
@@ -83,7 +124,7 @@ class Cluster:
                 client.wait_for_workers(1, timeout=self.patience)
             except TimeoutError:
                 raise ClusterLostError(_no_worker(client)) from None
-            self.threads = sum(client.nthreads().values())
+            self.threads = sum(self._start(client.scheduler.ncores).result(self.patience).values())
             wanted.release()
 
     def keep(self, tasks: list[Any]) -> list[Any]:
@@ -129,6 +170,7 @@ class Cluster:
     def _wait_patiently(self, function: Callable[..., Any], futures: list[Any]) -> Any:
         """Return what the function gives for the futures, while there are workers to wait for."""
         without_workers, turn = 0.0, self.patience / 6
+        silence = Silence()
         running = self._start(function, futures)
         try:
             while without_workers < self.patience:
@@ -138,20 +180,44 @@ class Cluster:
                     except TimeoutError:
                         if running.done():  # its own
                             raise
-                        is_alone = not self._has_workers(turn)
-                        without_workers = without_workers + turn if is_alone else 0.0
+                        heard = self._hear_workers(turn)
+                        without_workers = 0.0 if heard else without_workers + turn
+                        self._give_up(silence.find(heard, turn, self.patience))
         finally:
             running.cancel()
         raise ClusterLostError(_no_worker(self.client))
 
-    def _has_workers(self, seconds: float) -> bool:
-        asking = self._start(self.client.scheduler.ncores)
+    def _hear_workers(self, seconds: float) -> dict[str, float]:
+        """Return when the scheduler heard last of each worker, by its own clock."""
+        asking = self._start(self.client.scheduler.identity)
         try:
-            return bool(asking.result(seconds))
+            workers = asking.result(seconds)["workers"]
         except TimeoutError:  # a scheduler that says nothing
-            return False
+            return {}
         finally:
             asking.cancel()
+        return {address: worker["last_seen"] for address, worker in workers.items()}
+
+    def _give_up(self, workers: list[str]) -> None:
+        """Have the scheduler kill workers, or forget them: their work goes to others."""
+        if not workers:
+            return
+        warnings.warn(
+            f"given up after {self.patience:g} seconds of silence: worker {', '.join(workers)}; "
+            "its work goes to others",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        self._start(
+            partial(
+                self.client.scheduler.restart_workers,
+                workers=workers,
+                wait_for_workers=False,
+                timeout=self.patience,  # of a nanny that is silent, too
+                on_error="return",
+                stimulus_id="neuron-xp-patience",
+            )
+        )
 
     def _start(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run the function in the client's own loop: return a concurrent future of its result."""
@@ -211,56 +277,3 @@ def find_scheduler() -> Scheduler:
     if client.asynchronous:
         raise TypeError("the Dask client is asynchronous; train with a Client that is not")
     return Cluster(client)
-
-
-@contextmanager
-def open_cluster(
-    address: str | None = None, workers: int | None = None, *, dashboard: bool = False
-) -> Iterator[None]:
-    """Let training run at a scheduler's address, or on workers started here, while it is open.
-
-    workers : how many processes, on the loopback address; the processors are shared among them
-    dashboard : whether Dask's web page is to be had, on port 8787 of the loopback address
-
-    Raises `ClusterLostError` where no scheduler answers. Encryption is set by Dask's own
-    configuration (distributed.comm.tls).
-    """
-    from distributed import Client, LocalCluster
-
-    with ExitStack() as stack:
-        stack.enter_context(_quiet_logs())
-        where: Any = address
-        if where is None:
-            where = stack.enter_context(
-                LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=max(1, count_threads() // (workers or 1)),
-                    host="127.0.0.1",
-                    dashboard_address="127.0.0.1:8787" if dashboard else None,
-                    scheduler_kwargs={} if dashboard else {"dashboard_address": "127.0.0.1:0"},
-                    silence_logs=logging.CRITICAL,
-                )
-            )
-        try:
-            client = Client(where)
-        except (OSError, ValueError) as error:
-            raise ClusterLostError(
-                f"no scheduler answers at {address!r} ({one_line(error)}); to start one type: "
-                "dask scheduler"
-            ) from error
-        stack.enter_context(client)
-        yield
-
-
-@contextmanager
-def _quiet_logs() -> Iterator[None]:
-    """Keep Distributed's log, and its loop's, off stderr: what goes wrong is raised."""
-    loggers: list[Any] = [*logging.getLogger("distributed").handlers, logging.getLogger("asyncio")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -60,7 +60,7 @@ def fit(
     pace = pace or _choose_pace(data, saving, progress_every)
     with (
         np.errstate(all="ignore"), closing(reporter), data.backend.context(),
-        _explain_lost_cluster(saving),
+        explain_lost_cluster(saving),
     ):  # fmt: skip
         network = _fit(data, settings, feature_names, start, should_stop, saving, reporter, pace)
         with suppress(ClusterLostError, OSError):  # what is trained is not lost to a last look
@@ -146,12 +146,15 @@ def _make_checkpoint(network: NeuralNetwork, state: State) -> Model:
 
 
 @contextmanager
-def _explain_lost_cluster(saving: Saving | None) -> Iterator[None]:
-    """Add to ClusterLostError how a run goes on."""
+def explain_lost_cluster(saving: Saving | None) -> Iterator[None]:
+    """Add to ClusterLostError how a run goes on, once."""
+    hint = _how_to_go_on(saving)
     try:
         yield
     except ClusterLostError as error:
-        raise ClusterLostError(f"{error}; {_how_to_go_on(saving)}") from error
+        if str(error).endswith(hint):
+            raise
+        raise ClusterLostError(f"{error}; {hint}") from error
 
 
 def _read_checkpoint(saving: Saving | None, settings: Settings, digest: str | None) -> Model | None:

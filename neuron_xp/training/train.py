@@ -15,7 +15,7 @@ from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import check_settings
 from neuron_xp.training.data.training_set import Given, Where, open_training_set
-from neuron_xp.training.fit import fit
+from neuron_xp.training.fit import explain_lost_cluster, fit
 from neuron_xp.training.report import Progress
 
 
@@ -201,7 +201,8 @@ def train(
     where = Where(backend=backend, device=device, threads=threads, max_memory=max_memory)
     saving = Saving.from_keywords(checkpoint, checkpoint_every, resume)
     given, names = _give_data(inputs, targets, sample_weight)
-    data = open_training_set(given, settings, where)
+    with explain_lost_cluster(saving):
+        data = open_training_set(given, settings, where)
     return fit(
         data, settings, feature_names=names, saving=saving,
         on_progress=on_progress, progress_every=progress_every,

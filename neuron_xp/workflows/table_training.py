@@ -24,7 +24,7 @@ from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
 from neuron_xp.training.data.in_parts import SHUFFLE_ROWS
 from neuron_xp.training.data.training_set import MOST_CLASSES, Given, Where, open_training_set
-from neuron_xp.training.fit import fit
+from neuron_xp.training.fit import explain_lost_cluster, fit
 from neuron_xp.training.report import Progress
 from neuron_xp.workflows.table_data import open_table_data
 from neuron_xp.workflows.table_scoring import Score, add_unordered, describe_held_out
@@ -208,7 +208,7 @@ def fit_table(
         weights=weights, class_weights=check_class_weights(class_weights),
     )  # fmt: skip
     memory = where.memory_bytes()
-    with open_table_data(
+    with explain_lost_cluster(saving), open_table_data(
         path, replace(use, reading=read_weights_too(reading, weights)), known=False,
         max_memory=memory, on_cluster=on_cluster,
     ) as table:  # fmt: skip
