@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from neuron_xp.backends.convert import convert_numbers, count_dimensions
 from neuron_xp.backends.engine import choose_block_rows
 from neuron_xp.backends.libraries import find_backend, open_backend
 from neuron_xp.backends.probe import choose_arithmetic
-from neuron_xp.durable import write_durably
+from neuron_xp.durable import read_regular, write_durably
 from neuron_xp.frames import check_names, is_frame, read_frame
 from neuron_xp.model import model_file
 from neuron_xp.model.fingerprint import fingerprint_arrays
@@ -222,7 +221,7 @@ class NeuralNetwork:
         Raises OSError, or ModelFileError (a ValueError) for a file that is damaged, newer
         than this program, or something else.
         """
-        model = model_file.from_bytes(Path(path).read_bytes(), str(path))
+        model = model_file.from_bytes(read_regular(path), str(path))
         return cls.from_model(model, open_backend(backend, device))
 
     def to_model(self) -> Model:
