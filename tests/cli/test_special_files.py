@@ -1,4 +1,4 @@
-"""Outputs that cannot be written, inputs without an end, closed streams: a line, before any work."""
+"""Outputs that cannot be written, endless inputs, closed streams: one line, before any work."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such fil
 TRAIN = "train wine.csv --target cultivar"
 WRONG = {
     f"{TRAIN} -o dangling": "it is a link: name what it points to",
-    f"{TRAIN} -o link --force": "it is a link: name what it points to",
+    f"{TRAIN} -o link --force": "--output 'link' is also DATA; name another file",
     f"{TRAIN} -o /dev/stdout --force": "is not a regular file, and only those are replaced",
     f"{TRAIN} -o m --checkpoint link": "it is a link: name what it points to",
     f"{TRAIN} -o wine.csv --force": "--output 'wine.csv' is also DATA; name another file",
