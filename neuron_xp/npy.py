@@ -3,12 +3,14 @@
 import errno
 import io
 import math
+import os
 import shutil
+import tempfile
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from os import fstat
 from pathlib import Path
 from tokenize import TokenError
 from types import TracebackType
@@ -16,6 +18,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
+from neuron_xp.durable import CAN_LOCK, check_regular, hold_abandoned, lock_name
 from neuron_xp.errors import one_line, show_text
 
 
@@ -91,7 +94,7 @@ class NpyRows:
 
     def _check_unchanged(self, number: int) -> None:
         assert self._open is not None
-        file, now = self.files[number], fstat(self._open[1].fileno())
+        file, now = self.files[number], os.fstat(self._open[1].fileno())
         if (now.st_size, now.st_mtime_ns) != file.stamp:
             raise OSError(f"{file.path} has changed since training began; start again")
 
@@ -159,12 +162,13 @@ def open_npy(path: Path) -> NpyFile:
     Raises OSError, TypeError for other than real numbers, and ValueError for a file that cannot
     be read by rows.
     """
+    check_regular(path)
     with path.open("rb") as file:
         try:
             header = read_header(file)
         except HEADER_ERRORS as error:
             raise ValueError(f"{path.name} is not an .npy file ({one_line(error)})") from error
-        status = fstat(file.fileno())
+        status = os.fstat(file.fileno())
     shape, dtype = header.shape, header.dtype
     if dtype.hasobject or dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise TypeError(f"{path.name} must hold real numbers; got dtype {show_text(dtype, 60)}")
@@ -249,6 +253,43 @@ def _make_header(shape: tuple[int, int]) -> bytes:
     description = {"descr": np.dtype("float64").str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, description)
     return file.getvalue()
+
+
+FOLDERS = "neuron-xp-"
+"""Begins the names of the folders of working copies."""
+
+
+@contextmanager
+def open_temporary_folder() -> Iterator[Path]:
+    """Yield a new folder in TMPDIR, and remove it at the end; first those of killed processes."""
+    parent = Path(tempfile.gettempdir())
+    for left in parent.glob(f"{FOLDERS}*"):
+        with hold_abandoned(left) as abandoned:
+            if abandoned and left.is_dir() and left.stat().st_uid == os.geteuid():
+                shutil.rmtree(left, ignore_errors=True)
+    folder, descriptor = _create_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _create_folder() -> tuple[Path, int | None]:
+    """Create a folder that is locked as long as this process lives and it is open."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=FOLDERS))
+        if not CAN_LOCK:
+            return folder, None
+        descriptor = -1
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # taken for one that was left, before it was locked
+            continue
+        if lock_name(descriptor, folder):
+            return folder, descriptor
+        os.close(descriptor)
 
 
 def check_disk_space(folder: Path, needed: int) -> None:

@@ -37,7 +37,20 @@ class Disk:
             raise OSError(self.code, os.strerror(self.code))
 
     def lstat(self, path):
-        return SimpleNamespace(st_mode=stat.S_IFREG)
+        return self.fstat(path)
+
+    def fstat(self, descriptor):
+        return SimpleNamespace(st_mode=stat.S_IFREG | 0o644, st_ino=1, st_uid=1, st_gid=1)
+
+    def listdir(self, folder):
+        return []
+
+    def fsencode(self, name):
+        return os.fsencode(name)
+
+    def link(self, source, target):
+        self._operation()
+        self.changes.append(lambda files: files.__setitem__("spare", files["target"]))
 
     def open(self, path, flags, mode=0):
         self._operation()
@@ -72,7 +85,7 @@ class Disk:
         self._operation()
         assert source.parent == target.parent
         if target.name.endswith(".previous"):
-            self.changes.append(lambda files: files.__setitem__("previous", files.pop("target")))
+            self.changes.append(lambda files: files.__setitem__("previous", files.pop("spare")))
         else:
             self.changes.append(lambda files: files.__setitem__("target", files["new"]))
 
@@ -88,8 +101,7 @@ class Disk:
             files = dict(self.files)
             for change in self.changes[:applied]:
                 change(files)
-            # a reader takes the one before where there is none of the name
-            synced, pending = files.get("target") or files["previous"]
+            synced, pending = files["target"]
             choices = [(w, b"", b"\xff" * len(w)) for w in pending]
             found |= {synced + b"".join(kept) for kept in itertools.product(*choices)}
         return found
@@ -97,6 +109,7 @@ class Disk:
 
 def save_on(disk, monkeypatch, tmp_path, **options):
     monkeypatch.setattr(durable_files, "os", disk)
+    monkeypatch.setattr(durable_files, "_lock", lambda descriptor: True)
     folder = tmp_path / "folder"
     write_durably(folder / "model", NEW, **options)
 

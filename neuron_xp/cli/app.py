@@ -4,10 +4,10 @@ import os
 import re
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import NoReturn
 
 import click
 
@@ -28,13 +28,17 @@ COMMANDS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status; every error is one line on stderr."""
     _signals.clear()
+    _fill_closed_streams()
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop)
+        if os.name != "nt" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as of nohup
+            signal.signal(signal.SIGHUP, _stop)
         with _warnings_in_a_line():
             outcome = commands.main(arguments, prog_name="neuron-xp", standalone_mode=False)
         status = _print_outcome(outcome) if isinstance(outcome, Outcome) else int(outcome or 0)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return status
     except _StoppedError as stopped:
         return _fail(str(stopped), stopped.status)
@@ -49,9 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(in_flags(str(error)), 2)
 
 
+def _fill_closed_streams() -> None:
+    """Give closed streams a file that swallows all, so that no other file gets their number."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
 def _print_outcome(outcome: Outcome) -> int:
     for note in outcome.notes:
         _say(note)
+    if sys.stdout is None:
+        return _fail("stdout is closed, and what it was to show is lost", outcome.status or 1)
     print(outcome.text, file=sys.stderr if outcome.data else sys.stdout)
     sys.stdout.buffer.write(outcome.data)
     return outcome.status
@@ -89,18 +105,24 @@ class _StoppedError(SystemExit):
         self.status = 128 + number
 
 
-_signals = list[int]()
+_signals = list[tuple[int, float]]()
 
 
-def _stop(number: int, frame: object) -> NoReturn:
-    _signals.append(number)
+PATIENCE = 1.0
+"""Seconds after a signal in which others are the same one: many are sent where one was meant."""
+
+
+def _stop(number: int, frame: object) -> None:
+    if _signals and time.monotonic() - _signals[0][1] < PATIENCE:
+        return
+    _signals.insert(0, (number, time.monotonic()))
     raise _StoppedError(number)
 
 
 def _stop_if_asked() -> None:
     """Stop once more, as Python drops what is raised while an object is finalized."""
     if _signals:
-        raise _StoppedError(_signals[0])
+        raise _StoppedError(_signals[-1][0])
 
 
 def _make_bar() -> AbstractContextManager[Tell]:

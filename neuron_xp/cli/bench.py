@@ -10,9 +10,10 @@ import click
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.probe.status import list_statuses
 from neuron_xp.cli.output import (
+    FORCE,
     JSON,
     Outcome,
-    check_folder,
+    check_json,
     format_table,
     list_with_bar,
     write_json,
@@ -108,12 +109,13 @@ def format_cells(found: Measurement) -> tuple[str, ...]:
 @click.command("bench")
 @add_options
 @JSON
-def run_bench(file: Path | None, **given: Any) -> Outcome:
+@FORCE
+def run_bench(file: Path | None, force: bool, **given: Any) -> Outcome:
     """Measure an iteration on every usable backend, beside plain NumPy's.
 
     Status 0: all reproducible rows end on the same bits; 1: some differ.
     """
-    check_folder(file)
+    check_json(file, force=force)
     workload, contenders = plan(**given)
     measured = list_with_bar(bench.run(workload, contenders), 1 + len(contenders))
     write_json(file, measured, task=asdict(workload))

@@ -14,9 +14,10 @@ from neuron_xp.article import ARTICLE_QUESTION
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.probe.status import list_statuses
 from neuron_xp.cli.output import (
+    FORCE,
     JSON,
     Outcome,
-    check_folder,
+    check_json,
     format_table,
     list_with_bar,
     write_json,
@@ -82,12 +83,13 @@ MATRIX_LEGEND = (
 
 @click.command("matrix")
 @JSON
-def run_matrix(file: Path | None) -> Outcome:
+@FORCE
+def run_matrix(file: Path | None, force: bool) -> Outcome:
     """Train on every usable backend and compare the bits.
 
     Status 0: all reproducible fingerprints are the published ones; 1: some differ.
     """
-    check_folder(file)
+    check_json(file, force=force)
     usable = matrix.find_usable_backends()
     count = len(usable) * len(ARITHMETICS) * len(CASES)
     results = list_with_bar(matrix.run_matrix(usable), count)

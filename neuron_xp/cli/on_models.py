@@ -16,7 +16,14 @@ import numpy as np
 import neuron_xp
 from neuron_xp.backends.backend import name_device
 from neuron_xp.backends.engine import name_engine
-from neuron_xp.cli.files import PLOT, check_output, load_network, load_plots, open_table_file
+from neuron_xp.cli.files import (
+    PLOT,
+    check_apart,
+    check_output,
+    load_network,
+    load_plots,
+    open_table_file,
+)
 from neuron_xp.cli.options import (
     CLUSTER,
     DATA,
@@ -30,7 +37,7 @@ from neuron_xp.cli.options import (
     open_cluster_of,
     options,
 )
-from neuron_xp.cli.output import JSON, Outcome, align_pairs, check_folder, list_score
+from neuron_xp.cli.output import FORCE, JSON, Outcome, align_pairs, check_json, list_score
 from neuron_xp.durable import open_durably, write_durably
 from neuron_xp.errors import show_text
 from neuron_xp.model.model_file import choose_format
@@ -58,6 +65,7 @@ def predict(
     Names are written as the table has them: a spreadsheet may run those that begin with = + - @.
     """
     output = None if str(output) == "-" else output
+    check_apart({"--output": output}, {"MODEL": model, "DATA": data})
     if output is not None:
         check_output(output, force=force)
     elif where.max_memory is not None:
@@ -113,6 +121,7 @@ def evaluate(
 
     Each row counts once, whatever weights the model was trained with.
     """
+    check_apart({"--plot": plot}, {"MODEL": model, "DATA": data})
     plots = load_plots(plot, force=force)
     network = load_network(model, data, backend=where.backend, device=where.device)
     with open_table_file(data) as file:
@@ -149,19 +158,21 @@ SAME_DATA = {
 @click.argument("data", type=DATA)
 @click.option("--date", is_flag=True, help="Keep the date and time in the file of --json, too.")
 @JSON
+@FORCE
 @options(MEMORY, CLUSTER, WHERE)
 @given_as(where=build_where, cluster=ClusterOptions)
 @click.pass_obj
 def verify(
     make_bar: Any, /, model: Path | str, data: Path | str, date: bool, file: Path | None,
-    where: Where, cluster: ClusterOptions,
+    force: bool, where: Where, cluster: ClusterOptions,
 ) -> Outcome:  # fmt: skip
     """Train again from what the model holds: are the bits the same? Status 0: yes, 1: no.
 
     The data are compared first, and rows that were held out, and the score on them. Records of
     two machines, by --json, are compared by diff.
     """
-    check_folder(file)
+    check_apart({"--json": file}, {"MODEL": model, "DATA": data})
+    check_json(file, force=force)
     network = load_network(model, data)
     with (
         open_cluster_of(cluster, where) as on_cluster,

@@ -1,5 +1,6 @@
 """The commands on tables: train, and example, which writes tables to try it with."""
 
+import sys
 import time
 from importlib.resources import files
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import click
 
-from neuron_xp.cli.files import PLOT, check_output, load_plots, open_table_file
+from neuron_xp.cli.files import PLOT, check_apart, check_output, load_plots, open_table_file
 from neuron_xp.cli.options import (
     CLUSTER,
     DATA,
@@ -29,7 +30,7 @@ from neuron_xp.cli.options import (
     options,
 )
 from neuron_xp.cli.output import Outcome, align_pairs, list_score
-from neuron_xp.durable import write_durably
+from neuron_xp.durable import write_durably, write_elsewhere
 from neuron_xp.errors import did_you_mean
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.network import Ending
@@ -72,9 +73,13 @@ def train(
     a worker of a cluster, and may be an address that fsspec knows.
     """
     to_stdout = str(output) == "-"
+    checkpoint = None if saving is None else saving.path
+    check_apart({"--checkpoint": checkpoint, "--output": output, "--plot": plot}, {"DATA": data})
     if not to_stdout:
         check_output(output, force=force)
-    plots = load_plots(plot, force=force, beside=output)
+    elif sys.stdout is None:
+        raise ValueError("stdout is closed, and '-' writes to it; give a file")
+    plots = load_plots(plot, force=force)
     started = time.perf_counter()
     with (
         explain_lost_cluster(saving),  # and one that does not start
@@ -89,11 +94,23 @@ def train(
         )  # fmt: skip
     report = _report(trained, time.perf_counter() - started, output)
     if not to_stdout:
-        trained.network.save(output)  # before the picture, which is less to lose
+        _save(trained.network.to_bytes(), output)  # before the picture, which is less to lose
     if plots is not None:
         plots.save(plots.loss(trained.network, plots.open_axes()), plot)
     content = trained.network.to_bytes() if to_stdout else b""
     return Outcome(report, notes=trained.notes, data=content)
+
+
+def _save(content: bytes, output: Path) -> None:
+    """Write the model; raise OSError that says where else it was written, if it could not be."""
+    try:
+        write_durably(output, content)
+    except OSError as error:
+        found = write_elsewhere(output, content)
+        where = "nor is there another place for the model"
+        if found is not None:
+            where = f"the model is {str(found)!r} instead"
+        raise OSError(f"{error}; {where}") from error
 
 
 def _report(trained: TrainedOnTable, seconds: float, output: Path) -> str:

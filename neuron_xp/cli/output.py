@@ -14,6 +14,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 import neuron_xp
+from neuron_xp.cli.files import check_output
+from neuron_xp.durable import write_durably
 from neuron_xp.errors import show_text
 from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
 from neuron_xp.progress import ProgressBar
@@ -44,6 +46,9 @@ JSON = click.option(
     "--json", "file", type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Write every result to this file.",
 )  # fmt: skip
+
+
+FORCE = click.option("--force", is_flag=True, help="Replace the file of --json if it is there.")
 
 
 def align_pairs(pairs: Sequence[tuple[str, str]]) -> str:
@@ -97,10 +102,13 @@ def list_with_bar(results: Iterable[T], count: int) -> list[T]:
         return list(progress.track(results, count, description="training"))
 
 
-def check_folder(file: Path | None) -> None:
-    """Raise before any work if the file of --json cannot be written in its folder."""
-    if file is not None and not file.absolute().parent.is_dir():
+def check_json(file: Path | None, *, force: bool) -> None:
+    """Raise before any work if the file of --json is there, or cannot be written."""
+    if file is None:
+        return
+    if not file.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {str(file.parent)!r}", param_hint="--json")
+    check_output(file, force=force)
 
 
 def write_json(file: Path | None, results: Sequence[Any], **more: Any) -> None:
@@ -115,4 +123,4 @@ def write_json(file: Path | None, results: Sequence[Any], **more: Any) -> None:
         "results": [asdict(result) for result in results],
         **more,
     }
-    file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_durably(file, f"{json.dumps(record, indent=1)}\n".encode())

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
@@ -13,6 +12,7 @@ from dask import array as da
 from fsspec.core import url_to_fs
 
 from neuron_xp.cluster.scheduler import find_scheduler
+from neuron_xp.npy import open_temporary_folder
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
 from neuron_xp.tables.encode import Table, read_table
@@ -106,7 +106,7 @@ def _open_locally(part: str) -> Iterator[Path]:
         yield Path(part)
         return
     system, name = url_to_fs(part)
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / PurePosixPath(name).name
+    with open_temporary_folder() as folder:
+        copy = folder / PurePosixPath(name).name
         system.get_file(name, str(copy))
         yield copy

@@ -3,11 +3,22 @@
 import os
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from neuron_xp.checks import check_whole_number, check_yes_or_no
-from neuron_xp.durable import name_previous, write_durably
+from neuron_xp.durable import (
+    CAN_LOCK,
+    check_writable,
+    lock_name,
+    name_previous,
+    name_stem,
+    read_regular,
+    write_durably,
+    write_elsewhere,
+)
 from neuron_xp.errors import ModelFileError
 from neuron_xp.model import model_file
 from neuron_xp.model.model_file import Model
@@ -50,14 +61,26 @@ class Saving:
         return saving
 
     def check_path(self) -> None:
-        """Raise OSError if the folder is not there, or a checkpoint would be lost."""
+        """Raise OSError if it cannot be written, another process does, or it would be lost."""
         if not self.path.absolute().parent.is_dir():
             raise FileNotFoundError(f"there is no folder {str(self.path.parent)!r} to save in")
-        if not self.resume and (self.path.exists() or name_previous(self.path).exists()):
-            raise FileExistsError(
-                f"checkpoint {str(self.path)!r} is there already; give resume=True to go on "
-                f"from it, or remove it and {name_previous(self.path).name!r}"
-            )
+        check_writable(self.path, keep_previous=True)
+        with self.hold():
+            pass
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep other processes from the checkpoint, until the block or this process ends.
+
+        Raises OSError: the line names the process that holds it, or the checkpoint would be lost.
+        """
+        with _hold_name(self.path):
+            if not self.resume and (self.path.exists() or name_previous(self.path).exists()):
+                raise FileExistsError(
+                    f"checkpoint {str(self.path)!r} is there already; give resume=True to go on "
+                    f"from it, or remove it and {name_previous(self.path).name!r}"
+                )
+            yield
 
     def is_due(self, iteration: int) -> bool:
         """Tell whether it is time to write."""
@@ -66,10 +89,22 @@ class Saving:
         return time.monotonic() - self.last >= self.seconds
 
     def write(self, model: Model) -> None:
-        """Write the checkpoint, if it is a new one; the one before is kept beside it."""
-        if model.position != self.written:
-            write_durably(self.path, model_file.to_bytes(model), keep_previous=True)
-            self.last, self.written = time.monotonic(), model.position
+        """Write the checkpoint, if it is a new one; the one before is kept beside it.
+
+        Raises OSError, which says where else it was written, if it could be.
+        """
+        if model.position == self.written:
+            return
+        content = model_file.to_bytes(model)
+        try:
+            write_durably(self.path, content, keep_previous=True)
+        except OSError as error:
+            found = write_elsewhere(self.path, content)
+            where = "nor is there another place for it"
+            if found is not None:
+                where = f"it is {str(found)!r} instead; to go on from that give resume=True"
+            raise OSError(f"the checkpoint cannot be written ({error}); {where}") from error
+        self.last, self.written = time.monotonic(), model.position
 
     def read(self, settings: Settings, data_fingerprint: str) -> Model | None:
         """Return the checkpoint to go on from, if that is wanted and there is one."""
@@ -77,6 +112,33 @@ class Saving:
         if model is not None:
             check_checkpoint(self.path, model, settings, data_fingerprint)
         return model
+
+
+@contextmanager
+def _hold_name(path: Path) -> Iterator[None]:
+    """Hold a lock of that name, on a file beside it that is removed at the end."""
+    if not CAN_LOCK:
+        yield
+        return
+    lock = path.with_name(f".{name_stem(path)}.lock")
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        if lock_name(descriptor, lock):
+            break
+        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace")
+        os.close(descriptor)
+        if lock.exists():  # else it was removed meanwhile
+            raise BlockingIOError(
+                f"checkpoint {str(path)!r} is in use by process {holder or 'unknown'}; wait until "
+                "that has ended, or give another checkpoint"
+            )
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def read_checkpoint(path: Path) -> Model | None:
@@ -87,7 +149,7 @@ def read_checkpoint(path: Path) -> Model | None:
     problems = []
     for candidate in (path, name_previous(path)):
         try:
-            model = model_file.from_bytes(candidate.read_bytes(), str(candidate))
+            model = model_file.from_bytes(read_regular(candidate), str(candidate))
         except FileNotFoundError:
             continue
         except ModelFileError as error:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from neuron_xp.backends.examples import pad_rows
 from neuron_xp.backends.libraries import find_backend, open_backend
 from neuron_xp.backends.probe.rounding import check_rounding
 from neuron_xp.backends.probe.trust import choose_arithmetic
-from neuron_xp.durable import write_durably
+from neuron_xp.durable import read_regular, write_durably
 from neuron_xp.frames import check_names, is_frame, read_frame
 from neuron_xp.model import model_file
 from neuron_xp.model.exports.torch_module import make_torch_module
@@ -223,7 +222,7 @@ class NeuralNetwork:
         Raises OSError, or ModelFileError (a ValueError) for a file that is damaged, newer
         than this program, or something else.
         """
-        model = model_file.from_bytes(Path(path).read_bytes(), str(path))
+        model = model_file.from_bytes(read_regular(path), str(path))
         return cls.from_model(model, open_backend(backend, device))
 
     def to_model(self) -> Model:

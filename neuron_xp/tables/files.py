@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path, PurePath
 from typing import TypeAlias, TypeVar
 
+from neuron_xp.durable import check_regular
 from neuron_xp.tables.cells import OpenTable, Reading, TableError, Wanted
 from neuron_xp.tables.readers.arrays import open_npy_table, open_npz_table
 from neuron_xp.tables.readers.parquet import open_parquet_table
@@ -39,7 +40,11 @@ TEXT_BYTES = 128
 
 
 def open_table(part: Path, reading: Reading) -> AbstractContextManager[OpenTable]:
-    """Open one file for a `with`, which closes it; TableError for an unknown kind."""
+    """Open one file for a `with`, which closes it; TableError for an unknown kind.
+
+    OSError for a pipe or a device: it would be waited for, or has no end.
+    """
+    check_regular(part)
     reader = READERS.get(part.suffix.lower())
     if reader is None:
         raise TableError(

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -58,8 +58,9 @@ def fit(
     """
     reporter = Reporter(on_progress, settings, every=progress_every)
     pace = pace or _choose_pace(data, saving, progress_every)
+    held = nullcontext() if saving is None else saving.hold()
     with (
-        np.errstate(all="ignore"), closing(reporter), data.backend.context(),
+        np.errstate(all="ignore"), closing(reporter), held, data.backend.context(),
         explain_lost_cluster(saving),
     ):  # fmt: skip
         network = _fit(data, settings, feature_names, start, should_stop, saving, reporter, pace)
@@ -118,10 +119,22 @@ def _fit(
             if state.ending == "stopped":
                 break
     except (KeyboardInterrupt, SystemExit, ClusterLostError):
-        save(state)
+        _insist(save, state)
         raise
-    save(state)
+    try:
+        save(state)
+    except OSError as error:  # what is trained is not lost to a full disk
+        warnings.warn(f"the training is done, and {error}", stacklevel=4)
     return make_network(state)
+
+
+def _insist(save: Callable[[State], None], state: State) -> None:
+    """Save, however often the keyboard or a signal asks meanwhile to stop."""
+    while True:
+        try:
+            return save(state)
+        except (KeyboardInterrupt, SystemExit):
+            pass
 
 
 def _iterate(data: TrainingSet, settings: Settings, state: State, pace: Pace) -> Iterator[State]:

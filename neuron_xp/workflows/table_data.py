@@ -2,7 +2,7 @@
 
 A working copy is two .npy files, so that a text is parsed, and Parquet decoded, once and not in
 each iteration. They are in a temporary folder, in TMPDIR where that is set, and removed at the
-end.
+end, or by the next run where this one was killed.
 """
 
 from collections.abc import Iterator
@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from neuron_xp.model.table_use import TableUse, mark_held_out, split_rows
-from neuron_xp.npy import RowFile, check_disk_space, open_npy_rows
+from neuron_xp.npy import RowFile, check_disk_space, open_npy_rows, open_temporary_folder
 from neuron_xp.tables.columns import Columns
 from neuron_xp.tables.encode import Table, read_chunks, read_table, read_training_table
 from neuron_xp.tables.files import chunk_bytes, find_parts, limit_rows
@@ -109,8 +108,8 @@ def open_table_data(
             data = replace(data, held_out=TableRows(inputs, targets, data.held_out.count))
         yield data
     elif max_memory is not None:
-        with TemporaryDirectory(prefix="neuron-xp-") as folder:
-            yield _copy_to_disk(path, use, known, max_memory, Path(folder))
+        with open_temporary_folder() as folder:
+            yield _copy_to_disk(path, use, known, max_memory, folder)
     elif known:
         yield _split(read_table(path, use.reading, use.columns, targets=True), use)
     else:

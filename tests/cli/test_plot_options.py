@@ -51,7 +51,7 @@ def test_pictures_are_written(trained):
         ("loss.gif", "--plot writes .png, .svg, .pdf, by the name's ending; got 'loss.gif'"),
         ("loss", "--plot writes .png, .svg, .pdf"),
         ("nowhere/loss.png", "there is no folder 'nowhere' to write in"),
-        ("./model.png", "--plot and --output are one file, 'model.png'; name two"),
+        ("./model.png", "--plot 'model.png' is also --output; name another file"),
     ],
 )
 def test_what_cannot_be_drawn_is_said_before_training(tmp_path, picture, message):

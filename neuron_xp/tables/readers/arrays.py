@@ -78,7 +78,9 @@ class NpyTable(OpenTable):
     def _blocks(self, rows: int | None) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (first row, some rows); those are read: what is mapped counts as memory in use."""
         if rows is None:
-            yield 0, self.array
+            with explain_damage(self.source, "a whole .npy file"), self.path.open("rb") as npy:
+                whole = np.lib.format.read_array(npy, allow_pickle=False)
+            yield 0, whole  # not what is mapped: a file that shrinks would end the process
             return
         _check_real(self.source, self.array.dtype)
         if not self.array.flags.c_contiguous:
