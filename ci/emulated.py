@@ -14,11 +14,11 @@ from neuron_xp.workflows.cases import CASES
 
 
 def main() -> None:
-    name, kernels = sys.argv[1:]
+    name, kernels, most_iterations = sys.argv[1:]
     backend = open_backend(name)
     if kernels == "without":
         backend = backend.without_kernels()
-    cases = [case for case in CASES if case.iterations <= backend.patience]
+    cases = [case for case in CASES if case.iterations <= int(most_iterations)]
     print(json.dumps({
         "byte order": sys.byteorder,
         "bits": 64 if sys.maxsize > 2**32 else 32,
