@@ -4,6 +4,9 @@ train() is the article's trainer, "How to build a simple neural network in 9 lin
 code" (Milo Spencer-Harper, 2015), written once against the Array API standard.
 """
 
+import neuron_xp.start  # noqa: F401  before what takes a while to import
+
+# isort: split
 from importlib import import_module
 from typing import Any
 

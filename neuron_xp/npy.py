@@ -4,11 +4,8 @@ import errno
 import io
 import math
 import os
-import shutil
-import tempfile
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -18,8 +15,9 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from neuron_xp.durable import CAN_LOCK, check_regular, hold_abandoned, lock_name
+from neuron_xp.durable import check_regular
 from neuron_xp.errors import one_line, show_text
+from neuron_xp.temporary import full_disk_error
 
 
 @dataclass(frozen=True)
@@ -228,7 +226,7 @@ class RowFile:
             if error.errno == errno.ENOSPC:
                 written = f"{self._file.tell():,} bytes of {self.path.name}"
                 problem = f"is full after {written} of the working copy of the table"
-                raise _full_disk_error(self.path.parent, problem) from error
+                raise full_disk_error(self.path.parent, problem) from error
             raise
         return length
 
@@ -253,53 +251,3 @@ def _make_header(shape: tuple[int, int]) -> bytes:
     description = {"descr": np.dtype("float64").str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, description)
     return file.getvalue()
-
-
-FOLDERS = "neuron-xp-"
-"""Begins the names of the folders of working copies."""
-
-
-@contextmanager
-def open_temporary_folder() -> Iterator[Path]:
-    """Yield a new folder in TMPDIR, and remove it at the end; first those of killed processes."""
-    parent = Path(tempfile.gettempdir())
-    for left in parent.glob(f"{FOLDERS}*"):
-        with hold_abandoned(left) as abandoned:
-            if abandoned and left.is_dir() and left.stat().st_uid == os.geteuid():
-                shutil.rmtree(left, ignore_errors=True)
-    folder, descriptor = _create_folder()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def _create_folder() -> tuple[Path, int | None]:
-    """Create a folder that is locked as long as this process lives and it is open."""
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=FOLDERS))
-        if not CAN_LOCK:
-            return folder, None
-        descriptor = -1
-        try:
-            descriptor = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:  # taken for one that was left, before it was locked
-            continue
-        if lock_name(descriptor, folder):
-            return folder, descriptor
-        os.close(descriptor)
-
-
-def check_disk_space(folder: Path, needed: int) -> None:
-    """Raise OSError unless the folder's disk has room for `needed` bytes."""
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise _full_disk_error(
-            folder, f"has {free:,} bytes left, and a working copy of the table takes {needed:,}"
-        )
-
-
-def _full_disk_error(folder: Path, problem: str) -> OSError:
-    return OSError(f"the folder {str(folder)!r} {problem}; set TMPDIR to one on a larger disk")

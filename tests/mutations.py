@@ -6,10 +6,10 @@ NEURON_XP_LARGE=1 makes as many as before a release, NEURON_XP_LARGE=20000 that 
 import os
 
 
-def count_mutations(small, large):
-    """How many to make: `small` by default."""
+def count_cases(*, default, large):
+    """How many cases to try: `default`, but for a release."""
     asked = int(os.environ.get("NEURON_XP_LARGE", "0"))
-    return {0: small, 1: large}.get(asked, asked)
+    return {0: default, 1: large}.get(asked, asked)
 
 
 def mutate_bytes(content, chance, other=b""):

@@ -1,6 +1,6 @@
 """Trainings killed at random moments: no other bits, no name missing, nothing left over.
 
-NEURON_XP_KILLS=3000 before a release; NEURON_XP_SEED draws other moments.
+NEURON_XP_LARGE=1 kills 3,000 times, another number so often; NEURON_XP_SEED draws other moments.
 """
 
 import os
@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from mutations import count_cases
 
 TABLE = Path(__file__).parent.parent / "examples" / "data" / "wine.csv"
-KILLS = int(os.environ.get("NEURON_XP_KILLS", "20"))
+KILLS = count_cases(default=20, large=3000)
 SEED = int(os.environ.get("NEURON_XP_SEED", "1"))
 LINE = [
     sys.executable, "-m", "neuron_xp", "train", str(TABLE), "--target", "cultivar", "-o", "model",

@@ -15,7 +15,7 @@ import neuron_xp
 from neuron_xp.cli import bench, on_backends, on_models, on_tables
 from neuron_xp.cli.hints import in_flags
 from neuron_xp.cli.output import Outcome, Tell, show_progress
-from neuron_xp.errors import show_text
+from neuron_xp.errors import one_line, show_text
 
 COMMANDS = (
     *on_backends.COMMANDS,
@@ -25,15 +25,17 @@ COMMANDS = (
 )
 
 
+_STOPPING = [signal.SIGINT, signal.SIGTERM, *([] if os.name == "nt" else [signal.SIGHUP])]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status; every error is one line on stderr."""
     _signals.clear()
     _fill_closed_streams()
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _stop)
-        if os.name != "nt" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as of nohup
-            signal.signal(signal.SIGHUP, _stop)
+        for number in _STOPPING:
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup does with SIGHUP
+                signal.signal(number, _stop)
         with _warnings_in_a_line():
             outcome = commands.main(arguments, prog_name="neuron-xp", standalone_mode=False)
         status = _print_outcome(outcome) if isinstance(outcome, Outcome) else int(outcome or 0)
@@ -49,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader left, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except MemoryError as error:
+        wanted = f" ({one_line(error)})" if str(error) else ""
+        advice = "give --max-memory, fewer --features, or no --categories of many words"
+        return _fail(f"the memory does not suffice{wanted}; {advice}", 2)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         return _fail(in_flags(str(error)), 2)
 
@@ -143,5 +149,8 @@ for command in COMMANDS:
 
 
 def console() -> None:
-    """Run `neuron-xp` and leave Python with its status."""
-    sys.exit(main())
+    """Run `neuron-xp` and leave Python with its status, which no late signal changes."""
+    status = main()
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(status)

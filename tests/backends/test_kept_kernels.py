@@ -25,12 +25,13 @@ from numba.core import caching
 
 from neuron_xp.backends.numba_kernels import compiler, network
 
-LARGE = int(os.environ.get("NEURON_XP_LARGE", "0"))
-FLIPS = {0: 20, 1: 2000}.get(LARGE, LARGE)
+FLIPS = count_cases(default=20, large=2000)
+LARGE = FLIPS > 20
 TRAININGS = FLIPS // 10 if LARGE else 4
 SMALL, LARGEST = network.find_totals, network.iterate
 PROGRAM = """
 import neuron_xp, sys
+from mutations import count_cases
 if limit := int(sys.argv[1]):
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

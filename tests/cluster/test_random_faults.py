@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 from dask_clusters import client_of, deadline, find_workers, processes
 from distributed import Client
+from mutations import count_cases
 
 pytestmark = [
     pytest.mark.xdist_group("cluster"),  # deadlines: one at a time
     pytest.mark.skipif(os.name == "nt", reason="signals"),
 ]
 
-LARGE = int(os.environ.get("NEURON_XP_LARGE", "0"))
-FAULTS = {0: 5, 1: 200}.get(LARGE, LARGE)
+FAULTS = count_cases(default=5, large=200)
 LONGEST = 90
 PATIENCE = "6"
 VICTIMS = (

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import damaged_models
 import numpy as np
 import pytest
-from mutations import count_mutations
+from mutations import count_cases
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_host_backend
@@ -17,7 +17,7 @@ from neuron_xp.errors import ignore_learning
 from neuron_xp.model import model_file as model_files
 from neuron_xp.model.network import NeuralNetwork
 
-COUNT, GROUPS = count_mutations(5_000, 1_000_000), 10
+COUNT, GROUPS = count_cases(default=5_000, large=1_000_000), 10
 MOST_ITERATIONS = 100
 """Of a training that is done again."""
 

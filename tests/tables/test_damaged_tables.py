@@ -6,7 +6,7 @@ import zipfile
 import damaged_tables
 import numpy as np
 import pytest
-from mutations import count_mutations
+from mutations import count_cases
 from table_files import refused
 
 from neuron_xp.npy import open_npy_rows
@@ -15,7 +15,7 @@ from neuron_xp.tables.columns import Columns
 from neuron_xp.tables.encode import read_chunks, read_training_table
 from neuron_xp.tables.survey import survey_file
 
-COUNT = count_mutations(2_000, 200_000)
+COUNT = count_cases(default=2_000, large=200_000)
 ENDINGS = (".csv", ".tsv", ".npy", ".npz", ".parquet")
 WORDS = Columns(
     ("length", "colour"), "kind", ("a", "b", "c"), (("colour", ("blue", "red")),)

@@ -17,6 +17,7 @@ import resource, sys
 import numpy as np
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
+from mutations import count_cases
 
 backend = open_backend(sys.argv[1])
 if sys.argv[2] == "arrays":
@@ -58,3 +59,51 @@ def test_the_inputs_are_held_once(name, mode):
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) <= LIMIT
+
+
+SERVER = """
+import sys
+import numpy as np
+from neuron_xp.backends.libraries import open_backend
+from neuron_xp.model.network import NeuralNetwork
+
+backend, shapes = open_backend(sys.argv[1]), int(sys.argv[2])
+generator = np.random.RandomState(1)
+
+
+def think():
+    features, hidden, rows = (int(generator.randint(1, most)) for most in (40, 12, 500))
+    with backend.context():
+        weights = map(backend.from_host, map(generator.random_sample, [(features, hidden), (hidden, 2)]))
+        network = NeuralNetwork(weights=tuple(weights), backend=backend)
+    network.think(generator.random_sample((rows, features)))
+
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+
+for _ in range(20):
+    think()
+before = resident()
+for _ in range(shapes):
+    think()
+print(resident() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("name", ["numpy", "torch", "jax", "array_api_strict"])
+def test_a_server_of_many_shapes_does_not_grow(name):
+    try:
+        open_backend(name)
+    except ImportError as error:
+        pytest.skip(str(error))
+    shapes = count_cases(default=40 if name == "jax" else 200, large=10_000)
+    run = subprocess.run(
+        [sys.executable, "-c", SERVER, name, str(shapes)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) <= 100_000_000

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutations import count_cases
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
@@ -65,7 +66,11 @@ def outcome(backend, inputs, targets, method):
     return network.fingerprint(), network.history
 
 
-@settings(deadline=None, max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
+PROBLEMS = count_cases(default=60, large=5000)
+RANDOM = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+@settings(max_examples=PROBLEMS, derandomize=PROBLEMS == 60, **RANDOM)
 @given(problem=problems, method=methods, elements=st.sampled_from([1, 5000, 2**17]))
 def test_any_training_is_the_same_on_every_library(problem, method, elements):
     inputs, targets = drawn(**problem)
