@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mutations import count_cases
 
 import neuron_xp
 from neuron_xp.backends.engine import has_right_kernels
@@ -31,7 +32,6 @@ TRAININGS = FLIPS // 10 if LARGE else 4
 SMALL, LARGEST = network.find_totals, network.iterate
 PROGRAM = """
 import neuron_xp, sys
-from mutations import count_cases
 if limit := int(sys.argv[1]):
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from mutations import count_cases
 
 from neuron_xp.backends.libraries import open_backend
 
@@ -17,7 +18,6 @@ import resource, sys
 import numpy as np
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
-from mutations import count_cases
 
 backend = open_backend(sys.argv[1])
 if sys.argv[2] == "arrays":
@@ -67,14 +67,15 @@ import numpy as np
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.model.network import NeuralNetwork
 
-backend, shapes = open_backend(sys.argv[1]), int(sys.argv[2])
+backend, times = open_backend(sys.argv[1]), int(sys.argv[2])
 generator = np.random.RandomState(1)
 
 
 def think():
     features, hidden, rows = (int(generator.randint(1, most)) for most in (40, 12, 500))
     with backend.context():
-        weights = map(backend.from_host, map(generator.random_sample, [(features, hidden), (hidden, 2)]))
+        shapes = (features, hidden), (hidden, 2)
+        weights = map(backend.from_host, map(generator.random_sample, shapes))
         network = NeuralNetwork(weights=tuple(weights), backend=backend)
     network.think(generator.random_sample((rows, features)))
 
@@ -86,7 +87,7 @@ def resident():
 for _ in range(20):
     think()
 before = resident()
-for _ in range(shapes):
+for _ in range(times):
     think()
 print(resident() - before)
 """
