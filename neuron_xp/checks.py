@@ -6,6 +6,7 @@ says what was given and what was expected.
 
 import math
 import operator
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -93,3 +94,15 @@ def check_memory_size(name: str, value: object) -> int:
         return check_whole_number(name, value, least=SMALLEST_MEMORY)
     except TypeError:
         raise TypeError(problem + _shorten(value)) from None
+
+
+def check_fits(what: str, shape: tuple[int, ...]) -> None:
+    """Raise MemoryError, before they are asked for, for more float64 than this machine holds."""
+    if not hasattr(os, "sysconf"):  # Windows refuses them itself
+        return
+    needed, there = 8 * math.prod(shape), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise MemoryError(
+            f"{what} would take {shape[0]:,} rows of {shape[1]:,} columns, "
+            f"{needed / 2**30:.1f} GiB, and this machine has {there / 2**30:.1f}"
+        )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuron_xp.checks import check_fits
 from neuron_xp.errors import did_you_mean
 from neuron_xp.tables.cells import Cells, OpenTable, Reading, TableError, Words, spell_number
 from neuron_xp.tables.columns import (
@@ -138,7 +139,9 @@ def _encode_inputs(cells: Cells, columns: Columns) -> np.ndarray:
     """Keep each number, and make of each category one column of 0 and 1 for each word."""
     if not columns.categories:
         return cells.numbers
-    inputs = np.zeros((len(cells.lines), len(columns.input_names)))
+    shape = len(cells.lines), len(columns.input_names)
+    check_fits(f"{cells.source}: its categories", shape)
+    inputs = np.zeros(shape)
     categories, at, numbers = dict(columns.categories), 0, iter(cells.numbers.T)
     for name in columns.features:
         if name in categories:
@@ -177,7 +180,11 @@ def _encode_targets(cells: Cells, columns: Columns) -> np.ndarray:
     codes = _encode_words(cells, cells.target, words, columns.classes)
     if len(columns.classes) == 2:
         return np.asarray(codes[:, None], dtype="float64")
-    return np.asarray(np.eye(len(columns.classes))[codes])
+    shape = len(codes), len(columns.classes)
+    check_fits(f"{cells.source}: its classes", shape)
+    targets = np.zeros(shape)
+    targets[np.arange(len(codes)), codes] = 1.0
+    return targets
 
 
 def _class_words(cells: Cells, classes: tuple[str, ...]) -> list[str]:

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from neuron_xp.checks import check_fits
+
 COMMAND = [sys.executable, "-m", "neuron_xp"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
@@ -45,6 +47,14 @@ def test_memory_that_is_not_there_is_a_line(tmp_path):
     )  # fmt: skip
     assert run.returncode == 2
     assert run.stderr.count("\n") == 1
-    assert "the memory does not suffice (Unable to allocate 26.8 GiB" in run.stderr
+    assert "the memory does not suffice (" in run.stderr
+    assert "26.8 GiB" in run.stderr
     assert "--categories" in run.stderr
     assert not (tmp_path / "m.hex").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows refuses what does not fit")
+def test_what_would_not_fit_is_refused_with_its_size():
+    with pytest.raises(MemoryError, match=r"its classes would take 1,048,576 rows of .*8192.0 GiB"):
+        check_fits("table.csv: its classes", (2**20, 2**20))
+    check_fits("table.csv: its classes", (2**10, 2**10))
