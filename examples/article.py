@@ -1,7 +1,7 @@
 """The article's neuron on NumPy, and the same bits on every other library that is here."""
 
 import neuron_xp
-from neuron_xp.backends.status import list_statuses
+from neuron_xp.backends.probe.status import list_statuses
 
 network = neuron_xp.train()
 print("weights:", *network.weights[0][:, 0])

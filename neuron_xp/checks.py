@@ -27,7 +27,7 @@ def _shorten(value: object) -> str:
 
 def check_whole_number(name: str, value: object, *, least: int = 0, most: float = math.inf) -> int:
     """Return the value as an int; raise unless it is a whole number from `least` to `most`."""
-    upper = "" if most == math.inf else f" to {most}"
+    upper = "" if most >= 2**63 - 1 else f" to {most}"  # else it would only be puzzled over
     problem = f"{name} must be a whole number from {least}{upper}; got {_shorten(value)}"
     if isinstance(value, bool):
         raise TypeError(problem)

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from neuron_xp.backends.libraries import find_backend, is_array, open_host_backend
 from neuron_xp.backends.probe.trust import choose_arithmetic
-from neuron_xp.durable import write_durably
+from neuron_xp.files.durable import write_durably
 from neuron_xp.frames import check_names, is_frame, read_frame
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.summary import label_names

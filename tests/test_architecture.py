@@ -19,6 +19,7 @@ LIMIT_OF_ENTRIES = 9
 # the files beside the rooms.
 ORDER = [
     {"ground"},
+    {"files"},
     {"neuron", "tables"},
     {"backends"},
     {"model", "cluster"},

@@ -28,9 +28,8 @@ def _advise_on_classes(value: float) -> str:
 
 
 IN_0_1 = Requirement(lambda x: (x < 0) | (x > 1), "must lie in [0, 1]", _advise_on_classes)
-NOT_NEGATIVE = Requirement(
-    lambda x: (x < 0) | (x > 2.0**960), "must not be negative, nor above 2^960"
-)
+NOT_NEGATIVE = Requirement(lambda x: x < 0, "must not be negative")
+TOO_HEAVY = "sample_weight sum to more than float64 holds; scale them"
 NO_WEIGHT = "sample_weight is 0 for every example; give one that is above 0"
 
 

@@ -12,11 +12,11 @@ import click
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.durable import check_writable
+from neuron_xp.files.durable import check_writable
+from neuron_xp.files.temporary import open_temporary_folder
 from neuron_xp.model import model_file
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.tables.files import find_parts
-from neuron_xp.temporary import open_temporary_folder
 
 
 @contextmanager

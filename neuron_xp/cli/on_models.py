@@ -38,8 +38,8 @@ from neuron_xp.cli.options import (
     options,
 )
 from neuron_xp.cli.output import FORCE, JSON, Outcome, align_pairs, check_json, list_score
-from neuron_xp.durable import open_durably, write_durably
 from neuron_xp.errors import show_text
+from neuron_xp.files.durable import open_durably, write_durably
 from neuron_xp.model.model_file import choose_format
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.table_use import HeldOut

@@ -15,8 +15,8 @@ from rich.table import Table
 
 import neuron_xp
 from neuron_xp.cli.files import check_output
-from neuron_xp.durable import write_durably
 from neuron_xp.errors import show_text
+from neuron_xp.files.durable import write_durably
 from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
 from neuron_xp.progress import ProgressBar
 from neuron_xp.workflows.table_scoring import Score

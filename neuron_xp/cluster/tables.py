@@ -12,6 +12,7 @@ from dask import array as da
 from fsspec.core import url_to_fs
 
 from neuron_xp.cluster.scheduler import find_scheduler
+from neuron_xp.files.temporary import open_temporary_folder
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
 from neuron_xp.tables.encode import Table, read_table
@@ -23,7 +24,6 @@ from neuron_xp.tables.survey import (
     merge_surveys,
     survey_file,
 )
-from neuron_xp.temporary import open_temporary_folder
 
 Surveys = tuple[Survey, tuple[int, ...]]
 """The survey of several files, and the rows of each."""

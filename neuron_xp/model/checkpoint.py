@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from neuron_xp.checks import check_whole_number, check_yes_or_no
-from neuron_xp.durable import (
+from neuron_xp.errors import ModelFileError
+from neuron_xp.files.durable import (
     CAN_LOCK,
     check_writable,
     lock_name,
@@ -19,7 +20,6 @@ from neuron_xp.durable import (
     write_durably,
     write_elsewhere,
 )
-from neuron_xp.errors import ModelFileError
 from neuron_xp.model import model_file
 from neuron_xp.model.model_file import Model
 from neuron_xp.model.position import Position

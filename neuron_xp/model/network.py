@@ -15,7 +15,7 @@ from neuron_xp.backends.examples import pad_rows
 from neuron_xp.backends.libraries import find_backend, open_backend
 from neuron_xp.backends.probe.rounding import check_rounding
 from neuron_xp.backends.probe.trust import choose_arithmetic
-from neuron_xp.durable import read_regular, write_durably
+from neuron_xp.files.durable import read_regular, write_durably
 from neuron_xp.frames import check_names, is_frame, read_frame
 from neuron_xp.model import model_file
 from neuron_xp.model.exports.torch_module import make_torch_module

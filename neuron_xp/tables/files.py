@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path, PurePath
 from typing import TypeAlias, TypeVar
 
-from neuron_xp.durable import check_regular
+from neuron_xp.files.durable import check_regular
 from neuron_xp.tables.cells import OpenTable, Reading, TableError, Wanted
 from neuron_xp.tables.readers.arrays import open_npy_table, open_npz_table
 from neuron_xp.tables.readers.parquet import open_parquet_table

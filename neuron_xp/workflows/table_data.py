@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from neuron_xp.files.npy import RowFile, open_npy_rows
+from neuron_xp.files.temporary import check_disk_space, open_temporary_folder
 from neuron_xp.model.table_use import TableUse, mark_held_out, split_rows
-from neuron_xp.npy import RowFile, open_npy_rows
 from neuron_xp.tables.columns import Columns
 from neuron_xp.tables.encode import Table, read_chunks, read_table, read_training_table
 from neuron_xp.tables.files import chunk_bytes, find_parts, limit_rows
@@ -26,7 +27,6 @@ from neuron_xp.tables.survey import (
     merge_surveys,
     survey_file,
 )
-from neuron_xp.temporary import check_disk_space, open_temporary_folder
 
 SPLIT_BYTES = 9
 """Bytes of a row while rows to hold out are drawn: its number, and whether it is one."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from neuron_xp import checks
 from neuron_xp.errors import did_you_mean
+from neuron_xp.files.npy import RowFile
 from neuron_xp.model.table_use import TableUse
-from neuron_xp.npy import RowFile
 from neuron_xp.tables.cells import Reading, TableError
 from neuron_xp.tables.columns import Columns
 from neuron_xp.workflows.table_data import TableData, TableRows

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import neuron_xp
-from neuron_xp.durable import name_previous
+from neuron_xp.files.durable import name_previous
 
 ROOT = Path(__file__).parent.parent.parent
 WINE = ROOT / "examples" / "data" / "wine.csv"

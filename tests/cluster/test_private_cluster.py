@@ -1,6 +1,7 @@
 """Clusters that the command starts: closed to strangers, silent, and hard to end."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -253,14 +254,19 @@ def test_workers_that_never_start_are_said_in_a_line(table):
 def test_a_worker_that_falls_silent_is_given_up(table):
     saved = table.parent / "run.safetensors"
     saving = ("--checkpoint", saved, "--checkpoint-every", "5")
+    longer = ("--iterations", "1000")  # than the patience
+    parts = table.parent / "parts"  # one for each worker, so that none is idle
+    parts.mkdir()
+    for name in ("1.csv", "2.csv"):
+        shutil.copy(table, parts / name)
     with deadline(100):
-        run = start_training(table, "there", "--workers", "2", *saving, patience="6")
+        run = start_training(parts, "there", "--workers", "2", *saving, *longer, patience="6")
         workers = wait_for_workers(run, 2)
         wait_for(saved, run)
         workers[0].send_signal(signal.SIGSTOP)
         _, said = run.communicate()
         assert run.returncode == 0, said
-        here = start_training(table, "here")
+        here = start_training(parts, "here", *longer)
         _, alone = here.communicate()
     given_up = [line for line in said.splitlines() if line not in alone.splitlines()]
     assert len(given_up) == 1

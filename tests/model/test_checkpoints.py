@@ -12,7 +12,7 @@ import pytest
 
 import neuron_xp
 from neuron_xp.backends.probe.status import list_statuses
-from neuron_xp.durable import name_previous
+from neuron_xp.files.durable import name_previous
 from neuron_xp.model import checkpoint as checkpoints
 from neuron_xp.training.loops import loop
 
@@ -213,7 +213,7 @@ def test_surprises_are_refused_before_any_work(path, tmp_path):
 CHILD = """
 import os, sys, time
 import neuron_xp
-from neuron_xp import durable as durable_files
+from neuron_xp.files import durable as durable_files
 from neuron_xp.model import checkpoint as checkpoints
 path, trace = sys.argv[1], os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 write, replace = checkpoints.write_durably, os.replace

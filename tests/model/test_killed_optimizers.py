@@ -13,7 +13,7 @@ import pytest
 
 import neuron_xp
 from neuron_xp.backends.probe.status import list_statuses
-from neuron_xp.durable import name_previous
+from neuron_xp.files.durable import name_previous
 from neuron_xp.model import checkpoint as checkpoints
 
 METHODS = {

@@ -9,7 +9,7 @@ import pytest
 from mutations import count_cases
 from table_files import refused
 
-from neuron_xp.npy import open_npy_rows
+from neuron_xp.files.npy import open_npy_rows
 from neuron_xp.tables.cells import Reading, TableError
 from neuron_xp.tables.columns import Columns
 from neuron_xp.tables.encode import read_chunks, read_training_table

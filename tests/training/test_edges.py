@@ -87,8 +87,17 @@ def test_losses_of_data_far_from_the_trained_scaling_are_those_of_array_operatio
 
 
 def test_weights_of_a_sum_that_overflows_are_refused():
-    with pytest.raises(ValueError, match=r"sample_weight\[0\] is 1e\+308; .*nor above 2\^960"):
+    with pytest.raises(ValueError, match="sample_weight sum to more than float64 holds; scale"):
         neuron_xp.train([[0, 1], [1, 0]], [0, 1], sample_weight=[1e308, 1e308])
+
+
+def test_so_are_those_of_files(tmp_path):
+    paths = [tmp_path / f"{name}.npy" for name in ("inputs", "targets", "weights")]
+    for path, array in zip(paths, ([[0, 1], [1, 0]], [0, 1], [1e308, 1e308]), strict=True):
+        np.save(path, np.asarray(array, dtype="float64"))
+    inputs, targets, weights = paths
+    with pytest.raises(ValueError, match="sample_weight sum to more than float64 holds; scale"):
+        neuron_xp.train(inputs, targets, sample_weight=weights)
 
 
 def test_an_automatic_rate_of_huge_inputs_is_refused_in_a_line():

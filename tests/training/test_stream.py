@@ -10,7 +10,7 @@ from parts_data import RATE, SETTINGS, examples, saved
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.npy import open_npy_rows
+from neuron_xp.files.npy import open_npy_rows
 
 LEAST = 2**24
 

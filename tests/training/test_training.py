@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -178,8 +179,11 @@ def test_small_floats_are_widened_from_one_library_to_another():
         assert neuron_xp.train(x, Y, backend=name, iterations=3).fingerprint() == expected
 
 
-def test_threads_that_take_subnormals_for_0_change_nothing():
-    """PyTorch's usual setting for inference, which holds for one of its threads."""
+def test_other_threads_that_take_subnormals_for_0_change_nothing():
+    """PyTorch's usual setting for inference, which holds for one of its threads.
+
+    In the thread that trains it would be refused: see the rehearsal's tests.
+    """
     torch = pytest.importorskip("torch", reason="needs PyTorch")
     rows = 300_000
     inputs, targets = np.zeros((rows, 2)), np.tile([0.25, 0.75], rows // 2)
@@ -188,15 +192,16 @@ def test_threads_that_take_subnormals_for_0_change_nothing():
     settings = {"iterations": 2, "learning_rate": 1e306}
     expected = neuron_xp.train(inputs, targets, **settings)
     question = np.full((rows, 2), 2.0**-1023)
-    try:
-        torch.set_flush_denormal(True)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(torch.set_flush_denormal, True).result()
         for name in ("numpy", "torch"):
             network = neuron_xp.train(inputs, targets, backend=name, **settings)
             assert network.fingerprint() == expected.fingerprint()
             answers = network.backend.to_host(network.think(question))
             assert set(answers.ravel().tolist()) == {0.5}
-    finally:
-        torch.set_flush_denormal(False)
+        refused = pool.submit(neuron_xp.train, inputs, targets)
+        with pytest.raises(neuron_xp.UnusableBackendError, match="flush-to-zero"):
+            refused.result()
 
 
 def test_the_default_device_is_the_librarys_own_at_the_time():

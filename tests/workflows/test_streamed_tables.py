@@ -12,8 +12,8 @@ from table_files import sample, save, temporary_folder, write
 
 from neuron_xp import evaluate, npy, predict, train_on_table, verify
 from neuron_xp.errors import TrainingDivergedError
+from neuron_xp.files.npy import RowFile
 from neuron_xp.model.table_use import TableUse
-from neuron_xp.npy import RowFile
 from neuron_xp.tables import files as table_parts
 from neuron_xp.tables.cells import Reading, TableError
 from neuron_xp.tables.columns import Columns
@@ -258,7 +258,7 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 from neuron_xp.model.table_use import TableUse
-from neuron_xp.npy import RowFile
+from neuron_xp.files.npy import RowFile
 from neuron_xp.tables.cells import Reading
 from neuron_xp.tables.columns import Columns
 from neuron_xp.workflows.table_data import open_table_data

@@ -15,8 +15,8 @@ from numba.core.caching import FunctionCache
 from numba.core.compiler import Compiler
 from numba.core.serialize import dumps
 
-from neuron_xp.durable import write_durably
 from neuron_xp.errors import one_line
+from neuron_xp.files.durable import write_durably
 from neuron_xp.neuron import step
 
 if numba.config.DISABLE_JIT:  # the kernels call what only compiled code can

@@ -2,6 +2,8 @@
 
 from functools import lru_cache, partial
 
+import numpy as np
+
 from neuron_xp.backends.backend import Backend, Engine, compile_engine
 from neuron_xp.backends.probe.guarantees import broken_error, check_guarantees, make_reproducible
 from neuron_xp.backends.probe.rehearsal import FOR_ARRAYS, FOR_COMPILERS, find_wrong_scene
@@ -21,6 +23,11 @@ def check_backend(backend: Backend) -> None:
     says so, too, where this thread does not round as it must.
     """
     check_rounding()
+    with np.errstate(all="ignore"):  # a namespace of one's own may have no context for it
+        _check_bits(backend)
+
+
+def _check_bits(backend: Backend) -> None:
     check_guarantees(backend)
     try:
         scenes = FOR_COMPILERS if backend.compiled else FOR_ARRAYS

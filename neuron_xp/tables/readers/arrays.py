@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from neuron_xp.errors import one_line
-from neuron_xp.npy import NpyRows, check_size, open_npy, read_header
+from neuron_xp.files.npy import NpyRows, check_size, open_npy, read_header
 from neuron_xp.tables.cells import (
     LARGEST_INTEGER,
     Cells,

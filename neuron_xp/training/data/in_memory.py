@@ -12,7 +12,7 @@ import numpy as np
 from neuron_xp.backends.backend import Backend, Engine
 from neuron_xp.backends.convert import has_no_tiny_inputs
 from neuron_xp.backends.engine import choose_block_rows, choose_engine
-from neuron_xp.backends.examples import copy_to_host, take_rows
+from neuron_xp.backends.examples import TOO_HEAVY, copy_to_host, take_rows
 from neuron_xp.model.fingerprint import (
     GROUP,
     MOST_GROUPS,
@@ -149,7 +149,10 @@ class InMemory:
         weight = self.examples.sample_weight
         if weight is None:
             return float(self.rows)
-        return add_exactly(self.backend.to_host(weight).ravel().tolist())
+        total = add_exactly(self.backend.to_host(weight).ravel().tolist())
+        if total == math.inf:
+            raise ValueError(TOO_HEAVY)
+        return total
 
     def sum_blocks(self, function: Callable[..., tuple[Any, ...]], *values: Any) -> tuple[Any, ...]:
         """See `TrainingSet`."""

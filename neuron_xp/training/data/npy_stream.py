@@ -18,10 +18,10 @@ from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.examples import check_row_count, convert_rows
 from neuron_xp.backends.libraries import open_host_backend
 from neuron_xp.backends.probe.guarantees import has_float64
+from neuron_xp.files.npy import NpyRows, open_npy_rows
 from neuron_xp.neuron.reproducible.elementary import SMALLEST_NORMAL, flush
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
 from neuron_xp.neuron.step import Examples
-from neuron_xp.npy import NpyRows, open_npy_rows
 from neuron_xp.threads import share_tasks
 
 MAX_MEMORY = 2**30

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neuron_xp.backends.examples import TOO_HEAVY
 from neuron_xp.backends.libraries import find_backend
 from neuron_xp.model.fingerprint import (
     GROUP,
@@ -18,6 +19,7 @@ from neuron_xp.model.fingerprint import (
 )
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.reproducible.elementary import TINY_INPUT
+from neuron_xp.neuron.reproducible.exact_sum import add_exactly
 from neuron_xp.neuron.step import Examples
 
 MOST_ROWS = GROUP * MOST_GROUPS
@@ -94,7 +96,9 @@ def merge_summaries(a: Summary, b: Summary) -> Summary:
 def _shorten_exact_sum(terms: Iterable[float]) -> tuple[float, ...]:
     """Return a few floats with the same exact sum as the terms."""
     left, parts = list(terms), list[float]()
-    while left and (part := math.fsum(left)):
+    if add_exactly(left) == math.inf:
+        raise ValueError(TOO_HEAVY)
+    while left and (part := add_exactly(left)):
         parts.append(part)
         left.append(-part)
     return tuple(parts)

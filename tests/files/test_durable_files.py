@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from neuron_xp import durable as durable_files
-from neuron_xp.durable import write_durably
+from neuron_xp.files import durable as durable_files
+from neuron_xp.files.durable import write_durably
 
 OLD, NEW = b"the old content", b"and the new, which is longer"
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 import neuron_xp
-from neuron_xp import durable
-from neuron_xp.durable import check_writable, name_previous, write_durably, write_elsewhere
+from neuron_xp.files import durable
+from neuron_xp.files.durable import check_writable, name_previous, write_durably, write_elsewhere
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes and locks")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from neuron_xp.durable import CAN_LOCK, hold_abandoned, lock_name
+from neuron_xp.files.durable import CAN_LOCK, hold_abandoned, lock_name
 
 FOLDERS = "neuron-xp-"
 """Begins the names of the folders of working copies."""

@@ -15,9 +15,9 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from neuron_xp.durable import check_regular
 from neuron_xp.errors import one_line, show_text
-from neuron_xp.temporary import full_disk_error
+from neuron_xp.files.durable import check_regular
+from neuron_xp.files.temporary import full_disk_error
 
 
 @dataclass(frozen=True)
