@@ -29,7 +29,7 @@ def _advise_on_classes(value: float) -> str:
 
 IN_0_1 = Requirement(lambda x: (x < 0) | (x > 1), "must lie in [0, 1]", _advise_on_classes)
 NOT_NEGATIVE = Requirement(lambda x: x < 0, "must not be negative")
-TOO_HEAVY = "sample_weight sum to more than float64 holds; scale them"
+TOO_HEAVY = "the sample weights sum to more than float64 holds; scale them"
 NO_WEIGHT = "sample_weight is 0 for every example; give one that is above 0"
 
 

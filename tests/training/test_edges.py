@@ -87,7 +87,9 @@ def test_losses_of_data_far_from_the_trained_scaling_are_those_of_array_operatio
 
 
 def test_weights_of_a_sum_that_overflows_are_refused():
-    with pytest.raises(ValueError, match="sample_weight sum to more than float64 holds; scale"):
+    with pytest.raises(
+        ValueError, match="the sample weights sum to more than float64 holds; scale"
+    ):
         neuron_xp.train([[0, 1], [1, 0]], [0, 1], sample_weight=[1e308, 1e308])
 
 
@@ -96,7 +98,9 @@ def test_so_are_those_of_files(tmp_path):
     for path, array in zip(paths, ([[0, 1], [1, 0]], [0, 1], [1e308, 1e308]), strict=True):
         np.save(path, np.asarray(array, dtype="float64"))
     inputs, targets, weights = paths
-    with pytest.raises(ValueError, match="sample_weight sum to more than float64 holds; scale"):
+    with pytest.raises(
+        ValueError, match="the sample weights sum to more than float64 holds; scale"
+    ):
         neuron_xp.train(inputs, targets, sample_weight=weights)
 
 

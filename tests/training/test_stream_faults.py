@@ -5,7 +5,7 @@ import pytest
 from parts_data import RATE, examples, saved
 
 import neuron_xp
-from neuron_xp import npy as npy_files
+from neuron_xp.files import npy as npy_files
 
 LEAST = 2**24
 

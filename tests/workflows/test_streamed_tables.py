@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from table_files import sample, save, temporary_folder, write
 
-from neuron_xp import evaluate, npy, predict, train_on_table, verify
+from neuron_xp import evaluate, predict, train_on_table, verify
 from neuron_xp.errors import TrainingDivergedError
+from neuron_xp.files import npy
 from neuron_xp.files.npy import RowFile
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.tables import files as table_parts
