@@ -12,7 +12,8 @@ from table_files import sample, save, temporary_folder, write
 
 from neuron_xp import evaluate, predict, train_on_table, verify
 from neuron_xp.errors import TrainingDivergedError
-from neuron_xp.files import npy, temporary
+from neuron_xp.files import npy
+from neuron_xp.files import temporary as folders
 from neuron_xp.files.npy import RowFile
 from neuron_xp.model.table_use import TableUse
 from neuron_xp.tables import files as table_parts
@@ -191,8 +192,8 @@ def test_too_many_rows_to_hold_some_out(tmp_path, temporary):
 def test_a_disk_that_is_too_small(tmp_path, temporary, monkeypatch):
     columns, reading = sample(".csv")
     path = write(tmp_path / "data.csv", columns)
-    usage = temporary.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(temporary.shutil, "disk_usage", lambda folder: usage._replace(free=5000))
+    usage = folders.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(folders.shutil, "disk_usage", lambda folder: usage._replace(free=5000))
     words = r"^the folder '.*temporary' has 5,000 bytes left, and a working copy of the table takes"
     with pytest.raises(OSError, match=words + r" \d,\d\d\d; set TMPDIR to one on a larger disk$"):
         trained(path, reading, SHORT, max_memory=MEMORY)
