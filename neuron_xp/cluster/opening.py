@@ -48,6 +48,8 @@ def open_cluster(
                 f"no scheduler answers at {address!r} ({one_line(error)}); to start one type: "
                 "dask scheduler"
             ) from error
+        # of tasks that end with a cluster its loop would complain when they go, perhaps at exit
+        client.loop.asyncio_loop.set_exception_handler(lambda loop, context: None)
         stack.callback(_close, client)
         if not client.scheduler.address.startswith(SAFE):
             warnings.warn(
