@@ -82,13 +82,19 @@ neuron_xp.train(checkpoint=sys.argv[1], on_progress=wait, iterations=200, progre
 """
 
 
-def test_a_second_run_is_told_who_holds_the_checkpoint(tmp_path):
-    path = tmp_path / "run"
-    first = subprocess.Popen(
+def start_holder(path):
+    """A process that trains, holds the checkpoint, and waits for lines."""
+    holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, path],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert first.stdout.readline() == "held\n"
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+def test_a_second_run_is_told_who_holds_the_checkpoint(tmp_path):
+    path = tmp_path / "run"
+    first = start_holder(path)
     with pytest.raises(BlockingIOError, match=f"in use by process {first.pid}; wait"):
         neuron_xp.train(checkpoint=path, resume=True)
     first.communicate("\n\n\n")
@@ -99,11 +105,7 @@ def test_a_second_run_is_told_who_holds_the_checkpoint(tmp_path):
 
 def test_a_dead_holder_holds_nothing(tmp_path):
     path = tmp_path / "run"
-    first = subprocess.Popen(
-        [sys.executable, "-c", HOLD, path],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    first.stdout.readline()
+    first = start_holder(path)
     first.kill()
     first.communicate()
     assert neuron_xp.train(checkpoint=path, resume=True, iterations=100)

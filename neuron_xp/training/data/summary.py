@@ -96,9 +96,9 @@ def merge_summaries(a: Summary, b: Summary) -> Summary:
 def _shorten_exact_sum(terms: Iterable[float]) -> tuple[float, ...]:
     """Return a few floats with the same exact sum as the terms."""
     left, parts = list(terms), list[float]()
-    if add_exactly(left) == math.inf:
-        raise ValueError(TOO_HEAVY)
     while left and (part := add_exactly(left)):
+        if part == math.inf:
+            raise ValueError(TOO_HEAVY)
         parts.append(part)
         left.append(-part)
     return tuple(parts)
