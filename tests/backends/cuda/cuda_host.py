@@ -1,4 +1,4 @@
-"""The CUDA kernels compiled for the host, as a library: see backends/cuda_on_host.cpp."""
+"""The CUDA kernels compiled for the host, as a library: see cuda_on_host.cpp."""
 
 import ctypes
 import shutil
@@ -14,7 +14,7 @@ import pytest
 from neuron_xp.backends.cuda_kernels import kernels as cuda
 from neuron_xp.backends.cuda_kernels.problem import Device
 
-HOST_PROGRAM = Path(__file__).parent / "backends" / "cuda_on_host.cpp"
+HOST_PROGRAM = Path(__file__).parent / "cuda_on_host.cpp"
 COMPILE = ["g++", "-std=c++17", "-O2", "-ffp-contract=off", "-shared", "-fPIC"]
 DEVICE = Device(xp, None, lambda *_: None, lambda array: array.ctypes.data, 1)
 
