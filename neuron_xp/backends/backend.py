@@ -19,6 +19,13 @@ Loop: TypeAlias = Callable[..., Any]
 Summand: TypeAlias = Callable[..., tuple[Any, ...]]
 """function(block, *values, method=) -> what the block adds to some sums, to be merged."""
 
+SUMMANDS: dict[Summand, tuple[bool, bool]] = {
+    steps.block_losses: (True, False),
+    steps.block_sums: (False, True),
+    steps.block_losses_and_sums: (True, True),
+}
+"""What kernels can sum over the examples: losses, gradients."""
+
 
 class Steps(Protocol):
     """Iterations and sums over examples, for one learning rule."""

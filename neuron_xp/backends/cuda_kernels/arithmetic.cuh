@@ -8,6 +8,7 @@
 
 #ifndef __CUDACC__
 #include <cmath>
+#include <cstring>
 #define __host__
 #define __device__
 double __shfl_xor_sync(unsigned lanes, double value, int distance);  // from whoever has a warp
@@ -24,15 +25,41 @@ constexpr double TINY_INPUT = 0x1p-60;
 constexpr double SMALLEST_EXPONENT = -700.0;
 constexpr double STEPS_PER_LN2 = 0x1.71547652b82fep+8;
 constexpr double LN2_HIGH = 0x1.62e42fefp-9, LN2_LOW = 0x1.473de6af278edp-42;  // of ln(2)/256
-constexpr int MIN_POWER = -1010;
-constexpr int BITS = 32, BINS = 62, BROKEN = 60, LEVELS = 61;
-constexpr int64 BASE = int64(1) << BITS;
 
-// The tables of `exp_tables`, `log_tables` and `grid`. Row i of units, and row i + 3, hold
-// 2^(32 b) and 2^(-32 b) of each level's bins b = t - i.
-struct Tables {
-    const double *exp_high, *exp_low, *power, *log_high, *log_low, *limit, *units;
+// A number in two parts, side by side so that one load brings both.
+struct alignas(16) Pair {
+    double high, low;
 };
+
+// Of `exp_tables` and `log_tables`.
+struct Tables {
+    const Pair *exp, *log;
+};
+
+// --- numbers and their bits ------------------------------------------------------------
+
+__host__ __device__ inline int64 to_bits(double x) {
+#ifdef __CUDACC__
+    return __double_as_longlong(x);
+#else
+    int64 bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    return bits;
+#endif
+}
+
+__host__ __device__ inline double from_bits(int64 bits) {
+#ifdef __CUDACC__
+    return __longlong_as_double(bits);
+#else
+    double x;
+    std::memcpy(&x, &bits, sizeof x);
+    return x;
+#endif
+}
+
+// 2^n, for -1022 <= n <= 1023.
+__host__ __device__ inline double power_of_two(int n) { return from_bits(int64(n + 1023) << 52); }
 
 // --- functions of one number -----------------------------------------------------------
 
@@ -52,8 +79,8 @@ __host__ __device__ inline double exp(double x, const Tables& tables) {
     const double series = r * (r * (r * (1.0 / 120) + 1.0 / 24) + 1.0 / 6) + 0.5;
     const double growth = (r * r) * series + r;
     const int n = int(k);
-    const double high = tables.exp_high[n & 255], low = tables.exp_low[n & 255];
-    return (high + (low + high * growth)) * tables.power[(n >> 8) - MIN_POWER];
+    const Pair root = tables.exp[n & 255];
+    return (root.high + (root.low + root.high * growth)) * power_of_two(n >> 8);
 }
 
 __host__ __device__ inline double log1p(double e, const Tables& tables) {
@@ -67,8 +94,8 @@ __host__ __device__ inline double log1p(double e, const Tables& tables) {
     series = r * (series + -1.0 / 4);
     series = r * (series + 1.0 / 3);
     series = r * (series + -1.0 / 2);
-    const int n = int(j);
-    return tables.log_high[n] + (tables.log_low[n] + (r + r * series));
+    const Pair log = tables.log[int(j)];
+    return log.high + (log.low + (r + r * series));
 }
 
 // Of 1 <= x < 2^16: k has four bits, so that its product with LN2_HIGH is exact.

@@ -24,16 +24,16 @@ struct Block {
     __device__ Layer layer(int index) const {
         int64 first_weight = 0, first_bias = problem.weights, before = 0, all = 0;
         for (int i = 0; i < problem.layers; ++i) {
-            const int64 neurons = problem.sizes[i + 1];
+            const int neurons = int(problem.sizes[i + 1]);
             first_weight += i < index ? problem.sizes[i] * neurons : 0;
             first_bias += i < index ? neurons : 0;
             before += i < index ? LEAF * odd(neurons) : 0;
             all += LEAF * odd(neurons);
         }
-        const int64 inputs = problem.sizes[index], neurons = problem.sizes[index + 1];
+        const int inputs = int(problem.sizes[index]), neurons = int(problem.sizes[index + 1]);
         double* outputs = workspace + (problem.staged ? LEAF * odd(problem.sizes[0]) : 0) + before;
         return Layer{
-            int(inputs), int(neurons), index == 0, index == problem.layers - 1,
+            inputs, neurons, index == 0, index == problem.layers - 1,
             first_weight, first_bias,
             problem.parameters + first_weight,
             problem.has_biases ? problem.parameters + first_bias : nullptr,
@@ -50,7 +50,7 @@ struct Block {
         inputs = problem.staged ? Matrix{workspace, odd(columns)} : Matrix{given, columns};
         if (!problem.staged) return;
         neuron::share_pairs(rows, columns, thread, threads, [&](int row, int i) {
-            double x = given[int64(row) * columns + i];
+            double x = given[row * columns + i];
             if (problem.mean != nullptr) {
                 x = neuron::standardized(x, problem.mean[i], problem.inverse_scale[i]);
             }
@@ -59,20 +59,38 @@ struct Block {
     }
 
     // use(row, column, the sum of the terms (row, column, i), i < count), for every row.
-    // A thread adds few terms alone; a warp adds many, and reads them side by side.
+    // A thread adds few terms alone.
     template <class Term, class Use>
     __device__ void sum_terms(
         int columns, int count, bool by_thread, const Term& term, const Use& use
     ) const {
-        const int lane = thread % LANES;
-        const int worker = by_thread ? thread : thread / LANES;
-        const int workers = by_thread ? threads : threads / LANES;
-        neuron::share_pairs(rows, columns, worker, workers, [&](int row, int column) {
+        if (!by_thread) return sum_terms_by_warp(columns, count, term, use);
+        neuron::share_pairs(rows, columns, thread, threads, [&](int row, int column) {
             const auto terms = [&](int i) { return term(row, column, i); };
-            const double sum = by_thread ? neuron::ordered_sum(count, terms)
-                                         : neuron::warp_ordered_sum(count, lane, terms);
-            if (by_thread || lane == 0) use(row, column, sum);
+            use(row, column, neuron::ordered_sum(count, terms));
         });
+    }
+
+    // A warp adds many terms, which it reads side by side. Of its sums each lane keeps one, so
+    // that they are used side by side, too.
+    template <class Term, class Use>
+    __device__ void sum_terms_by_warp(
+        int columns, int count, const Term& term, const Use& use
+    ) const {
+        const int lane = thread % LANES, warps = threads / LANES, pairs = rows * columns;
+        const int share = (pairs + warps - 1) / warps, most = share < LANES ? share : LANES;
+        for (int first = thread / LANES * most; first < pairs; first += warps * most) {
+            const int sums = pairs - first < most ? pairs - first : most;
+            double own = 0.0;
+#pragma unroll 1
+            for (int i = 0; i < sums; ++i) {
+                const int row = (first + i) / columns, column = (first + i) % columns;
+                const auto terms = [&](int j) { return term(row, column, j); };
+                const double sum = neuron::warp_ordered_sum(count, lane, terms);
+                if (lane == i) own = sum;
+            }
+            if (lane < sums) use((first + lane) / columns, (first + lane) % columns, own);
+        }
     }
 
     // Keep what an output neuron adds up over the examples: its delta, its loss(target), or both.
@@ -83,14 +101,13 @@ struct Block {
     ) const {
         const int64 example = first_row + row;
         const double target = problem.targets[example * layer.neurons + column];
-        const auto weigh = [&](double x) {
-            if (problem.sample_weight == nullptr) return x;
-            return neuron::weighted(x, problem.sample_weight[example]);
-        };
         if (problem.wants_parameters()) {
-            layer.deltas(row, column) = weigh(neuron::delta(problem.rule, output, target));
+            const double delta = neuron::delta(problem.rule, output, target);
+            layer.deltas(row, column) = problem.weigh(delta, example);
         }
-        if (problem.wants_losses()) layer.outputs(row, column) = weigh(loss(target));
+        if (problem.wants_losses()) {
+            layer.outputs(row, column) = problem.weigh(loss(target), example);
+        }
     }
 
     // From a layer's inputs to its outputs; in the last layer, on to deltas and losses, or, for
@@ -99,7 +116,7 @@ struct Block {
         const bool no_tiny_inputs = layer.is_first && problem.no_tiny_inputs;
         const bool near = problem.staged || !layer.is_first;
         const auto term = [&](int row, int column, int i) {
-            const double weight = layer.weights[int64(i) * layer.neurons + column];
+            const double weight = layer.weights[i * layer.neurons + column];
             return neuron::product(values(row, i), weight, no_tiny_inputs);
         };
         const auto use = [&](int row, int column, double z) {
@@ -151,7 +168,7 @@ struct Block {
     // From the next layer's deltas to this one's.
     __device__ void back(const Layer& layer, const Layer& next) const {
         const auto term = [&](int row, int column, int i) {
-            const double weight = next.weights[int64(column) * next.neurons + i];
+            const double weight = next.weights[column * next.neurons + i];
             return neuron::product(next.deltas(row, i), weight, false);
         };
         const auto use = [&](int row, int column, double error) {
@@ -168,7 +185,7 @@ struct Block {
     // Add a leaf's sum to the accumulator of that place, which is this thread's alone.
     __device__ void add(int64 place, double x) const {
         Accumulator sum = accumulator(place);
-        neuron::accumulate(sum, x, problem.tables);
+        neuron::accumulate(sum, x);
         int64 *kept = accumulators + place, size = problem.sums;
         kept[0] = sum.level;
         kept[size] = sum.high;
@@ -190,7 +207,7 @@ struct Block {
             const auto term = [&](int row) {
                 return neuron::product(values(row, i), layer.deltas(row, j), no_tiny_inputs);
             };
-            add(layer.first_weight + int64(i) * layer.neurons + j, neuron::ordered_sum(rows, term));
+            add(layer.first_weight + i * layer.neurons + j, neuron::ordered_sum(rows, term));
         });
     }
 

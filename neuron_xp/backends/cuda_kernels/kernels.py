@@ -3,23 +3,34 @@
 A launch starts a kernel in many blocks of threads; a block works off leaves, groups of 64
 examples, one after the other.
 
-Nothing here waits for the device: iterations follow each other on CuPy's current stream.
+Nothing here waits for the device: iterations follow each other on CuPy's current stream, many
+of them as one CUDA graph, so that the host has nothing to do for each.
 """
 
+import ctypes
 import re
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache, partial
 from importlib.resources import files
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
-from neuron_xp.backends.backend import Summand
-from neuron_xp.backends.cuda_kernels.problem import Device, Launch, ProblemOnDevice
+from neuron_xp.backends.backend import SUMMANDS, Summand
+from neuron_xp.backends.cuda_kernels.problem import (
+    Device,
+    Kernel,
+    Launch,
+    ProblemFields,
+    ProblemOnDevice,
+)
 from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.reproducible.exact_sum import Accumulator
 from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array, Namespace
 
 OPTIONS = ("--fmad=false", "-std=c++17")
 """A product is rounded before it is added."""
+LAUNCHES_PER_GRAPH = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +38,7 @@ class CudaKernels:
     """Kernels on a device, for every learning rule.
 
     A problem of at most `few_leaves` leaves and `few_products` rows times weights is worked
-    on by one block, many iterations a launch; others by many blocks, two launches each.
+    on by one block, many iterations a launch; others by many blocks, a launch each.
     """
 
     device: Device
@@ -85,17 +96,27 @@ class RuleKernels:
         return problem.read_losses(), *problem.read_sums()
 
     def share_all(self) -> "RuleKernels":
-        """Return these: a device shares all of its work."""
-        return self
+        """See `backend.Kernels`: many blocks share any work."""
+        return replace(self, kernels=replace(self.kernels, few_leaves=0))
 
-    def find_summand(self, function: Summand) -> None:
-        """Return None: sums of a part, not yet totals, are left to array operations."""
+    def find_summand(self, function: Summand) -> Summand | None:
+        """See `backend.Kernels`."""
+        return partial(self._sum, function) if function in SUMMANDS else None
+
+    def _sum(
+        self, function: Summand, examples: Examples, parameters: Parameters
+    ) -> tuple[Accumulator, ...]:
+        losses, gradients = SUMMANDS[function]
+        problem = self._place(parameters, examples, wants_parameters=gradients, wants_losses=losses)
+        problem.keep_digits()
+        self.kernels.iterate(problem, 1)
+        return problem.read_accumulators()
 
     def _place(self, parameters: Parameters, examples: Examples, **wanted: bool) -> ProblemOnDevice:
-        device = self.kernels.device
-        problem = ProblemOnDevice(device, self.rule, parameters, examples, **wanted)
-        problem.fields.no_tiny_inputs = self.no_tiny_inputs
-        return problem
+        return ProblemOnDevice(
+            self.kernels.device, self.rule, parameters, examples,
+            no_tiny_inputs=self.no_tiny_inputs, **wanted,
+        )  # fmt: skip
 
     def _total(self, problem: ProblemOnDevice) -> ProblemOnDevice:
         problem.keep_totals()
@@ -103,7 +124,8 @@ class RuleKernels:
         return problem
 
 
-def read_source(name: str = "training.cu") -> str:
+@cache
+def read_source(name: str) -> str:
     """Read a source, with the sources that it includes in their places."""
     text = files(__package__).joinpath(name).read_text("utf-8")
     return re.sub(r'#include "(.+)"', lambda found: read_source(found[1]), text)
@@ -111,32 +133,82 @@ def read_source(name: str = "training.cu") -> str:
 
 def compile_kernels(xp: Namespace, device: Any) -> CudaKernels:
     """Compile the kernels for a CuPy device, which is to be the current one at every call."""
-    import cupy
-
-    function = cache(cupy.RawModule(code=read_source(), options=OPTIONS).get_function)
-
-    def start(name: str, launch: Launch, problem: Array) -> None:
-        shape = (launch.blocks,), (launch.threads,)
-        function(name)(*shape, (problem,), shared_mem=launch.shared_bytes)
-
+    shared_bytes = device.attributes["MaxSharedMemoryPerBlockOptin"]
     return CudaKernels(
         Device(
             xp=xp,
             device=device,
-            start=start,
+            start=_Starter(xp, shared_bytes).start,
             address=lambda array: int(array.data.ptr),
             processors=device.attributes["MultiProcessorCount"],
+            shared_bytes=shared_bytes,
         )
     )
 
 
-def compile_ptx(architecture: str, options: tuple[str, ...] = OPTIONS) -> str:
-    """Compile the kernels for an architecture, such as "compute_90"; no device is needed."""
+class _Graph(NamedTuple):
+    """Launches of a kernel, recorded: `graph` runs them all on the problem in an array."""
+
+    problem: Array
+    graph: Any
+
+
+class _Starter:
+    """Starts kernels through CuPy on the current stream, and keeps what that has compiled."""
+
+    def __init__(self, xp: Namespace, shared_bytes: int) -> None:
+        self._lock = Lock()
+        self._xp, self._shared_bytes = xp, shared_bytes
+        self._compile = lru_cache(maxsize=256)(self._compile_kernel)
+        self._record = lru_cache(maxsize=32)(self._record_graph)
+
+    def start(self, kernel: Kernel, launch: Launch, problem: Array, count: int) -> None:
+        """See `Device`."""
+        import cupy
+
+        stream = cupy.cuda.get_current_stream()
+        graphs, others = divmod(count - 1, LAUNCHES_PER_GRAPH)
+        for _ in range(1 + others):  # one at least: the driver loads the kernel
+            self._launch(kernel, launch, problem)
+        if graphs:
+            with self._lock:  # two threads may share a stream, and so a graph and its problem
+                recorded = self._record(kernel, launch, stream.ptr)
+                recorded.problem[...] = problem
+                for _ in range(graphs):
+                    recorded.graph.launch(stream)
+
+    def _launch(self, kernel: Kernel, launch: Launch, problem: Array) -> None:
+        shape = (launch.blocks,), (launch.threads,)
+        self._compile(kernel)(*shape, (problem,), shared_mem=launch.shared_bytes)
+
+    def _compile_kernel(self, kernel: Kernel) -> Any:
+        import cupy
+
+        options = (*OPTIONS, *kernel.options)
+        module = cupy.RawModule(code=read_source(kernel.source), options=options)
+        function = module.get_function(kernel.name)
+        function.max_dynamic_shared_size_bytes = self._shared_bytes  # 48 KB unless asked for more
+        return function
+
+    def _record_graph(self, kernel: Kernel, launch: Launch, _: int) -> _Graph:
+        import cupy
+
+        problem = self._xp.zeros(ctypes.sizeof(ProblemFields) // 8, dtype=self._xp.int64)
+        with cupy.cuda.Stream(non_blocking=True) as stream:
+            stream.begin_capture()
+            for _ in range(LAUNCHES_PER_GRAPH):
+                self._launch(kernel, launch, problem)
+            return _Graph(problem, stream.end_capture())
+
+
+def compile_ptx(kernel: Kernel, architecture: str, options: tuple[str, ...] = OPTIONS) -> str:
+    """Compile a kernel for an architecture, such as "compute_90"; no device is needed."""
     from cupy.cuda import nvrtc
 
-    program = nvrtc.createProgram(read_source(), "training.cu", (), ())
+    program = nvrtc.createProgram(read_source(kernel.source), kernel.source, (), ())
+    options = (*options, *kernel.options, f"--gpu-architecture={architecture}")
     try:
-        nvrtc.compileProgram(program, (*options, f"--gpu-architecture={architecture}"))
+        nvrtc.compileProgram(program, options)
         return bytes(nvrtc.getPTX(program)).decode()
     except nvrtc.NVRTCError as error:
         raise RuntimeError(nvrtc.getProgramLog(program)) from error

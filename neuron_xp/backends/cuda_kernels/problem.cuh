@@ -9,17 +9,17 @@ namespace neuron {
 
 // --- rows of numbers, and who works on which ------------------------------------------
 
-// Rows of numbers, one below the other.
+// Rows of numbers, one below the other; of a leaf, so that int can count them.
 struct Matrix {
     double* numbers;
-    int64 stride;
+    int stride;
     __device__ double& operator()(int row, int column) const {
         return numbers[row * stride + column];
     }
 };
 
 // An odd stride: threads that read the same column of 32 rows find them in different banks.
-__device__ inline int64 odd(int64 columns) { return columns | 1; }
+__device__ inline int odd(int columns) { return columns | 1; }
 
 // Calls f(row, column) for each pair; worker 0, 1, ... takes every `workers`-th of them.
 template <class F>
@@ -52,8 +52,10 @@ constexpr int FEW_TERMS = 64, MOST_THREADS = 256;
 struct Problem {
     const double *inputs, *targets;
     const double *sample_weight, *mean, *inverse_scale;  // null for none
+    const double* last_leaf;  // its inputs, with rows of 0 up to the 64th; null if it has 64
     double* parameters;  // layer by layer: weights, inputs before neurons; then all biases
-    double* totals;      // where to put the totals; null: adjust the parameters
+    double* totals;      // where to put the totals, or their digits, (4, sums); null for both:
+    int64* digits;       //     adjust the parameters
     const int64* sizes;  // how many inputs, and neurons of each layer
     int64 layers, rows, weights;
     int64 sums, first_loss;  // how many totals are asked for, and where losses begin among them
@@ -61,14 +63,21 @@ struct Problem {
     double learning_rate, l2;
     int64 iterations;  // of `train`
     neuron::Tables tables;
-    int64 *levels, *bins;  // of `finish`: (sums,), the highest level; (62, sums), its digits
-    double* workspace;     // workspace_size numbers a block; null: shared memory
+    int64 *levels, *depths;  // (sums,): the highest level of a block, and 60 - the lowest
+    int64* bins;             // (62, sums): the digits of all blocks
+    unsigned* arrived;       // how many blocks are done
+    double* workspace;       // workspace_size numbers a block; null: shared memory
     int64 workspace_size;
     int64 staged;  // whether a leaf's inputs are copied to the workspace first
 
     // The parameters' sums come first, then the losses of output neurons: both, or one of them.
     __device__ bool wants_parameters() const { return first_loss > 0; }
     __device__ bool wants_losses() const { return first_loss < sums; }
+
+    // A delta or a loss, by how much its example counts.
+    __device__ double weigh(double x, int64 example) const {
+        return sample_weight == nullptr ? x : neuron::weighted(x, sample_weight[example]);
+    }
 };
 
 struct Layer {

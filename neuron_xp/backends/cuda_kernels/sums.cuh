@@ -79,38 +79,63 @@ __device__ inline double warp_ordered_sum(int count, int lane, const Term& term)
 
 // --- exact sums over examples ----------------------------------------------------------
 
+constexpr int BITS = 32, BINS = 62, BROKEN = 60, BOTTOM = -28;
+constexpr int64 BASE = int64(1) << BITS;
+
 struct Accumulator {
     int64 level, high, middle, low;
 };
 
-// Keep the digits in the bins of a level that is no lower.
+// The level of a leaf's sum: t + 28, for the smallest t >= -28 with |x| <= 2^(32 t + 31).
+// Infinity and NaN have larger exponents than all numbers, and so are BROKEN.
+__host__ __device__ inline int level_of(double x) {
+    const int up = int((to_bits(fabs(x)) - 1) >> 52) - 1022;  // the smallest with |x| <= 2^up
+    const int t = up >> 5;
+    return t < BOTTOM ? 0 : t - BOTTOM;
+}
+
+// 2^(32 b), for the bin b = t - i of a level; its reciprocal is as exact.
+__host__ __device__ inline double unit(int level, int i) {
+    return power_of_two(BITS * (level + BOTTOM - i));
+}
+__host__ __device__ inline double inverse_unit(int level, int i) {
+    return power_of_two(-BITS * (level + BOTTOM - i));
+}
+
+// Keep the digits in the bins of a level, if it is higher.
 __host__ __device__ inline void raise(Accumulator& sum, int64 level) {
-    for (int64 up = level - sum.level; up > 0; --up) {
-        sum.low = sum.middle;
-        sum.middle = sum.high;
-        sum.high = 0;
-    }
+    const int64 up = level - sum.level;
+    if (up <= 0) return;
+    sum.low = up == 1 ? sum.middle : up == 2 ? sum.high : 0;
+    sum.middle = up == 1 ? sum.high : 0;
+    sum.high = 0;
     sum.level = level;
 }
 
-// Add a leaf's sum. What cannot be summed, NaN among it, fails every comparison.
-__host__ __device__ inline void accumulate(Accumulator& sum, double x, const Tables& tables) {
-    int64 level = sum.level;
-    while (level < BROKEN && !(fabs(x) <= tables.limit[level])) ++level;
-    if (level > sum.level) raise(sum, level);
-    if (level == BROKEN) return;
-    const double* units = tables.units + level;
-    const double high = rint(x * units[3 * LEVELS]);
-    double rest = x - high * units[0];
-    const double middle = rint(rest * units[4 * LEVELS]);
-    rest = rest - middle * units[LEVELS];
+// Add a leaf's sum.
+__host__ __device__ inline void accumulate(Accumulator& sum, double x) {
+    raise(sum, level_of(x));
+    if (sum.level == BROKEN) return;
+    const int level = int(sum.level);
+    const double high = rint(x * inverse_unit(level, 0));
+    double rest = x - high * unit(level, 0);
+    const double middle = rint(rest * inverse_unit(level, 1));
+    rest = rest - middle * unit(level, 1);
     sum.high += int64(high);
     sum.middle += int64(middle);
-    sum.low += int64(rint(rest * units[5 * LEVELS]));
+    sum.low += int64(rint(rest * inverse_unit(level, 2)));
+}
+
+__host__ __device__ inline void merge(Accumulator& sum, Accumulator other) {
+    raise(sum, other.level);
+    raise(other, sum.level);
+    sum.high += other.high;
+    sum.middle += other.middle;
+    sum.low += other.low;
 }
 
 // The sum as a float: carried upward, then added from the small end.
-__host__ __device__ inline double total(const Accumulator& sum, const Tables& tables) {
+__host__ __device__ inline double total(const Accumulator& sum) {
     if (sum.level == BROKEN) return nan("");
     int64 high = sum.high, middle = sum.middle, low = sum.low;
     int64 carry = (low + BASE / 2) >> BITS;
@@ -119,9 +144,9 @@ __host__ __device__ inline double total(const Accumulator& sum, const Tables& ta
     carry = (middle + BASE / 2) >> BITS;
     high += carry;
     middle -= carry * BASE;
-    const double* units = tables.units + sum.level;
-    const double rest = double(middle) * units[LEVELS] + double(low) * units[2 * LEVELS];
-    return double(high) * units[0] + rest;
+    const int level = int(sum.level);
+    const double rest = double(middle) * unit(level, 1) + double(low) * unit(level, 2);
+    return double(high) * unit(level, 0) + rest;
 }
 
 }  // namespace neuron

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neuron_xp.backends.backend import Summand
+from neuron_xp.backends.backend import SUMMANDS, Summand
 from neuron_xp.backends.numba_kernels import network as kernel
 from neuron_xp.backends.numba_kernels.leaf import LeafSource, NetworkPlan
 from neuron_xp.backends.numba_kernels.rules import RULE_CODES
@@ -19,13 +19,6 @@ from neuron_xp.neuron.reproducible.exact_sum import LEAF, Accumulator
 from neuron_xp.neuron.step import Examples, block_losses, block_losses_and_sums, block_sums
 from neuron_xp.neuron.types import Array
 from neuron_xp.threads import share_tasks
-
-SUMMANDS: dict[Summand, tuple[bool, bool]] = {
-    block_losses: (True, False),
-    block_sums: (False, True),
-    block_losses_and_sums: (True, True),
-}
-"""What each sums over the examples: losses, gradients."""
 
 
 @dataclass(frozen=True)

@@ -16,18 +16,19 @@ from neuron_xp.backends.cuda_kernels.problem import Device
 
 HOST_PROGRAM = Path(__file__).parent / "cuda_on_host.cpp"
 COMPILE = ["g++", "-std=c++17", "-O2", "-ffp-contract=off", "-shared", "-fPIC"]
-DEVICE = Device(xp, None, lambda *_: None, lambda array: array.ctypes.data, 1)
+DEVICE = Device(xp, None, lambda *_: None, lambda array: array.ctypes.data, 1, 227 * 1024)
 
 
 @cache
-def load_host_library():
+def load_host_library(source="training.cu", options=()):
     """Compile the text that devices compile, and load it."""
     if shutil.which("g++") is None:
         pytest.skip("needs g++")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         built = str(Path(folder, "cuda_on_host.so"))
-        Path(folder, "training.cu").write_text(cuda.read_source(), "utf-8")
-        subprocess.run([*COMPILE, "-I", folder, HOST_PROGRAM, "-o", built], check=True)
+        Path(folder, source).write_text(cuda.read_source(source), "utf-8")
+        told = [f'-DKERNELS="{source}"', *options, "-I", folder]
+        subprocess.run([*COMPILE, *told, HOST_PROGRAM, "-o", built], check=True)
         library = ctypes.CDLL(built)
     library.launch.restype = library.sum_by_warp.restype = ctypes.c_bool
     library.sum_by_thread.restype = library.exact_sum.restype = ctypes.c_double

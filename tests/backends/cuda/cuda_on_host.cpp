@@ -21,12 +21,25 @@ struct Index {
 };
 static Index threadIdx, blockIdx, blockDim, gridDim;
 static void __syncthreads();
-static void atomicMax(long long* kept, long long x) { *kept = *kept > x ? *kept : x; }
-static void atomicAdd(unsigned long long* sum, unsigned long long x) { *sum += x; }
+static int __syncthreads_or(int x);
+static void __syncwarp();
+static void __threadfence() {}
+template <class T> static T __ldg(const T* x) { return *x; }
+template <class T> static T __ldcg(const T* x) { return *x; }
+template <class T, class U> static T atomicMax(T* kept, U x) {
+    const T old = *kept;
+    if (x > old) *kept = x;
+    return old;
+}
+template <class T, class U> static T atomicAdd(T* sum, U x) {
+    const T old = *sum;
+    *sum += x;
+    return old;
+}
 
-#include "training.cu"
+#include KERNELS
 
-double shared_numbers[48 * 1024 / sizeof(double)];
+double shared_numbers[227 * 1024 / sizeof(double)];
 
 struct Barrier {
     int size = 0, waiting = 0;
@@ -77,6 +90,18 @@ static void wait(Barrier& barrier) {
 }
 
 static void __syncthreads() { wait(block_barrier); }
+static void __syncwarp() { wait(warps[threadIdx.x / LANES].barrier); }
+
+static int __syncthreads_or(int x) {
+    static bool any;
+    if (threadIdx.x == 0) any = false;
+    wait(block_barrier);
+    any = any || x;
+    wait(block_barrier);
+    const bool found = any;
+    wait(block_barrier);
+    return found;
+}
 
 double __shfl_xor_sync(unsigned, double value, int distance) {
     const unsigned self = threadIdx.x;
@@ -144,9 +169,11 @@ extern "C" bool launch(
     bool backwards, const Problem* given
 ) {
     problem = given;
-    kernel = !std::strcmp(name, "train") ? train
-        : !std::strcmp(name, "add_leaves") ? add_leaves
-                                           : finish;
+#ifdef FEATURES
+    kernel = add_leaves;
+#else
+    kernel = std::strcmp(name, "train") ? add_leaves : train;
+#endif
     return run_grid(blocks, threads_each, shared_bytes, backwards);
 }
 
@@ -218,7 +245,7 @@ extern "C" bool sum_by_warp(int count, const double* x, double* totals) {
 
 extern "C" double exact_sum(int64 count, const double* x, int64* digits) {
     Accumulator sum{0, 0, 0, 0};
-    for (int64 i = 0; i < count; ++i) neuron::accumulate(sum, x[i], tables);
+    for (int64 i = 0; i < count; ++i) neuron::accumulate(sum, x[i]);
     std::memcpy(digits, &sum, sizeof sum);
-    return neuron::total(sum, tables);
+    return neuron::total(sum);
 }

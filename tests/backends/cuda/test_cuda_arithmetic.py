@@ -10,6 +10,7 @@ import pytest
 from cuda_host import load_host_library, pointer, same_bits
 
 from neuron_xp.backends.cuda_kernels import kernels as cuda
+from neuron_xp.backends.cuda_kernels.problem import ADD_LEAVES, TRAIN, Kernel
 from neuron_xp.neuron.activations import sigmoid, softmax
 from neuron_xp.neuron.arithmetic import reproducible_arithmetic
 from neuron_xp.neuron.losses import RULES
@@ -27,7 +28,7 @@ def library():
 # --- compiled for devices that need not be there ---------------------------------------
 
 
-def ptx(architecture, *options):
+def ptx(kernel, architecture, *options):
     pytest.importorskip("cupy", reason="needs CuPy, which reaches the compiler NVRTC")
     from cupy.cuda import nvrtc
 
@@ -35,7 +36,7 @@ def ptx(architecture, *options):
         nvrtc.getVersion()
     except Exception as error:  # the loader's own class
         pytest.skip(f"needs the library NVRTC (pip install nvidia-cuda-nvrtc): {error}"[:120])
-    return cuda.compile_ptx(architecture, *options)
+    return cuda.compile_ptx(kernel, architecture, *options)
 
 
 def may_round_once(code):
@@ -43,18 +44,24 @@ def may_round_once(code):
     return re.findall(r"\b(?:fma|mad)\S*f64|\b(?:add|sub|mul)\.f64|\bdiv\.(?!rn)\S*f64", code)
 
 
+ONE_NEURON = Kernel(
+    "one_neuron.cu", "add_leaves", ("-DFEATURES=20", "-DNO_TINY_INPUTS=1", "-DSCALED=1")
+)
+
+
 @pytest.mark.parametrize("architecture", ["80", "90"])
-def test_compiled_code_rounds_every_product_and_sum(architecture):
-    code = ptx(f"compute_{architecture}")
+@pytest.mark.parametrize("kernel", [TRAIN, ADD_LEAVES, ONE_NEURON], ids=str)
+def test_compiled_code_rounds_every_product_and_sum(kernel, architecture):
+    code = ptx(kernel, f"compute_{architecture}")
     assert f".target sm_{architecture}" in code
-    assert all(f".entry {name}(" in code for name in ("train", "add_leaves", "finish"))
-    assert {"mul.rn.f64", "add.rn.f64", "div.rn.f64"} <= set(re.findall(r"\w+\.rn\.f64", code))
+    assert f".entry {kernel.name}(" in code
+    assert {"mul.rn.f64", "add.rn.f64", "rcp.rn.f64"} <= set(re.findall(r"\w+\.rn\.f64", code))
     assert may_round_once(code) == []
 
 
 def test_without_the_option_products_are_fused():
     options = tuple(option for option in cuda.OPTIONS if not option.startswith("--fmad"))
-    assert "fma.rn.f64" in may_round_once(ptx("compute_90", options))
+    assert "fma.rn.f64" in may_round_once(ptx(TRAIN, "compute_90", options))
 
 
 # --- on the host ------------------------------------------------------------------------

@@ -54,11 +54,11 @@ class Case:
             inputs *= 2.0**-60
             inputs[:128] = (2 * targets[:128] - 1) * 2.0**60
             inputs[64:128, 1] *= -1
-        if "broken" in self.options:
-            inputs[self.rows // 2, 0] = np.inf
         sample_weight, scaling = generator.random_sample((self.rows, 1)), None
         if "scaling" in self.options:
             scaling = Scaling(array(inputs.mean(axis=0)), array(1 / inputs.std(axis=0)))
+        if "broken" in self.options:
+            inputs[self.rows // 2, 0] = np.inf
         sample_weight = array(sample_weight) if "sample_weight" in self.options else None
         examples = Examples(array(inputs), array(targets), sample_weight, scaling)
         l2 = 0.01 if "l2" in self.options else None
@@ -95,6 +95,21 @@ CASES += [
     Case(130, (3, 33), "softmax_cross_entropy", ("bias", "broken")),
     Case(130, (3, 3), "softmax_cross_entropy", ("sample_weight",), (950, 1010)),
 ]
+# one neuron, by one_neuron.cu: lanes that have no feature or several, rounds of one kind or another
+CASES += [
+    Case(rows, (features, 1), rule, options)
+    for rows, features in ((700, 1), (600, 31), (700, 32), (64, 33), (300, 100), (200, 128),
+                           (200, 129), (130, 500), (70, 513), (150, 1024))
+    for rule, options in ((NAMES[0], ("bias",)), ("cross_entropy", ALL))
+]  # fmt: skip
+CASES += [
+    Case(200, (features, 1), NAMES[0], options, magnitudes)
+    for features in (20, 40)
+    for options, magnitudes in (
+        ((), (-961, -955)), (("bias",), (-500, 500)), (("broken",), (-3, 3)),
+        (("scaling", "broken"), (-3, 3)), (("sample_weight",), (950, 1010)),
+    )
+]  # fmt: skip
 EACH = ("bias", "sample_weight", "scaling")
 CASES += [
     Case(70, sizes, rule, options)
@@ -138,9 +153,10 @@ WAYS = {"one block": {"few_leaves": 99, "few_products": 10**9}, "many blocks": {
 
 
 def kernels_on_host(way, backwards=False):
-    def start(name, launch, problem):
-        arguments = name.encode(), *launch, backwards, pointer(problem)
-        assert load_host_library().launch(*arguments)
+    def start(kernel, launch, problem, count):
+        library = load_host_library(kernel.source, kernel.options)
+        for _ in range(count):
+            assert library.launch(kernel.name.encode(), *launch, backwards, pointer(problem))
 
     return cuda.CudaKernels(replace(DEVICE, start=start), **WAYS[way])
 
