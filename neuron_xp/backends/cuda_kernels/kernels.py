@@ -153,13 +153,20 @@ class _Graph(NamedTuple):
     graph: Any
 
 
+def _compile_source(name: str, options: tuple[str, ...]) -> Any:
+    import cupy
+
+    return cupy.RawModule(code=read_source(name), options=(*OPTIONS, *options))
+
+
 class _Starter:
     """Starts kernels through CuPy on the current stream, and keeps what that has compiled."""
 
     def __init__(self, xp: Namespace, shared_bytes: int) -> None:
         self._lock = Lock()
         self._xp, self._shared_bytes = xp, shared_bytes
-        self._compile = lru_cache(maxsize=256)(self._compile_kernel)
+        self._compile = lru_cache(maxsize=64)(_compile_source)
+        self._find = lru_cache(maxsize=64)(self._find_function)
         self._record = lru_cache(maxsize=32)(self._record_graph)
 
     def start(self, kernel: Kernel, launch: Launch, problem: Array, count: int) -> None:
@@ -179,14 +186,10 @@ class _Starter:
 
     def _launch(self, kernel: Kernel, launch: Launch, problem: Array) -> None:
         shape = (launch.blocks,), (launch.threads,)
-        self._compile(kernel)(*shape, (problem,), shared_mem=launch.shared_bytes)
+        self._find(kernel)(*shape, (problem,), shared_mem=launch.shared_bytes)
 
-    def _compile_kernel(self, kernel: Kernel) -> Any:
-        import cupy
-
-        options = (*OPTIONS, *kernel.options)
-        module = cupy.RawModule(code=read_source(kernel.source), options=options)
-        function = module.get_function(kernel.name)
+    def _find_function(self, kernel: Kernel) -> Any:
+        function = self._compile(kernel.source, kernel.options).get_function(kernel.name)
         function.max_dynamic_shared_size_bytes = self._shared_bytes  # 48 KB unless asked for more
         return function
 
