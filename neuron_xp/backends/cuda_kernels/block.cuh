@@ -8,22 +8,29 @@
 // A block of threads and the leaf that it works on.
 struct Block {
     const Problem& problem;
-    double* const workspace;  // staged inputs, outputs, deltas, accumulators
-    const int thread, threads;
-    int64* accumulators;  // (4, sums)
+    const int thread, threads, last;  // the number of the last layer
+    Layer* const layers;              // all in the block's workspace, one after the other
+    double* const staged_inputs;
+    double* const outputs;            // (64, neurons) of each layer; then deltas
+    int64* accumulators;              // (4, sums)
     int64 first_row;
     int rows;
     Matrix inputs;
 
     __device__ Block(const Problem& problem, double* workspace)
-        : problem(problem), workspace(workspace), thread(threadIdx.x), threads(blockDim.x) {
-        const Matrix last = layer(int(problem.layers) - 1).deltas;
-        accumulators = reinterpret_cast<int64*>(last.numbers + LEAF * last.stride);
+        : problem(problem), thread(threadIdx.x), threads(blockDim.x),
+          last(int(problem.layers) - 1), layers(reinterpret_cast<Layer*>(workspace)),
+          staged_inputs(workspace + (last + 1) * LAYER_WORDS),
+          outputs(staged_inputs + (problem.staged ? LEAF * odd(int(problem.sizes[0])) : 0)) {
+        for (int i = thread; i <= last; i += threads) layers[i] = describe_layer(i);
+        __syncthreads();
+        const Matrix end = layers[last].deltas;
+        accumulators = reinterpret_cast<int64*>(end.numbers + LEAF * end.stride);
     }
 
-    __device__ Layer layer(int index) const {
+    __device__ Layer describe_layer(int index) const {
         int64 first_weight = 0, first_bias = problem.weights, before = 0, all = 0;
-        for (int i = 0; i < problem.layers; ++i) {
+        for (int i = 0; i <= last; ++i) {
             const int neurons = int(problem.sizes[i + 1]);
             first_weight += i < index ? problem.sizes[i] * neurons : 0;
             first_bias += i < index ? neurons : 0;
@@ -31,13 +38,12 @@ struct Block {
             all += LEAF * odd(neurons);
         }
         const int inputs = int(problem.sizes[index]), neurons = int(problem.sizes[index + 1]);
-        double* outputs = workspace + (problem.staged ? LEAF * odd(problem.sizes[0]) : 0) + before;
         return Layer{
-            inputs, neurons, index == 0, index == problem.layers - 1,
+            inputs, neurons, index == 0, index == last,
             first_weight, first_bias,
             problem.parameters + first_weight,
             problem.has_biases ? problem.parameters + first_bias : nullptr,
-            Matrix{outputs, odd(neurons)}, Matrix{outputs + all, odd(neurons)},
+            Matrix{outputs + before, odd(neurons)}, Matrix{outputs + before + all, odd(neurons)},
         };
     }
 
@@ -47,7 +53,7 @@ struct Block {
         first_row = leaf * LEAF;
         rows = problem.rows - first_row < LEAF ? int(problem.rows - first_row) : LEAF;
         double* given = const_cast<double*>(problem.inputs) + first_row * columns;
-        inputs = problem.staged ? Matrix{workspace, odd(columns)} : Matrix{given, columns};
+        inputs = problem.staged ? Matrix{staged_inputs, odd(columns)} : Matrix{given, columns};
         if (!problem.staged) return;
         neuron::share_pairs(rows, columns, thread, threads, [&](int row, int i) {
             double x = given[row * columns + i];
@@ -112,7 +118,7 @@ struct Block {
 
     // From a layer's inputs to its outputs; in the last layer, on to deltas and losses, or, for
     // a softmax, to z.
-    __device__ void forward(const Layer& layer, const Matrix& values) const {
+    __device__ void forward(const Layer layer, const Matrix& values) const {
         const bool no_tiny_inputs = layer.is_first && problem.no_tiny_inputs;
         const bool near = problem.staged || !layer.is_first;
         const auto term = [&](int row, int column, int i) {
@@ -139,7 +145,7 @@ struct Block {
 
     // The softmax: from the last layer's z to its deltas and losses. A thread compares few
     // classes of an example alone; a warp compares many.
-    __device__ void compare_classes(const Layer& layer) const {
+    __device__ void compare_classes(const Layer layer) const {
         const int classes = layer.neurons;
         const bool by_thread = classes <= FEW_TERMS;
         const int lanes = by_thread ? 1 : LANES, lane = thread % lanes;
@@ -166,7 +172,7 @@ struct Block {
     }
 
     // From the next layer's deltas to this one's.
-    __device__ void back(const Layer& layer, const Layer& next) const {
+    __device__ void back(const Layer layer, const Layer next) const {
         const auto term = [&](int row, int column, int i) {
             const double weight = next.weights[column * next.neurons + i];
             return neuron::product(next.deltas(row, i), weight, false);
@@ -201,7 +207,7 @@ struct Block {
         }
     }
 
-    __device__ void add_products(const Layer& layer, const Matrix& values) const {
+    __device__ void add_products(const Layer layer, const Matrix& values) const {
         const bool no_tiny_inputs = layer.is_first && problem.no_tiny_inputs;
         neuron::share_pairs(layer.inputs, layer.neurons, thread, threads, [&](int i, int j) {
             const auto term = [&](int row) {
@@ -212,39 +218,38 @@ struct Block {
     }
 
     __device__ Matrix values(int index) const {
-        return index == 0 ? inputs : layer(index - 1).outputs;
+        return index == 0 ? inputs : layers[index - 1].outputs;
     }
 
     // The barriers: what comes next reads what other threads have written.
     __device__ void add_leaf(int64 leaf) {
-        const int last = int(problem.layers) - 1;
         open(leaf);
         __syncthreads();
         for (int i = 0; i <= last; ++i) {
-            forward(layer(i), values(i));
+            forward(layers[i], values(i));
             __syncthreads();
         }
         if (problem.rule == neuron::SOFTMAX_RULE) {
-            compare_classes(layer(last));
+            compare_classes(layers[last]);
             __syncthreads();
         }
         if (problem.wants_losses()) {
-            add_columns(layer(last).outputs, layer(last).neurons, problem.first_loss);
+            add_columns(layers[last].outputs, layers[last].neurons, problem.first_loss);
         }
-        if (problem.wants_parameters()) add_sums(last);
+        if (problem.wants_parameters()) add_sums();
         __syncthreads();
     }
 
     // Back through the network, and to the parameters' sums.
-    __device__ void add_sums(int last) {
+    __device__ void add_sums() {
         for (int i = last - 1; i >= 0; --i) {
-            back(layer(i), layer(i + 1));
+            back(layers[i], layers[i + 1]);
             __syncthreads();
         }
         for (int i = 0; i <= last; ++i) {
-            add_products(layer(i), values(i));
+            add_products(layers[i], values(i));
             if (problem.has_biases) {
-                add_columns(layer(i).deltas, layer(i).neurons, layer(i).first_bias);
+                add_columns(layers[i].deltas, layers[i].neurons, layers[i].first_bias);
             }
         }
     }

@@ -88,4 +88,7 @@ struct Layer {
     Matrix outputs, deltas;  // (64, neurons)
 };
 
+constexpr int LAYER_WORDS = 10;  // of 8 bytes
+static_assert(sizeof(Layer) == 8 * LAYER_WORDS, "a layer's size is problem.py's, too");
+
 #endif

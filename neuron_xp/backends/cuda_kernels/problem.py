@@ -20,6 +20,7 @@ BINS = BROKEN + 2
 FEW_THREADS, MANY_THREADS = 64, 256
 THREADS_PER_PROCESSOR = 512  # each has 128 registers
 SCRATCH_BYTES = 2**30
+LAYER_WORDS = 10  # `struct Layer` of problem.cuh
 ITERATIONS_PER_LAUNCH = 10_000  # of a small problem: a fraction of a second
 
 
@@ -114,7 +115,8 @@ TRAIN = Kernel("training.cu", "train")
 
 def _plan_network(sizes: list[int], sums: int, leaves: int, scaled: bool, device: Device) -> _Plan:
     """Choose shared memory where there is room, best with the inputs; else global memory."""
-    size = 2 * LEAF * sum(neurons | 1 for neurons in sizes[1:]) + 4 * sums
+    size = LAYER_WORDS * (len(sizes) - 1) + 4 * sums
+    size += 2 * LEAF * sum(neurons | 1 for neurons in sizes[1:])
     with_inputs = size + LEAF * (sizes[0] | 1)
     staged = scaled or 8 * with_inputs <= device.shared_bytes
     size = with_inputs if staged else size
