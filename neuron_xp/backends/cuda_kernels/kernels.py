@@ -204,14 +204,26 @@ class _Starter:
             return _Graph(problem, stream.end_capture())
 
 
+def list_options(architecture: str, options: tuple[str, ...] = OPTIONS) -> tuple[str, ...]:
+    """List all that NVRTC is told when CuPy compiles a `RawModule` with these options.
+
+    CuPy 14 adds the paths of headers in cupy/_core/core.pyx (`assemble_cupy_compiler_options`) and
+    the rest in cupy/cuda/compiler.py (`_compile_with_cache_cuda` and what that calls).
+    """
+    from cupy._core.core import assemble_cupy_compiler_options
+
+    with_headers = assemble_cupy_compiler_options(options)
+    of_compiler = ("-ftz=true", f"-arch={architecture}", "--device-as-default-execution-space")
+    return (*with_headers, *of_compiler)
+
+
 def compile_ptx(kernel: Kernel, architecture: str, options: tuple[str, ...] = OPTIONS) -> str:
     """Compile a kernel for an architecture, such as "compute_90"; no device is needed."""
     from cupy.cuda import nvrtc
 
     program = nvrtc.createProgram(read_source(kernel.source), kernel.source, (), ())
-    options = (*options, *kernel.options, f"--gpu-architecture={architecture}")
     try:
-        nvrtc.compileProgram(program, options)
+        nvrtc.compileProgram(program, list_options(architecture, (*options, *kernel.options)))
         return bytes(nvrtc.getPTX(program)).decode()
     except nvrtc.NVRTCError as error:
         raise RuntimeError(nvrtc.getProgramLog(program)) from error

@@ -8,6 +8,7 @@ import array_api_compat.numpy as xp
 import numpy as np
 import pytest
 from cuda_host import load_host_library, pointer, same_bits
+from ptx_host import compile_ptx
 
 from neuron_xp.backends.cuda_kernels import kernels as cuda
 from neuron_xp.backends.cuda_kernels.problem import ADD_LEAVES, TRAIN, Kernel
@@ -28,17 +29,6 @@ def library():
 # --- compiled for devices that need not be there ---------------------------------------
 
 
-def ptx(kernel, architecture, *options):
-    pytest.importorskip("cupy", reason="needs CuPy, which reaches the compiler NVRTC")
-    from cupy.cuda import nvrtc
-
-    try:
-        nvrtc.getVersion()
-    except Exception as error:  # the loader's own class
-        pytest.skip(f"needs the library NVRTC (pip install nvidia-cuda-nvrtc): {error}"[:120])
-    return cuda.compile_ptx(kernel, architecture, *options)
-
-
 def may_round_once(code):
     """Instructions that are fused, or that the assembler may fuse: those without .rn."""
     return re.findall(r"\b(?:fma|mad)\S*f64|\b(?:add|sub|mul)\.f64|\bdiv\.(?!rn)\S*f64", code)
@@ -52,7 +42,7 @@ ONE_NEURON = Kernel(
 @pytest.mark.parametrize("architecture", ["80", "90"])
 @pytest.mark.parametrize("kernel", [TRAIN, ADD_LEAVES, ONE_NEURON], ids=str)
 def test_compiled_code_rounds_every_product_and_sum(kernel, architecture):
-    code = ptx(kernel, f"compute_{architecture}")
+    code = compile_ptx(kernel, f"compute_{architecture}")
     assert f".target sm_{architecture}" in code
     assert f".entry {kernel.name}(" in code
     assert {"mul.rn.f64", "add.rn.f64", "rcp.rn.f64"} <= set(re.findall(r"\w+\.rn\.f64", code))
@@ -61,7 +51,7 @@ def test_compiled_code_rounds_every_product_and_sum(kernel, architecture):
 
 def test_without_the_option_products_are_fused():
     options = tuple(option for option in cuda.OPTIONS if not option.startswith("--fmad"))
-    assert "fma.rn.f64" in may_round_once(ptx(TRAIN, "compute_90", options))
+    assert "fma.rn.f64" in may_round_once(compile_ptx(TRAIN, "compute_90", options))
 
 
 # --- on the host ------------------------------------------------------------------------
