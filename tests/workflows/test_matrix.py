@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import neuron_xp
+from neuron_xp.backends.backend import name_device
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.workflows.cases import CASES, published
 from neuron_xp.workflows.matrix import run_matrix, ulp_distance
@@ -86,15 +87,20 @@ FINGERPRINTS = """
 import json, sys
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.workflows.cases import CASES
-backend = open_backend(sys.argv[1])
+name, device, kernels = sys.argv[1:]
+backend = open_backend(name, device)
+if kernels == "without":
+    backend = backend.without_kernels()
 cases = [case for case in CASES if case.iterations <= 200]
 print(json.dumps({case.name: case.train(backend=backend).fingerprint() for case in cases}))
 """
 
 
-def fingerprints_in_a_process(name, **environment):
+def fingerprints_in_a_process(backend, **environment):
+    kernels = "with" if backend.make_kernels else "without"
+    place = backend.name, name_device(backend.device), kernels
     run = subprocess.run(
-        [sys.executable, "-c", FINGERPRINTS, name],
+        [sys.executable, "-c", FINGERPRINTS, *place],
         env={**os.environ, **environment}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
@@ -105,7 +111,7 @@ def fingerprints_in_a_process(name, **environment):
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_thread_count_changes_nothing(library, threads):
     found = fingerprints_in_a_process(
-        library.name,
+        library,
         OMP_NUM_THREADS=threads,
         OPENBLAS_NUM_THREADS=threads,
         XLA_FLAGS=f"--xla_cpu_multi_thread_eigen={'true' if threads == '2' else 'false'}",
@@ -116,7 +122,8 @@ def test_thread_count_changes_nothing(library, threads):
 def test_vector_instructions_change_nothing():
     """NumPy without AVX-512 and AVX2 (or what else it dispatches to here)."""
     features = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
-    found = fingerprints_in_a_process("numpy", NPY_DISABLE_CPU_FEATURES=" ".join(features))
+    numpy, without = open_backend("numpy"), " ".join(features)
+    found = fingerprints_in_a_process(numpy, NPY_DISABLE_CPU_FEATURES=without)
     assert found == {case.name: published()[case.name] for case in SHORT}
 
 
