@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ import neuron_xp
 from neuron_xp.backends.backend import name_device
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.workflows.cases import CASES, published
-from neuron_xp.workflows.matrix import run_matrix, ulp_distance
+from neuron_xp.workflows.matrix import find_usable_backends, run_matrix, ulp_distance
 
 SHORT = [case for case in CASES if case.iterations <= 200]
 
@@ -176,6 +177,28 @@ def test_run_matrix_compares_with_numpy():
     for r in results:
         if r.arithmetic == "reproducible":
             assert (r.ulp, r.fingerprint) == (0, published()[r.case])
+
+
+def break_down(array):
+    raise OSError("the device\nis lost")
+
+
+def test_a_place_that_breaks_down_is_a_result_and_the_next_goes_on():
+    strict = open_backend("array_api_strict")
+    lost = dataclasses.replace(strict, name="lost", to_host=break_down)
+    results = list(run_matrix([lost, strict], cases=CASES[1:3], arithmetics=["reproducible"]))
+    assert [(r.backend, r.case) for r in results] == [
+        (name, case.name) for name in ("lost", "array_api_strict") for case in CASES[1:3]
+    ]
+    for r in results[:2]:
+        assert (r.fingerprint, r.ulp) == ("", None)
+        assert re.fullmatch(r"UnusableBackendError: .*\(the device is lost\).*", r.failure)
+    assert [r.fingerprint for r in results[2:]] == [published()[r.case] for r in results[2:]]
+
+
+def test_array_operations_come_before_the_kernels_that_may_break_what_follows():
+    ways = [(str(b), b.make_kernels is not None) for b in find_usable_backends()]
+    assert ways == sorted(ways, key=lambda way: ([str(b) for b, _ in ways].index(way[0]), way[1]))
 
 
 @pytest.mark.parametrize(
