@@ -91,11 +91,16 @@ def test_contenders_are_measured_and_one_that_fails_is_a_result(capsys, monkeypa
 @pytest.mark.parametrize("all_pass", [False, True])
 def test_how_each_test_ends_is_told_and_a_file_that_needs_more_is_no_failure(tmp_path, all_pass):
     bad = "def test_bad(): pass" if all_pass else "def test_bad(): assert 1 == 2, 'so it is'"
-    (tmp_path / "test_some.py").write_text(
+    for room in ("a", "backends"):
+        (tmp_path / room).mkdir()
+    (tmp_path / "a" / "test_some.py").write_text(
         f"import pytest\ndef test_good(): pass\n{bad}\ndef test_left(): pytest.skip('no GPU')\n"
     )
     (tmp_path / "test_more.py").write_text("import nothing_of_this_name\n")
     options = ["-p", "no:cacheprovider", "-p", "ci.cuda_stages.recorder", "-c", os.devnull]
+    (tmp_path / "backends" / "test_first.py").write_text(
+        "def test_of_a_room_that_tells_most(): ...\n"
+    )
     words = ["-m", "pytest", *options, "--continue-on-collection-errors", str(tmp_path)]
     file = tmp_path / "lines"
     run = python(*words, **{lines.FILE: str(file), lines.PART: "tests", "PYTHONPATH": str(ROOT)})
@@ -103,11 +108,13 @@ def test_how_each_test_ends_is_told_and_a_file_that_needs_more_is_no_failure(tmp
     found = {
         Path(line.get("name", "count").split("::")[-1]).name: line for line in lines.read(file)
     }
-    assert found["count"]["count"] == 3
+    assert found["count"]["count"] == 4
+    assert list(found)[2] == "test_of_a_room_that_tells_most"
     outcomes = {
         name: (line["outcome"], line["why"]) for name, line in found.items() if name != "count"
     }
     assert outcomes == {
+        "test_of_a_room_that_tells_most": ("passed", ""),
         "test_good": ("passed", ""),
         "test_bad": ("passed", "") if all_pass else ("failed", "AssertionError: so it is"),
         "test_left": ("skipped", "no GPU"),
@@ -145,9 +152,10 @@ FOUND = [
     {"stage": "kernels", "kind": "begin", "about": "the kernels", "date": "2030-01-01 10:00"},
     {"stage": "kernels", "part": "cupy opens", "kind": "library", "library": "cupy",
      "gpu": "NVIDIA H100", "memory": 80_000_000_000, "driver": "13.0"},
-    {"stage": "kernels", "part": "tests", "kind": "collected", "count": 4},
+    {"stage": "kernels", "part": "tests", "kind": "collected", "count": 5},
     {**TEST, "name": "test_a", "outcome": "passed", "why": ""},
     {**TEST, "name": "test_b", "outcome": "failed", "why": "a | b"},
+    {**TEST, "name": "test_c", "outcome": "failed", "why": "a | b"},
     {"stage": "kernels", "part": "tests", **END, "ended": "stopped after 3 seconds",
      "tail": "one\ntwo"},
     {"stage": "matrix", "kind": "begin", "about": "the cases", "date": "2030-01-01 10:01"},
@@ -171,8 +179,8 @@ def test_the_page_says_what_was_found():
     assert "| cupy | gpu NVIDIA H100, memory 80.0 GB, driver 13.0 |" in text
     assert "| kernels | 2030-01-01 10:00 | tests | stopped after 3 seconds | 3.0 |" in text
     assert "| matrix | 2030-01-01 10:01 | cupy arrays | not ended |  |" in text
-    assert "| tests | 4 | 1 | 1 | 0 | 2 | 0 |" in text
-    assert r"- failed: test_b (tests): a \| b" in text
+    assert "| tests | 5 | 1 | 2 | 0 | 2 | 0 |" in text
+    assert r"- failed: test_b and 1 more (tests): a \| b" in text
     assert "| cupy | 14 | cuda:0 | arrays | reproducible | 1 of 3 | 9 | 0.75 |" in text
     assert "- wide on cupy, arrays, reproducible: DIFFERENT: b" in text
     assert "- tall on cupy, arrays, reproducible: Oops" in text

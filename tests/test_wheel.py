@@ -123,7 +123,7 @@ for name in ("nvrtc", "cublas"):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="on Linux only pip brings CUDA's libraries")
-def test_the_extra_for_cuda_brings_all_that_cupy_needs(wheel, tmp_path, monkeypatch):
+def test_an_extra_brings_all_that_is_compiled_with_on_a_gpu(wheel, tmp_path, monkeypatch):
     monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path))  # else what is known there is not compiled
     python = install(f"{wheel}[cuda13]", tmp_path) / "python"
     assert output(python, "-c", COMPILE_A_KERNEL, folder=tmp_path) == "a program\n"

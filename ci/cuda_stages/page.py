@@ -92,10 +92,16 @@ def describe_tests(found: list[Line]) -> str:
     if not rows and not tests:
         return ""
     header = ("part", "tests", "passed", "failed", "skipped", "not reached", "files not collected")
-    bad = [t for t in tests if t["outcome"] in ("failed", "not collected")]
-    skipped = Counter(t["why"] for t in tests if t["outcome"] == "skipped")
-    lines = [f"{t['outcome']}: {t['name']} ({t['part']}): {t['why']}" for t in bad]
-    lines += [f"skipped, {count}: {why}" for why, count in skipped.most_common()]
+    # one cause may have many effects: they share a line
+    causes: dict[tuple[str, ...], list[str]] = {}
+    for test in tests:
+        if test["outcome"] != "passed":
+            key = test["outcome"], test["part"], test["why"]
+            causes.setdefault(key, []).append(test["name"])
+    lines = [
+        f"{outcome}: {names[0]}{f' and {len(names) - 1} more' if names[1:] else ''} ({part}): {why}"
+        for (outcome, part, why), names in sorted(causes.items())
+    ]
     return "\n\n".join(filter(None, [table(header, rows), bullets(lines)]))
 
 
@@ -171,9 +177,11 @@ def format_seconds(seconds: float) -> str:
 
 
 def describe_tails(found: list[Line]) -> str:
-    """Show the last lines that a part printed which did not end well."""
+    """Show the last lines of a part that did not end well, unless all of it was told before."""
+    with_tests = {line["part"] for line in of_kind(found, "test")}
     return "\n\n".join(
-        f"The last lines of {e['part']} ({escape(e['ended'])}):\n\n```\n{e['tail']}\n```"
-        for e in of_kind(found, "end")
-        if e["ended"] != DONE and e["tail"].count("\n")  # a single line is in the table
+        f"The last lines of {end['part']} ({escape(end['ended'])}):\n\n```\n{end['tail']}\n```"
+        for end in of_kind(found, "end")
+        if end["ended"] != DONE and end["tail"] not in end["ended"]
+        if not (end["part"] in with_tests and end["ended"] == "ended with status 1")
     )

@@ -12,6 +12,8 @@ from ci.cuda_stages.lines import tell
 from neuron_xp.backends.libraries import LIBRARIES
 
 MISSING = "ModuleNotFoundError"
+TELLING = ("workflows", "backends", "neuron", "training")
+"""Rooms of tests that tell most: they are first, as the time may be up before the last."""
 
 
 class Recorder:
@@ -24,6 +26,10 @@ class Recorder:
             why = find_reason(report.longreprtext)
             self.failed += MISSING not in why
             tell("test", name=report.nodeid, outcome="not collected", why=why)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=find_rank)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         tell("collected", count=len(session.items))
@@ -45,6 +51,12 @@ class Recorder:
             and session.testscollected
         ):
             session.exitstatus = pytest.ExitCode.OK
+
+
+def find_rank(item: pytest.Item) -> tuple[bool, int]:
+    """Rank a test by whether it is slow, and by its room."""
+    rooms = [rank for rank, room in enumerate(TELLING) if room in item.path.parts]
+    return item.get_closest_marker("slow") is not None, min(rooms, default=len(TELLING))
 
 
 def find_reason(text: str) -> str:
