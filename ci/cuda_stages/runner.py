@@ -109,7 +109,8 @@ class Runner:
         except OSError as error:
             ended = f"could not be started: {error}"
         except BaseException as error:
-            self._note(stage, part, f"stopped from outside: {type(error).__name__}")
+            ended = f"stopped from outside: {type(error).__name__}"
+            self._note(stage, part, ended, time.monotonic() - started)
             raise
         tail = read_tail(log)
         last = tail[-1] if tail else "it printed nothing"
