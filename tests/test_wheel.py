@@ -43,17 +43,19 @@ def test_everything_that_is_read_at_run_time_is_in_it(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in (
         "py.typed",
-        *(
-            f"backends/cuda_kernels/{source}"
-            for source in ("arithmetic.cuh", "sums.cuh", "problem.cuh", "block.cuh", "training.cu")
-        ),
+        "backends/cuda_kernels/training.cu",
         "workflows/published_fingerprints.json",
         "example_data/breast_cancer.csv",
         "example_data/wine.csv",
     ):
         assert f"neuron_xp/{name}" in names
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "neuron_xp").rglob("*.py")}
-    assert modules <= names
+    package = ROOT / "neuron_xp"
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for ending in ("py", "cu", "cuh")
+        for path in package.rglob(f"*.{ending}")
+    }
+    assert sources <= names
     assert {name.partition("/")[0] for name in names} == {
         "neuron_xp", f"neuron_xp-{neuron_xp.__version__}.dist-info",
     }  # fmt: skip
