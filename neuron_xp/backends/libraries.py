@@ -47,7 +47,7 @@ class Library:
 
 LIBRARIES = {
     "numpy": Library(openers.open_numpy, lambda: ["cpu"], "numpy"),
-    "cupy": Library(openers.open_cupy, openers.list_cupy_devices, "cupy-cuda13x"),
+    "cupy": Library(openers.open_cupy, openers.list_cupy_devices, "'cupy-cuda13x[ctk]'"),
     "torch": Library(openers.open_torch, openers.list_torch_devices, "torch"),
     "jax": Library(openers.open_jax, openers.list_jax_devices, "jax"),
     "array_api_strict": Library(

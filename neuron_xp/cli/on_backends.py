@@ -1,7 +1,8 @@
 """The commands on array libraries: demo, backends, matrix."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -87,22 +88,41 @@ MATRIX_LEGEND = (
 def run_matrix(file: Path | None, force: bool) -> Outcome:
     """Train on every usable backend and compare the bits.
 
-    Status 0: all reproducible fingerprints are the published ones; 1: some differ.
+    Status 0: all reproducible fingerprints are the published ones; 1: some differ, or a training
+    failed. The file of --json has what was found so far, also when the command is stopped.
     """
     check_json(file, force=force)
     usable = matrix.find_usable_backends()
     count = len(usable) * len(ARITHMETICS) * len(CASES)
-    results = list_with_bar(matrix.run_matrix(usable), count)
-    write_json(file, results)
+    keep = partial(write_json, file, finished=False)
+    results = list_with_bar(matrix.run_matrix(usable), count, keep)
+    write_json(file, results, finished=True)
     rows = [_matrix_row(list(group)) for _, group in groupby(results, key=_row_key)]
-    expected = published()
-    wrong = [
-        f"DIFFERENT: {r.case} on {r.backend} {r.device}: {r.fingerprint}"
-        for r in results
-        if r.arithmetic == "reproducible" and r.fingerprint != expected[r.case]
-    ]
+    wrong = _list_different(results) + _list_failed(results)
     text = "\n".join([format_table(MATRIX_HEADER, rows), *wrong, MATRIX_LEGEND])
     return Outcome(text, status=1 if wrong else 0)
+
+
+def _list_different(results: Iterable[matrix.Result]) -> list[str]:
+    expected = published()
+    return [
+        f"DIFFERENT: {r.case} on {r.backend} {r.device}: {r.fingerprint}"
+        for r in results
+        if r.arithmetic == "reproducible" and not r.failure and r.fingerprint != expected[r.case]
+    ]
+
+
+def _list_failed(results: Iterable[matrix.Result]) -> list[str]:
+    """List each failure of a row once, by the first case that it ended."""
+    cases: dict[tuple[str, ...], list[str]] = {}
+    for r in results:
+        if r.failure:
+            cases.setdefault((*_row_key(r), r.failure), []).append(r.case)
+    return [
+        f"FAILED: {failed[0]}{f' and {len(failed) - 1} more' if failed[1:] else ''} "
+        f"on {name} {device}, {engine}, {arithmetic}: {failure}"
+        for (name, device, engine, arithmetic, failure), failed in cases.items()
+    ]
 
 
 def _row_key(result: matrix.Result) -> tuple[str, str, str, str]:
@@ -112,10 +132,11 @@ def _row_key(result: matrix.Result) -> tuple[str, str, str, str]:
 def _matrix_row(results: Sequence[matrix.Result]) -> tuple[str, ...]:
     first, expected = results[0], published()
     same = sum(r.fingerprint == expected[r.case] for r in results)
+    apart = max((r.ulp for r in results if r.ulp is not None), default="-")
     return (
         first.backend, first.version, first.device, first.engine, first.arithmetic,
         f"{same} of {len(results)}" if first.arithmetic == "reproducible" else "-",
-        str(max(r.ulp for r in results)), f"{sum(r.seconds for r in results):.2f}",
+        str(apart), f"{sum(r.seconds for r in results):.2f}",
     )  # fmt: skip
 
 

@@ -95,11 +95,19 @@ def show_progress(stop_if_asked: Callable[[], None]) -> Iterator[Tell]:
         yield tell
 
 
-def list_with_bar(results: Iterable[T], count: int) -> list[T]:
-    """List the results as they come, with a bar if there is a terminal to see it."""
-    console = Console(stderr=True)
+def list_with_bar(
+    results: Iterable[T], count: int, keep: Callable[[list[T]], object] = lambda found: None
+) -> list[T]:
+    """List the results as they come, with a bar if there is a terminal to see it.
+
+    keep : called with those that there are, after each
+    """
+    console, found = Console(stderr=True), list[T]()
     with Bar(console=console, transient=True, disable=not console.is_terminal) as progress:
-        return list(progress.track(results, count, description="training"))
+        for result in progress.track(results, count, description="training"):
+            found.append(result)
+            keep(found)
+    return found
 
 
 def check_json(file: Path | None, *, force: bool) -> None:

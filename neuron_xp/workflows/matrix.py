@@ -10,6 +10,7 @@ from neuron_xp.backends.backend import Backend, name_device
 from neuron_xp.backends.engine import name_engine
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.probe.status import list_statuses
+from neuron_xp.errors import one_line
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import ARITHMETICS
 from neuron_xp.workflows.cases import CASES, Case
@@ -21,11 +22,16 @@ class Result:
 
     engine
         "kernels", "compiled" or "arrays": what ran the iterations.
+    fingerprint
+        Of the weights; empty if the training failed.
     ulp
         The largest distance of a weight from reproducible numpy's, in units in the last
-        place of float64: how many other floats lie between, plus one; 0 is the same.
+        place of float64: how many other floats lie between, plus one; 0 is the same. None
+        if the training failed.
     seconds
         Of the training, with compilation.
+    failure
+        Why it failed, if it did.
     """
 
     backend: str
@@ -36,14 +42,15 @@ class Result:
     case: str
     iterations: int
     fingerprint: str
-    ulp: int
+    ulp: int | None
     seconds: float
+    failure: str = ""
 
 
 def find_usable_backends() -> list[Backend]:
-    """Return every library usable here, on each of its devices, with and without kernels."""
+    """Return every library usable here, on each of its devices, without kernels and with them."""
     backends = [open_backend(s.name, s.device) for s in list_statuses() if s.usable]
-    return [kind for b in backends for kind in dict.fromkeys((b, b.without_kernels()))]
+    return [kind for b in backends for kind in dict.fromkeys((b.without_kernels(), b))]
 
 
 def _iterations(case: Case, arithmetic: str) -> int:
@@ -62,37 +69,61 @@ def run_matrix(
     arithmetics: Iterable[str] = ARITHMETICS,
     cases: Iterable[Case] = CASES,
 ) -> Iterator[Result]:
-    """Every case on every backend in every arithmetic, but for those that take too long there."""
+    """Every case on every backend in every arithmetic, but for those that take too long there.
+
+    A training that fails is a result, too, and the others go on.
+    """
     references: dict[tuple[str, int], np.ndarray] = {}
     cases, arithmetics, done = tuple(cases), tuple(arithmetics), set()
     for backend in backends:
         for arithmetic in arithmetics:
-            row = str(backend), name_engine(backend, arithmetic), arithmetic
+            try:
+                engine = name_engine(backend, arithmetic)
+            except Exception:  # only kernels are tried out; their first training tells why
+                engine = "kernels"
+            row = str(backend), engine, arithmetic
             if row in done:  # native arithmetic knows no kernels
                 continue
             done.add(row)
             for case in cases:
-                if case.iterations > backend.patience:
-                    continue
-                iterations = _iterations(case, arithmetic)
-                started = time.perf_counter()
-                network = case.train(iterations, backend=backend, arithmetic=arithmetic)
-                seconds = time.perf_counter() - started
-                key = case.name, iterations
-                if key not in references:
-                    references[key] = _host_weights(case.train(iterations))
-                yield Result(
-                    backend=backend.name,
-                    version=backend.version,
-                    device=name_device(backend.device),
-                    engine=name_engine(backend, arithmetic),
-                    arithmetic=arithmetic,
-                    case=case.name,
-                    iterations=iterations,
-                    fingerprint=network.fingerprint(),
-                    ulp=ulp_distance(_host_weights(network), references[key]),
-                    seconds=seconds,
-                )
+                if case.iterations <= backend.patience:
+                    yield _train(case, backend, arithmetic, engine, references)
+
+
+def _train(
+    case: Case,
+    backend: Backend,
+    arithmetic: str,
+    engine: str,
+    references: dict[tuple[str, int], np.ndarray],
+) -> Result:
+    """Train, and compare with numpy's weights, which are kept for other backends."""
+    iterations = _iterations(case, arithmetic)
+    fingerprint, ulp, failure = "", None, ""
+    started = time.perf_counter()
+    try:
+        network = case.train(iterations, backend=backend, arithmetic=arithmetic)
+        ended = time.perf_counter()
+        key = case.name, iterations
+        if key not in references:
+            references[key] = _host_weights(case.train(iterations))
+        ulp = ulp_distance(_host_weights(network), references[key])
+        fingerprint = network.fingerprint()
+    except Exception as error:  # of compilers, drivers and memory: each library has its own
+        ended, failure = time.perf_counter(), f"{type(error).__name__}: {one_line(error)}"
+    return Result(
+        backend=backend.name,
+        version=backend.version,
+        device=name_device(backend.device),
+        engine=engine,
+        arithmetic=arithmetic,
+        case=case.name,
+        iterations=iterations,
+        fingerprint=fingerprint,
+        ulp=ulp,
+        seconds=ended - started,
+        failure=failure,
+    )
 
 
 def _host_weights(network: NeuralNetwork) -> np.ndarray:

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import neuron_xp
+from neuron_xp.cli import on_backends
 from neuron_xp.workflows.cases import published
+from neuron_xp.workflows.matrix import Result
 
 DEMO = """\
 Random starting synaptic weights:
@@ -129,6 +132,7 @@ def test_matrix_compares_and_writes_json(tmp_path):
     assert record["neuron_xp"] == neuron_xp.__version__
     rows = [r for r in record["results"] if r["arithmetic"] == "reproducible"]
     assert {r["backend"] for r in rows} == {"numpy", "array_api_strict"}
+    assert record["finished"]
     assert all(r["fingerprint"] == published()[r["case"]] for r in rows)
 
 
@@ -138,6 +142,44 @@ def test_matrix_fails_when_fingerprints_differ(tmp_path):
     assert run.returncode == 1
     assert "DIFFERENT: article on numpy cpu: 47c54196" in run.stdout
     assert "0 of " in run.stdout
+
+
+RESULT = {"backend": "cupy", "version": "14", "device": "cuda:0", "engine": "arrays",
+          "arithmetic": "reproducible", "iterations": 1, "ulp": 0, "seconds": 0.5}  # fmt: skip
+FOUND = [
+    Result(**RESULT, case="article", fingerprint=published()["article"]),
+    *(
+        Result(**{**RESULT, "ulp": None}, case=case, fingerprint="", failure="OSError: it is lost")
+        for case in ("random", "wide")
+    ),
+]
+
+
+def test_a_matrix_in_which_trainings_failed(monkeypatch):
+    monkeypatch.setattr(on_backends.matrix, "find_usable_backends", list)
+    monkeypatch.setattr(on_backends.matrix, "run_matrix", lambda backends: FOUND)
+    outcome = on_backends.run_matrix.main([], standalone_mode=False)
+    assert outcome.status == 1
+    _, row, failed, *_ = outcome.text.splitlines()
+    assert re.fullmatch(r"cupy +14 +cuda:0 +arrays +reproducible +1 of 3 +0 +1\.50", row)
+    assert failed == (
+        "FAILED: random and 1 more on cupy cuda:0, arrays, reproducible: OSError: it is lost"
+    )
+
+
+def test_a_matrix_that_is_stopped_has_kept_what_it_found(monkeypatch, tmp_path):
+    def run(backends):
+        yield from FOUND
+        raise KeyboardInterrupt
+
+    file = tmp_path / "matrix.json"
+    monkeypatch.setattr(on_backends.matrix, "find_usable_backends", list)
+    monkeypatch.setattr(on_backends.matrix, "run_matrix", run)
+    with pytest.raises(click.exceptions.Abort):
+        on_backends.run_matrix.main(["--json", str(file)], standalone_mode=False)
+    record = json.loads(file.read_text())
+    assert [row["failure"] for row in record["results"]] == [r.failure for r in FOUND]
+    assert record["finished"] is False
 
 
 def test_a_reader_that_leaves_is_no_error():

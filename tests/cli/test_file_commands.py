@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import random
 import re
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import neuron_xp
+from neuron_xp.backends.backend import name_device
 from neuron_xp.tables.columns import Columns
 
 DATA = Path(__file__).parent.parent.parent / "examples" / "data"
@@ -95,11 +97,14 @@ def test_evaluate_shows_what_is_confused(model):
     assert accuracy == pytest.approx(right / all_, abs=1e-4)
 
 
-def test_show_and_verify(model, library):
+def test_show_and_verify(model, library, tmp_path):
     shown = done("show", model)
     assert re.search(r"^layers +30-1$", shown, re.MULTILINE)
     assert re.search(r"^classes +benign, malignant$", shown, re.MULTILINE)
-    text = done("verify", model, CANCER, "--backend", library.name)
+    place = ["--backend", library.name, "--device", name_device(library.device)]
+    text = done("verify", model, CANCER, *place, "--json", tmp_path / "verdict.json")
+    verdict = json.loads((tmp_path / "verdict.json").read_text())
+    assert verdict["trained_here"]["device"] == place[-1]
     assert text.endswith("verdict       the same bits\n")
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 
 import neuron_xp
+from neuron_xp.backends.backend import name_device
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.workflows.cases import CASES, published
-from neuron_xp.workflows.matrix import run_matrix, ulp_distance
+from neuron_xp.workflows.matrix import find_usable_backends, run_matrix, ulp_distance
 
 SHORT = [case for case in CASES if case.iterations <= 200]
 
@@ -86,15 +88,20 @@ FINGERPRINTS = """
 import json, sys
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.workflows.cases import CASES
-backend = open_backend(sys.argv[1])
+name, device, kernels = sys.argv[1:]
+backend = open_backend(name, device)
+if kernels == "without":
+    backend = backend.without_kernels()
 cases = [case for case in CASES if case.iterations <= 200]
 print(json.dumps({case.name: case.train(backend=backend).fingerprint() for case in cases}))
 """
 
 
-def fingerprints_in_a_process(name, **environment):
+def fingerprints_in_a_process(backend, **environment):
+    kernels = "with" if backend.make_kernels else "without"
+    place = backend.name, name_device(backend.device), kernels
     run = subprocess.run(
-        [sys.executable, "-c", FINGERPRINTS, name],
+        [sys.executable, "-c", FINGERPRINTS, *place],
         env={**os.environ, **environment}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
@@ -105,7 +112,7 @@ def fingerprints_in_a_process(name, **environment):
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_thread_count_changes_nothing(library, threads):
     found = fingerprints_in_a_process(
-        library.name,
+        library,
         OMP_NUM_THREADS=threads,
         OPENBLAS_NUM_THREADS=threads,
         XLA_FLAGS=f"--xla_cpu_multi_thread_eigen={'true' if threads == '2' else 'false'}",
@@ -116,7 +123,8 @@ def test_thread_count_changes_nothing(library, threads):
 def test_vector_instructions_change_nothing():
     """NumPy without AVX-512 and AVX2 (or what else it dispatches to here)."""
     features = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
-    found = fingerprints_in_a_process("numpy", NPY_DISABLE_CPU_FEATURES=" ".join(features))
+    numpy, without = open_backend("numpy"), " ".join(features)
+    found = fingerprints_in_a_process(numpy, NPY_DISABLE_CPU_FEATURES=without)
     assert found == {case.name: published()[case.name] for case in SHORT}
 
 
@@ -169,6 +177,28 @@ def test_run_matrix_compares_with_numpy():
     for r in results:
         if r.arithmetic == "reproducible":
             assert (r.ulp, r.fingerprint) == (0, published()[r.case])
+
+
+def break_down(array):
+    raise OSError("the device\nis lost")
+
+
+def test_a_place_that_breaks_down_is_a_result_and_the_next_goes_on():
+    strict = open_backend("array_api_strict")
+    lost = dataclasses.replace(strict, name="lost", to_host=break_down)
+    results = list(run_matrix([lost, strict], cases=CASES[1:3], arithmetics=["reproducible"]))
+    assert [(r.backend, r.case) for r in results] == [
+        (name, case.name) for name in ("lost", "array_api_strict") for case in CASES[1:3]
+    ]
+    for r in results[:2]:
+        assert (r.fingerprint, r.ulp) == ("", None)
+        assert re.fullmatch(r"UnusableBackendError: .*\(the device is lost\).*", r.failure)
+    assert [r.fingerprint for r in results[2:]] == [published()[r.case] for r in results[2:]]
+
+
+def test_array_operations_come_before_the_kernels_that_may_break_what_follows():
+    ways = [(str(b), b.make_kernels is not None) for b in find_usable_backends()]
+    assert ways == sorted(ways, key=lambda way: ([str(b) for b, _ in ways].index(way[0]), way[1]))
 
 
 @pytest.mark.parametrize(
