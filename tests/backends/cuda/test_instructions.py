@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("ptx")
 BOUNDS = {
     (20, 1): 1_700,
     (100, 1): 3_950,
-    (1000, 1): 23_300,
+    (1000, 1): 32_500,  # NVRTC before 13.5 spells each address out
     (30, 16, 1): 41_000,
 }
 FEW, MORE = 16, 16  # leaves, and how many more: blocks may have eight at a time
@@ -88,7 +88,7 @@ def one_neuron(features, scaled):
         (one_neuron(100, 0), 128, 0),
         (one_neuron(256, 1), 128, 0),
         (one_neuron(1000, 0), 255, 0),
-        (one_neuron(1000, 1), 255, 128),
+        (one_neuron(1000, 1), 255, 160),
         pytest.param(TRAIN, 128, 0, marks=pytest.mark.slow),  # and ADD_LEAVES, of the same source
     ],
     ids=str,
