@@ -108,6 +108,8 @@ class Backend:
         Whether a compiler sees whole functions, and could fuse their operations.
     block_elements
         How many numbers of the inputs one pass of array operations should take at most.
+    free_bytes()
+        How many bytes its memory still has; or None where that is the host's.
     patience
         How many iterations of a small training take some seconds: the matrix runs no more.
     """
@@ -125,6 +127,7 @@ class Backend:
     compiled: bool = False
     rounds_sqrt: bool = False
     block_elements: int = 2**17
+    free_bytes: Callable[[], int] | None = None
     patience: int = 10_000
 
     def __str__(self) -> str:
