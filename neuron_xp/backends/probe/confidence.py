@@ -12,7 +12,7 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from neuron_xp.backends.backend import Backend, MakeKernels, Steps
-from neuron_xp.backends.probe.rehearsal import FOR_KERNELS, find_wrong_scene
+from neuron_xp.backends.probe.rehearsal import FOR_DEVICE_KERNELS, FOR_KERNELS, find_wrong_scene
 from neuron_xp.errors import UnusableBackendError, one_line
 
 Result = TypeVar("Result")
@@ -114,4 +114,5 @@ def _give_defined_bits(make_kernels: MakeKernels, backend: Backend) -> bool:
     def share(rule: str, no_tiny_inputs: bool) -> Steps:
         return make_kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=2).share_all()
 
-    return all(find_wrong_scene(FOR_KERNELS, backend, steps) is None for steps in (make, share))
+    scenes = FOR_KERNELS if backend.free_bytes is None else FOR_DEVICE_KERNELS
+    return all(find_wrong_scene(scenes, backend, steps) is None for steps in (make, share))

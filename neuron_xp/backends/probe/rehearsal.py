@@ -54,6 +54,19 @@ FOR_KERNELS = (
     Scene("softmax_cross_entropy", (1100, 2), 65, True, "eea6c7b46f097006"),
 )
 """What kernels are shown, whose every rule is code of its own."""
+FOR_DEVICE_KERNELS = (
+    *FOR_KERNELS,
+    Scene("error_weighted_derivative", (20, 1), 330, True, "452101253ed7a83c"),
+    Scene("cross_entropy", (20, 1), 330, False, "199ac6867297e5de"),
+    Scene("cross_entropy", (100, 1), 330, True, "2e33fbc56d3fd173"),
+    Scene("error_weighted_derivative", (100, 1), 330, False, "30e24c76d888ecff"),
+    Scene("error_weighted_derivative", (1000, 1), 330, True, "7f5534fafcc20d50"),
+    Scene("cross_entropy", (1000, 1), 330, False, "a7cae3663e7d1d01"),
+    Scene("softmax_cross_entropy", (70, 66, 3), 330, False, "2d1a02f77f522ffe"),
+)
+"""What kernels of a device are shown, which has others for few examples and for many, for one
+neuron and for many, and for each width: with more than four leaves of 64 examples no block of
+its threads works alone."""
 
 
 def find_wrong_scene(
