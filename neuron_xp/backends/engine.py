@@ -196,14 +196,24 @@ def _sum_by_arrays(function: Summand, method: Method, backend: Backend, threads:
     return sums
 
 
-def choose_block_rows(layers: Iterable[tuple[int, int]], backend: Backend) -> int:
+SMALL_BLOCK = 2**18
+"""Numbers that a processor's cache holds: there is memory for some in each of many threads."""
+
+
+def choose_block_rows(
+    layers: Iterable[tuple[int, int]], backend: Backend, *, at_once: int = 1
+) -> int:
     """Return how many examples to take at a time: whole leaves, groups of 64 examples.
 
     The widest layer has about `backend.block_elements` products then.
     layers : (inputs, neurons) of each
+    at_once : how many such blocks may be worked off side by side, in one memory: large ones,
+        each of which takes gigabytes, share it
     """
     widest = max(inputs * neurons for inputs, neurons in layers)
-    return max(1, backend.block_elements // (widest * LEAF)) * LEAF
+    whole = backend.block_elements
+    elements = max(whole // at_once, min(whole, SMALL_BLOCK))
+    return max(1, elements // (widest * LEAF)) * LEAF
 
 
 @lru_cache(maxsize=2)

@@ -64,6 +64,11 @@ class LoadedParts:
     kept: list[Any]
     ends: tuple[int, ...]
 
+    @property
+    def at_once(self) -> int:
+        """See `Source`."""
+        return self.scheduler.threads_a_machine
+
     def fold(
         self,
         function: Callable[[int, Examples], Any],

@@ -37,7 +37,13 @@ SHUFFLE_ROWS = (
 
 
 class Source(Protocol):
-    """Holds examples in parts."""
+    """Holds examples in parts.
+
+    at_once : how many of them may be worked off side by side in the memory of one machine
+    """
+
+    @property
+    def at_once(self) -> int: ...  # noqa: D102
 
     def fold(
         self,
@@ -57,11 +63,13 @@ class Recipe:
     """Settings for the computation of one part, as plain values that can be sent anywhere.
 
     layer_sizes : (inputs, neurons of each layer ...)
+    at_once : how many parts may be worked off side by side in the memory of one machine
     """
 
     arithmetic: str
     rule: str
     layer_sizes: tuple[int, ...]
+    at_once: int = 1
     no_tiny_inputs: bool = False
     by_kernels: bool = True
 
@@ -86,7 +94,7 @@ def sum_part(
         recipe.rule,
         function,
         no_tiny_inputs=recipe.no_tiny_inputs,
-        block=choose_block_rows(pairwise(recipe.layer_sizes), backend),
+        block=choose_block_rows(pairwise(recipe.layer_sizes), backend, at_once=recipe.at_once),
         threads=1,  # parts are worked off side by side
     )
     with backend.context():
@@ -275,6 +283,7 @@ def open_in_parts(
             arithmetic=settings.arithmetic,
             rule=settings.rule,
             layer_sizes=sizes,
+            at_once=source.at_once,
             no_tiny_inputs=summary.no_tiny_inputs,
         ),
         network_backend=network_backend,
