@@ -56,6 +56,11 @@ def open_cupy(device: Any) -> Backend:
     if isinstance(device, str):
         device = int(device.removeprefix("cuda").removeprefix(":") or 0)
     number = cupy.cuda.Device(device).id  # None: the current one
+
+    def free_bytes() -> int:
+        free, _ = cupy.cuda.runtime.memGetInfo()  # of the current device
+        return int(free) + int(cupy.get_default_memory_pool().free_bytes())
+
     # not by themselves before their bits were seen to be right on a GPU
     wanted = os.environ.get("NEURON_XP_CUDA_KERNELS") == "1"
     return Backend(
@@ -66,6 +71,7 @@ def open_cupy(device: Any) -> Backend:
         to_host=cupy.asnumpy,
         context=lambda: cupy.cuda.Device(number),
         block_elements=2**26,
+        free_bytes=free_bytes,
         rounds_sqrt=True,  # CUDA's sqrt of float64 is
         make_kernels=_prepare_cupy_kernels(xp, cupy.cuda.Device(number)) if wanted else None,
     )
@@ -92,6 +98,11 @@ def open_torch(device: Any) -> Backend:
     import torch
 
     device = torch.empty(0, device=device).device  # 'cuda' is now 'cuda:0'; None the default
+
+    def free_bytes() -> int:
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + kept)
+
     return Backend(
         name="torch",
         version=torch.__version__,
@@ -100,6 +111,7 @@ def open_torch(device: Any) -> Backend:
         to_host=lambda x: x.detach().cpu().resolve_neg().numpy(),
         context=torch.no_grad,
         block_elements=2**18 if device.type == "cpu" else 2**26,
+        free_bytes=free_bytes if device.type == "cuda" else None,
     )
 
 
@@ -127,6 +139,10 @@ def open_jax(device: Any) -> Backend:
         with jax.enable_x64(True), jax.numpy_rank_promotion("allow"):
             yield
 
+    def free_bytes() -> int:
+        memory = device.memory_stats() or {}
+        return int(memory.get("bytes_limit", 0) - memory.get("bytes_in_use", 0))
+
     def describe(arguments: Any) -> str:
         return str(jax.tree.map(jax.typeof, arguments))
 
@@ -143,6 +159,7 @@ def open_jax(device: Any) -> Backend:
         loop=loop,
         compiled=True,
         block_elements=2**26,
+        free_bytes=None if device.platform == "cpu" else free_bytes,
     )
 
 

@@ -31,7 +31,7 @@ COPIES = 8
 """How often a block is in memory, at most: as in the file, as floats, in array operations."""
 
 Block = list[tuple[int, int]]
-"""Ranges of rows, (first, end)."""
+"""Ranges of rows, (first, end), ascending."""
 
 
 @dataclass(eq=False)
@@ -65,9 +65,10 @@ class NpyStream:
         ranges: np.ndarray | None = None,
     ) -> Any:
         """See `Source`."""
+        takes_all = ranges is None
         if ranges is None:
             ranges = np.asarray([[0, self.files[0].shape[0]]])
-        blocks = list(_cut_blocks(ranges, self.block_rows))
+        blocks = list(cut_blocks(ranges, self.block_rows))
         reading, computing, found = Lock(), Semaphore(self.at_once), list[Any]()
 
         def work(block: Block, buffers: _Buffers) -> None:
@@ -85,6 +86,7 @@ class NpyStream:
         finally:
             for files in self.files:
                 files.close()
+        self.checked = self.checked or takes_all
         return reduce(merge, found)
 
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -156,7 +158,7 @@ def _columns(file: NpyRows) -> int:
     return 1 if len(file.shape) == 1 else file.shape[1]
 
 
-def _cut_blocks(ranges: np.ndarray, block_rows: int) -> Iterator[Block]:
+def cut_blocks(ranges: np.ndarray, block_rows: int) -> Iterator[Block]:
     """Cut ranges of rows, and put them together, to blocks of `block_rows` rows each."""
     parts, rows = list[tuple[int, int]](), 0
     for first, stop in ranges.tolist():
