@@ -118,6 +118,7 @@ def test_data_that_find_no_room_after_all_are_streamed(
     assert sum(rows_read) >= 3 * 1500 * RATE["iterations"]
 
 
+@pytest.mark.slow_on("jax")
 def test_on_the_host_nothing_is_kept_and_nothing_said(library, rows_read, tmp_path, small_blocks):
     if library.free_bytes is not None:
         return  # a device: kept, as the tests above say

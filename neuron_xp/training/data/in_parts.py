@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from neuron_xp.backends.backend import Backend, Summand
+from neuron_xp.backends.backend import Backend, Summand, map_arrays
 from neuron_xp.backends.engine import choose_block_rows, choose_summand
 from neuron_xp.backends.examples import NO_WEIGHT, copy_to_host
 from neuron_xp.backends.libraries import find_backend, open_host_backend
@@ -98,24 +98,14 @@ def sum_part(
         threads=1,  # parts are worked off side by side
     )
     with backend.context():
-        scaling, *values_on_device = _map_arrays(backend.from_host, (scaling, *values))
+        scaling, *values_on_device = map_arrays(backend.from_host, (scaling, *values))
         found = sums(examples._replace(scaling=scaling), *values_on_device)
-        return tuple(_map_arrays(backend.to_host, found))
+        return tuple(map_arrays(backend.to_host, found))
 
 
 @cache
 def _leave_kernels_out(backend: Backend) -> Backend:
     return backend.without_kernels()  # one, whose probe and functions are found again
-
-
-def _map_arrays(function: Callable[[Any], Any], value: Any) -> Any:
-    """Apply the function to each array in tuples, however deep; None stays."""
-    if value is None:
-        return None
-    if not isinstance(value, tuple):
-        return function(value)
-    items = [_map_arrays(function, item) for item in value]
-    return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
 
 
 def copy_part(_: int, examples: Examples) -> Examples:
