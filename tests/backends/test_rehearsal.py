@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 
@@ -175,6 +176,22 @@ def test_kernels_that_are_wrong_at_some_width_are_seen_on_a_device():
     device = dataclasses.replace(NUMPY, make_kernels=Wrong, free_bytes=lambda: 0)
     with pytest.warns(RuntimeWarning, match="do not give the defined bits"):
         assert not has_right_kernels(device)
+
+
+def test_kernels_that_add_parts_wrongly_are_seen_on_a_device():
+    pytest.importorskip("numba", reason="the kernels need the extra 'fast'")
+    from neuron_xp.backends.numba_kernels.kernels import NumbaKernels
+
+    class Wrong(NumbaKernels):
+        def _sum(self, function, examples, parameters):
+            losses, *sums = super()._sum(function, examples, parameters)
+            losses[0][...] += examples.inputs.shape == (330, 100)
+            return losses, *sums
+
+    for kernels, words in ((NumbaKernels, None), (Wrong, "do not give the defined bits")):
+        device = dataclasses.replace(NUMPY, make_kernels=kernels, free_bytes=lambda: 0)
+        with nullcontext() if words is None else pytest.warns(RuntimeWarning, match=words):
+            assert has_right_kernels(device) == (words is None)
 
 
 def test_other_bits_are_named(monkeypatch):

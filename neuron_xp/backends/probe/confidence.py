@@ -11,9 +11,17 @@ from threading import RLock
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from neuron_xp.backends.backend import Backend, MakeKernels, Steps
-from neuron_xp.backends.probe.rehearsal import FOR_DEVICE_KERNELS, FOR_KERNELS, find_wrong_scene
+from neuron_xp.backends.backend import Backend, Kernels, MakeKernels
+from neuron_xp.backends.probe.guarantees import make_reproducible
+from neuron_xp.backends.probe.rehearsal import (
+    FOR_DEVICE_KERNELS,
+    FOR_KERNELS,
+    Scene,
+    find_wrong_scene,
+    make_problem,
+)
 from neuron_xp.errors import UnusableBackendError, one_line
+from neuron_xp.neuron.step import block_losses_and_sums
 
 Result = TypeVar("Result")
 
@@ -108,11 +116,32 @@ def _rehearse(confidence: Confidence, backend: Backend) -> None:
 def _give_defined_bits(make_kernels: MakeKernels, backend: Backend) -> bool:
     """Tell whether kernels rehearse as they must, in one thread and in two."""
 
-    def make(rule: str, no_tiny_inputs: bool) -> Steps:
+    def make(rule: str, no_tiny_inputs: bool) -> Kernels:
         return make_kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=1)
 
-    def share(rule: str, no_tiny_inputs: bool) -> Steps:
+    def share(rule: str, no_tiny_inputs: bool) -> Kernels:
         return make_kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=2).share_all()
 
-    scenes = FOR_KERNELS if backend.free_bytes is None else FOR_DEVICE_KERNELS
-    return all(find_wrong_scene(scenes, backend, steps) is None for steps in (make, share))
+    if backend.free_bytes is None:
+        return all(find_wrong_scene(FOR_KERNELS, backend, way) is None for way in (make, share))
+    return all(
+        find_wrong_scene(FOR_DEVICE_KERNELS, backend, way) is None
+        and all(_add_parts_rightly(scene, backend, way) for scene in FOR_DEVICE_KERNELS)
+        for way in (make, share)
+    )
+
+
+def _add_parts_rightly(
+    scene: Scene, backend: Backend, make: Callable[[str, bool], Kernels]
+) -> bool:
+    """Tell whether what kernels add up of a part has the totals that they give themselves."""
+    kernels = make(scene.rule, not scene.is_plain)
+    with backend.context():
+        total = make_reproducible(backend, no_tiny_inputs=False).total
+        examples, parameters = make_problem(scene, backend.from_host)
+        add = kernels.find_summand(block_losses_and_sums)
+        if add is None:
+            return True
+        found = map(backend.to_host, map(total, add(examples, parameters)))
+        expected = map(backend.to_host, kernels.losses_and_sums(parameters, examples))
+        return all((a == b).all() for a, b in zip(found, expected, strict=True))

@@ -90,7 +90,7 @@ def rehearse(scene: Scene, backend: Backend, make_steps: MakeSteps) -> str:
 
 def _play(scene: Scene, backend: Backend, do: Steps) -> Iterator[Any]:
     """Yield the losses and sums at the start, the parameters after two iterations, their losses."""
-    examples, parameters = _make_problem(scene, backend.from_host)
+    examples, parameters = make_problem(scene, backend.from_host)
     l2 = None if scene.is_plain else 0.5
     yield from do.losses_and_sums(parameters, examples)
     parameters = do.run(2, parameters, examples, 0.0625, l2)
@@ -100,9 +100,10 @@ def _play(scene: Scene, backend: Backend, do: Steps) -> Iterator[Any]:
         yield do.loss(parameters, examples)
 
 
-def _make_problem(
+def make_problem(
     scene: Scene, from_host: Callable[[np.ndarray], Any]
 ) -> tuple[Examples, Parameters]:
+    """Return the examples of a scene, and the parameters that it begins with."""
     features, neurons = scene.sizes[0], scene.sizes[-1]
     shapes = [(scene.rows, features), (scene.rows, neurons), (scene.rows, 1)]
     inputs, targets, weight = draw_start(shapes, seed=1)
