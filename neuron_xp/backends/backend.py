@@ -53,7 +53,7 @@ class Steps(Protocol):
 class Kernels(Steps, Protocol):
     """Code of ours for one learning rule: the bits of the reproducible array operations."""
 
-    def share_all(self) -> Steps:
+    def share_all(self) -> "Kernels":
         """Return kernels that share even the smallest work among their threads, for a check."""
 
     def find_summand(self, function: Summand) -> Summand | None:
@@ -108,6 +108,8 @@ class Backend:
         Whether a compiler sees whole functions, and could fuse their operations.
     block_elements
         How many numbers of the inputs one pass of array operations should take at most.
+    free_bytes()
+        How many bytes its memory still has; or None where that is the host's.
     patience
         How many iterations of a small training take some seconds: the matrix runs no more.
     """
@@ -125,6 +127,7 @@ class Backend:
     compiled: bool = False
     rounds_sqrt: bool = False
     block_elements: int = 2**17
+    free_bytes: Callable[[], int] | None = None
     patience: int = 10_000
 
     def __str__(self) -> str:
@@ -140,13 +143,14 @@ class Backend:
         return self if self.make_kernels is None else replace(self, make_kernels=None)
 
     def eager(self) -> "Backend":
-        """Return this backend without its compiler: operation by operation."""
+        """Return this backend without its compiler and kernels: operation by operation."""
         patience = 200 if self.compiled else self.patience
         return replace(
             self,
             compile=_unchanged,
             loop=_python_loop,
             compiled=False,
+            make_kernels=None,
             patience=patience,
         )
 
@@ -220,6 +224,16 @@ class BoundedCompiler:
             return compiled(*arguments)
 
         return call
+
+
+def map_arrays(function: Callable[[Any], Any], value: Any) -> Any:
+    """Apply the function to each array in tuples, however deep; None stays."""
+    if value is None:
+        return None
+    if not isinstance(value, tuple):
+        return function(value)
+    items = [map_arrays(function, item) for item in value]
+    return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
 
 
 def name_device(device: Any) -> str:

@@ -20,6 +20,8 @@ from neuron_xp.neuron.types import Array
 
 LOOK_ELEMENTS = 2**18
 """Numbers that are looked at together, where the library does not want more."""
+MOST_LOOK_ELEMENTS = 2**22
+"""However many it wants: threads that convert parts side by side share the memory."""
 
 DIGITS = {"float64": 53, "float32": 24}
 MEANING = {
@@ -213,7 +215,8 @@ def count_dimensions(value: Any) -> int:
 def _cut_row_blocks(array: Array, backend: Backend) -> Iterator[tuple[int, Array]]:
     """Yield (first row, rows): a few at a time, so that a look at them needs little memory."""
     rows = array.shape[0]
-    step = max(1, max(LOOK_ELEMENTS, backend.block_elements) // max(1, math.prod(array.shape[1:])))
+    elements = min(max(LOOK_ELEMENTS, backend.block_elements), MOST_LOOK_ELEMENTS)
+    step = max(1, elements // max(1, math.prod(array.shape[1:])))
     for start in range(0, rows, step):
         yield start, array[start : min(start + step, rows), ...]
 

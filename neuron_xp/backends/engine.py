@@ -5,7 +5,6 @@ among threads, and kernels. `choose_engine` takes the fastest; in reproducible a
 them give the same bits.
 """
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -17,14 +16,15 @@ from neuron_xp.backends.backend import (
     Backend,
     Engine,
     Kernels,
-    MakeKernels,
-    Steps,
     Summand,
     compile_engine,
 )
-from neuron_xp.backends.probe.rehearsal import FOR_KERNELS, find_wrong_scene
+from neuron_xp.backends.probe.confidence import (
+    Confidence,
+    find_confidence,
+    has_right_kernels,
+)
 from neuron_xp.backends.probe.trust import choose_arithmetic
-from neuron_xp.errors import UnusableBackendError, one_line
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters
@@ -56,16 +56,8 @@ def choose_engine(
     method = Method(functions, RULES[rule], block)
     kernels = _make_kernels(backend, arithmetic, rule, no_tiny_inputs, threads)
     if kernels is not None:
-        return Engine(
-            method=method,
-            run=kernels.run,
-            loss=kernels.loss,
-            sums=kernels.sums,
-            losses_and_sums=kernels.losses_and_sums,
-        )
-    if arithmetic == "reproducible" and backend.threaded and threads > 1:
-        return _share_among_threads(method, backend, threads)
-    return compile_engine(backend, method)
+        return _serve_by_kernels(method, backend, kernels, threads)
+    return _serve_by_arrays(method, backend, arithmetic, threads)
 
 
 def _make_kernels(
@@ -73,7 +65,35 @@ def _make_kernels(
 ) -> Kernels | None:
     if backend.make_kernels is None or name_engine(backend, arithmetic) != "kernels":
         return None
-    return backend.make_kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=threads)
+    make = partial(backend.make_kernels, rule, no_tiny_inputs=no_tiny_inputs, threads=threads)
+    found: Kernels | None = find_confidence(backend).call(make, lambda: None)
+    return found
+
+
+def _serve_by_kernels(method: Method, backend: Backend, kernels: Kernels, threads: int) -> Engine:
+    """Return an engine of kernels, which goes on by array operations where these fail.
+
+    Whatever it is asked for, it leaves what it is given alone: so the same can be done again.
+    """
+    confidence = find_confidence(backend)
+    arrays = _serve_by_arrays(method, backend, "reproducible", threads)
+
+    def serve(name: str) -> Callable[..., Any]:
+        return partial(confidence.call, getattr(kernels, name), getattr(arrays, name))
+
+    return Engine(
+        method=method,
+        run=serve("run"),
+        loss=serve("loss"),
+        sums=serve("sums"),
+        losses_and_sums=serve("losses_and_sums"),
+    )
+
+
+def _serve_by_arrays(method: Method, backend: Backend, arithmetic: str, threads: int) -> Engine:
+    if arithmetic == "reproducible" and backend.threaded and threads > 1:
+        return _share_among_threads(method, backend, threads)
+    return compile_engine(backend, method)
 
 
 def _share_among_threads(method: Method, backend: Backend, threads: int) -> Engine:
@@ -148,35 +168,52 @@ def choose_summand(
     The sums, arrays on the device, are not yet totals: they can be merged with those of other
     parts of the data.
     """
-    kernels = _make_kernels(backend, arithmetic, rule, no_tiny_inputs, threads)
-    found = None if kernels is None else kernels.find_summand(function)
-    if found is not None:
-        return found
     functions = choose_arithmetic(backend, arithmetic, no_tiny_inputs=no_tiny_inputs)
     method = Method(functions, RULES[rule], block)
-    summand = backend.compile(partial(function, method=method))
+    by_arrays = _sum_by_arrays(function, method, backend, threads)
+    kernels = _make_kernels(backend, arithmetic, rule, no_tiny_inputs, threads)
+    if kernels is None:
+        return by_arrays
+    confidence = find_confidence(backend)
+    by_kernels = confidence.call(partial(kernels.find_summand, function), lambda: None)
+    if by_kernels is None:
+        return by_arrays
+    return partial(confidence.call, by_kernels, by_arrays)
 
-    merge = partial(merge_blocks, arithmetic=functions)
+
+def _sum_by_arrays(function: Summand, method: Method, backend: Backend, threads: int) -> Summand:
+    summand = backend.compile(partial(function, method=method))
+    merge = partial(merge_blocks, arithmetic=method.arithmetic)
 
     def sums(examples: Examples, *values: Any) -> tuple[Any, ...]:
         shared = backend.threaded and threads > 1
         with _open_pool(method, backend, threads) if shared else nullcontext(method) as m:
             added: tuple[Any, ...] = m.fold(
-                merge, lambda part: summand(part, *values), examples, block
+                merge, lambda part: summand(part, *values), examples, method.block_rows
             )
         return added
 
     return sums
 
 
-def choose_block_rows(layers: Iterable[tuple[int, int]], backend: Backend) -> int:
+SMALL_BLOCK = 2**18
+"""Numbers that a processor's cache holds: there is memory for some in each of many threads."""
+
+
+def choose_block_rows(
+    layers: Iterable[tuple[int, int]], backend: Backend, *, at_once: int = 1
+) -> int:
     """Return how many examples to take at a time: whole leaves, groups of 64 examples.
 
     The widest layer has about `backend.block_elements` products then.
     layers : (inputs, neurons) of each
+    at_once : how many such blocks may be worked off side by side, in one memory: large ones,
+        each of which takes gigabytes, share it
     """
     widest = max(inputs * neurons for inputs, neurons in layers)
-    return max(1, backend.block_elements // (widest * LEAF)) * LEAF
+    whole = backend.block_elements
+    elements = max(whole // at_once, min(whole, SMALL_BLOCK))
+    return max(1, elements // (widest * LEAF)) * LEAF
 
 
 @lru_cache(maxsize=2)
@@ -185,64 +222,26 @@ def choose_host_arithmetic(host: Backend, name: str) -> Arithmetic:
     arithmetic = choose_arithmetic(host, name, no_tiny_inputs=False)
     if name_engine(host, name) != "kernels":
         return arithmetic
-    a, b = draw_start([(3, 75), (75, 2)], seed=1)
-    try:
+
+    confidence = Confidence("the kernel of small matrices", on_host=True)
+
+    def import_kernel() -> tuple[Callable[..., Array], int] | None:
         from neuron_xp.backends.numba_kernels.matrices import MOST_TERMS, multiply_small
 
-        is_right = bool((multiply_small(a, b) == arithmetic.weighted_sum(a, b)).all())
-    except Warning:  # which the caller has made an error
-        raise
-    except Exception as error:  # Numba and LLVM have many
-        _warn_of_kernels(f"the kernel of small matrices cannot be used ({one_line(error)})")
+        a, b = draw_start([(3, 75), (75, 2)], seed=1)
+        if (multiply_small(a, b) == arithmetic.weighted_sum(a, b)).all():
+            return multiply_small, MOST_TERMS
+        confidence.lose("does not give the defined bits (report it)")
+        return None
+
+    found = confidence.call(import_kernel, lambda: None)
+    if found is None:
         return arithmetic
-    if not is_right:
-        _warn_of_kernels("the kernel of small matrices does not give the defined bits (report it)")
-        return arithmetic
+    kernel, most_terms = found
 
     def weighted_sum(inputs: Array, weights: Array, *, of_data: bool = False) -> Array:
-        is_small = inputs.shape[1] <= MOST_TERMS
-        return (multiply_small if is_small else arithmetic.weighted_sum)(inputs, weights)
+        if inputs.shape[1] > most_terms:
+            return arithmetic.weighted_sum(inputs, weights)
+        return confidence.call(kernel, arithmetic.weighted_sum, inputs, weights)
 
     return replace(arithmetic, weighted_sum=weighted_sum)
-
-
-@lru_cache(maxsize=64)
-def has_right_kernels(backend: Backend) -> bool:
-    """Tell whether the backend has kernels, and they give the bits of the array operations.
-
-    They train what libraries do in their rehearsal. Any difference would be a fault of a
-    compiler or of this program; and what compiles them may be broken, or switched off. It is
-    warned of, and the array operations are used.
-    """
-    if backend.make_kernels is None:
-        return False
-    try:
-        if _give_defined_bits(backend.make_kernels, backend):
-            return True
-    except (UnusableBackendError, Warning):  # arrays are no better; warnings were made errors
-        raise
-    except Exception as error:  # of imports, compilers and drivers
-        _warn_of_kernels(f"the kernels of {backend} cannot be used ({one_line(error)})")
-        return False
-    _warn_of_kernels(f"the kernels of {backend} do not give the defined bits (report it)")
-    return False
-
-
-def _warn_of_kernels(problem: str) -> None:
-    warnings.warn(
-        f"{problem}, so array operations do their work: training is right but slower",
-        RuntimeWarning,
-        stacklevel=3,
-    )
-
-
-def _give_defined_bits(make_kernels: MakeKernels, backend: Backend) -> bool:
-    """Tell whether kernels rehearse as they must, in one thread and in two."""
-
-    def make(rule: str, no_tiny_inputs: bool) -> Steps:
-        return make_kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=1)
-
-    def share(rule: str, no_tiny_inputs: bool) -> Steps:
-        return make_kernels(rule, no_tiny_inputs=no_tiny_inputs, threads=2).share_all()
-
-    return all(find_wrong_scene(FOR_KERNELS, backend, steps) is None for steps in (make, share))

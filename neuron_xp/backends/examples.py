@@ -89,6 +89,20 @@ def take_rows(examples: Examples, rows: Any, backend: Backend) -> Examples:
     return examples.select(lambda x: backend.xp.take(x, chosen, axis=0))
 
 
+def cut_ranges(ranges: np.ndarray, start: int, end: int) -> np.ndarray:
+    """Return those ranges of rows that lie between start and end, counted from there."""
+    cut: np.ndarray = np.clip(ranges, start, end) - start
+    return cut[cut[:, 0] < cut[:, 1]]
+
+
+def take_ranges(examples: Examples, ranges: np.ndarray, backend: Backend) -> Examples:
+    """Return the examples of those ranges of rows, (first, end), in that order."""
+    if len(ranges) == 1:
+        start, stop = ranges[0].tolist()
+        return examples.select(lambda x: x[start:stop, :])
+    return take_rows(examples, np.concatenate([np.arange(*r) for r in ranges.tolist()]), backend)
+
+
 def copy_to_host(examples: Examples, backend: Backend) -> Examples:
     """Return the examples as NumPy arrays of float64, without their scaling."""
     plain = examples._replace(scaling=None)

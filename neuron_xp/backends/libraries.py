@@ -16,11 +16,11 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from neuron_xp.backends import openers
 from neuron_xp.backends.backend import (
     Backend,
     name_device,
 )
+from neuron_xp.backends.opening import openers
 from neuron_xp.errors import (
     MissingBackendError,
     UnknownBackendError,

@@ -17,7 +17,7 @@ from dask import array as da
 
 from neuron_xp.backends.backend import Backend, is_lazy
 from neuron_xp.backends.convert import MEANING, as_plain_array
-from neuron_xp.backends.examples import check_row_count, convert_rows, take_rows
+from neuron_xp.backends.examples import check_row_count, convert_rows, cut_ranges, take_ranges
 from neuron_xp.backends.libraries import find_backend, open_backend, open_host_backend
 from neuron_xp.cluster.scheduler import Scheduler
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
@@ -64,6 +64,11 @@ class LoadedParts:
     kept: list[Any]
     ends: tuple[int, ...]
 
+    @property
+    def at_once(self) -> int:
+        """See `Source`."""
+        return self.scheduler.threads_a_machine
+
     def fold(
         self,
         function: Callable[[int, Examples], Any],
@@ -73,7 +78,7 @@ class LoadedParts:
         """See `Source`."""
         tasks, start = [], 0
         for part, end in zip(self.kept, self.ends, strict=True):
-            inside = None if ranges is None else _cut_ranges(ranges, start, end)
+            inside = None if ranges is None else cut_ranges(ranges, start, end)
             if inside is None or len(inside):
                 tasks.append((part, inside))
             start = end
@@ -87,20 +92,10 @@ def apply_to_part(
     first, examples = part
     if ranges is None:
         return function(first, examples)
-    if len(ranges) == 1:
-        start, stop = ranges[0].tolist()
-        return function(first + start, examples.select(lambda x: x[start:stop, :]))
-    rows = np.concatenate([np.arange(*ends) for ends in ranges.tolist()])
     backend = find_backend(examples.inputs)
     with backend.context():
-        chosen = take_rows(examples, rows, backend)
-    return function(first + int(rows[0]), chosen)
-
-
-def _cut_ranges(ranges: np.ndarray, start: int, end: int) -> np.ndarray:
-    """Return those ranges of rows that lie between start and end, counted from there."""
-    cut: np.ndarray = np.clip(ranges, start, end) - start
-    return cut[cut[:, 0] < cut[:, 1]]
+        chosen = take_ranges(examples, ranges, backend)
+    return function(first + int(ranges[0, 0]), chosen)
 
 
 # --- from what the user gives to Dask arrays --------------------------------------------

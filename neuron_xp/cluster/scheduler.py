@@ -8,7 +8,8 @@ worker that says nothing is given up, and a cluster without workers counts as lo
 import asyncio
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial, reduce
 from importlib.util import find_spec
@@ -40,9 +41,11 @@ class Scheduler(Protocol):
     """Runs tasks, and keeps what they give.
 
     threads : how many tasks can run at once
+    threads_a_machine : how many of them in the memory of one machine, at most
     """
 
     threads: int
+    threads_a_machine: int
 
     def keep(self, tasks: list[Any]) -> list[Any]:
         """Run delayed tasks; what they give stays where it is."""
@@ -62,7 +65,7 @@ class Scheduler(Protocol):
 class LocalScheduler:
     """Scheduler of Dask itself, in this process."""
 
-    threads = count_threads()
+    threads = threads_a_machine = count_threads()
 
     def keep(self, tasks: list[Any]) -> list[Any]:
         """See `Scheduler`."""
@@ -124,7 +127,9 @@ class Cluster:
                 client.wait_for_workers(1, timeout=self.patience)
             except TimeoutError:
                 raise ClusterLostError(_no_worker(client)) from None
-            self.threads = sum(self._start(client.scheduler.ncores).result(self.patience).values())
+            threads = self._start(client.scheduler.ncores).result(self.patience)
+            self.threads = sum(threads.values())
+            self.threads_a_machine = max(_count_by_machine(threads).values())
             wanted.release()
 
     def keep(self, tasks: list[Any]) -> list[Any]:
@@ -226,6 +231,14 @@ class Cluster:
             return await function(*arguments)  # in their loop Distributed's are coroutines
 
         return asyncio.run_coroutine_threadsafe(run(), self.client.loop.asyncio_loop)
+
+
+def _count_by_machine(threads: Mapping[str, int]) -> Counter[str]:
+    """Count the threads of the workers at these addresses, such as "tcp://10.0.0.7:40111"."""
+    counts = Counter[str]()
+    for address, count in threads.items():
+        counts[address.rpartition(":")[0]] += count
+    return counts
 
 
 def _task_error(error: BaseException) -> BaseException:

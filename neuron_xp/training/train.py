@@ -67,7 +67,8 @@ def train(
         and pyarrow hold numbers and booleans; the network keeps the names of their columns. A
         `pathlib.Path` of an
         .npy file, or of a folder of them in lexicographic order, is read once an iteration,
-        block by block: it may be larger than memory. Dask arrays and dataframes are trained
+        block by block: it may be larger than memory. A GPU that has room for all of it keeps it
+        from the first reading on. Dask arrays and dataframes are trained
         on where they lie, by the cluster of the active client, or by Dask's threads.
         Without both, the article's training set. Neither is changed.
     backend : name, Array API namespace or Backend, optional
@@ -127,7 +128,8 @@ def train(
     loss_every : int
         Iterations between two records of the loss, default 100; 1 for L-BFGS.
     threads : int, optional
-        How many may work at once on NumPy arrays; default: as many as there are processors.
+        How many may work at once on NumPy arrays, or as kernels; default: as many as there are
+        processors.
     max_memory : int or str, optional
         About how many bytes the data of files may take, beside the program itself:
         500_000_000, "500MB", "2GiB"; default: 1 GiB.

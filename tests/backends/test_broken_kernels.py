@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import neuron_xp
-from neuron_xp.backends.engine import choose_host_arithmetic, has_right_kernels, name_engine
+from neuron_xp.backends import engine
+from neuron_xp.backends.engine import choose_host_arithmetic, name_engine
 from neuron_xp.backends.libraries import open_host_backend
+from neuron_xp.backends.probe.confidence import has_right_kernels
 
 pytest.importorskip("numba", reason="the kernels need the extra 'fast'")
 
@@ -23,6 +25,7 @@ from neuron_xp.backends.numba_kernels.kernels import NumbaKernels
 NUMPY = open_host_backend()
 PROGRAM = """
 import neuron_xp
+from neuron_xp.backends import engine
 from neuron_xp.backends.engine import choose_host_arithmetic, name_engine
 from neuron_xp.backends.libraries import open_host_backend
 for _ in range(2):
@@ -119,5 +122,24 @@ def test_the_hosts_kernel_that_fails(monkeypatch):
         with pytest.warns(RuntimeWarning, match=r"small matrices cannot be used \(Failed in"):
             arithmetic = choose_host_arithmetic(NUMPY, "reproducible")
         assert arithmetic.weighted_sum(np.ones((2, 3)), np.ones((3, 1))).tolist() == [[3.0], [3.0]]
+    finally:
+        choose_host_arithmetic.cache_clear()
+
+
+def test_the_hosts_kernel_that_fails_later(monkeypatch):
+    """It compiles for what it is shown, and not for what comes then."""
+
+    def multiply(a, b):
+        return a @ b if a.shape == (3, 75) else fail_to_compile()
+
+    a, b = np.ones((2, 3)), np.ones((3, 1))
+    monkeypatch.setattr(matrices, "multiply_small", multiply)
+    monkeypatch.setattr(engine, "draw_start", lambda *_, **__: (np.ones((3, 75)), np.ones((75, 2))))
+    choose_host_arithmetic.cache_clear()
+    try:
+        arithmetic = choose_host_arithmetic(NUMPY, "reproducible")
+        with pytest.warns(RuntimeWarning, match=r"small matrices cannot be used \(Failed in"):
+            assert arithmetic.weighted_sum(a, b).tolist() == [[3.0], [3.0]]
+        assert arithmetic.weighted_sum(a, b).tolist() == [[3.0], [3.0]]
     finally:
         choose_host_arithmetic.cache_clear()

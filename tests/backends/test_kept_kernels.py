@@ -16,8 +16,8 @@ import pytest
 from mutations import count_cases
 
 import neuron_xp
-from neuron_xp.backends.engine import has_right_kernels
 from neuron_xp.backends.libraries import open_host_backend
+from neuron_xp.backends.probe.confidence import has_right_kernels
 
 pytest.importorskip("numba", reason="the kernels need the extra 'fast'")
 

@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from neuron_xp.backends.engine import choose_engine, choose_summand, has_right_kernels
+from neuron_xp.backends.engine import choose_engine, choose_summand
 from neuron_xp.backends.libraries import open_backend
+from neuron_xp.backends.probe.confidence import has_right_kernels
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.step import (
@@ -64,7 +65,7 @@ def choose(rule, *, no_tiny_inputs, threads=1):
         )
         for backend, threads in ((backend, threads), (NUMPY.without_kernels(), 1))
     ]
-    assert isinstance(chosen[0].run.__self__, cpu.NumbaKernels)
+    assert isinstance(chosen[0].run.args[0].__self__, cpu.NumbaKernels)
     return chosen
 
 
@@ -158,7 +159,7 @@ def test_parts_are_summed_to_what_can_be_merged(function, rule, threads):
     )
     with NUMPY.context():
         found, expected = kernels(examples, parameters), arrays(examples, parameters)
-    assert isinstance(kernels.func.__self__, cpu.NumbaKernels)
+    assert isinstance(kernels.args[0].func.__self__, cpu.NumbaKernels)
     for accumulator, other in zip(found, expected, strict=True):
         check_bytes(accumulator, other)
 

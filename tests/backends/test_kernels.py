@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import neuron_xp
-from neuron_xp.backends.engine import has_right_kernels, name_engine
+from neuron_xp.backends.engine import name_engine
 from neuron_xp.backends.libraries import open_backend
+from neuron_xp.backends.probe.confidence import has_right_kernels
 from neuron_xp.neuron.arithmetic import reproducible_arithmetic
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES

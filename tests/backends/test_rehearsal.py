@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 
@@ -13,8 +14,15 @@ import pytest
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.probe import rehearsal, trust
-from neuron_xp.backends.probe.rehearsal import FOR_ARRAYS, FOR_COMPILERS, FOR_KERNELS, rehearse
+from neuron_xp.backends.probe.confidence import has_right_kernels
+from neuron_xp.backends.probe.rehearsal import (
+    FOR_ARRAYS,
+    FOR_COMPILERS,
+    FOR_DEVICE_KERNELS,
+    rehearse,
+)
 from neuron_xp.backends.probe.trust import check_backend
+from neuron_xp.neuron.losses import RULES
 
 NUMPY = open_backend("numpy")
 EXACT = np.longdouble  # 64 bits of significand on x86: what x87 computes with
@@ -137,8 +145,53 @@ def test_every_fault_is_seen(fault):
 
 
 def test_every_library_gives_the_bits_of_every_scene(backend):
-    for scene in FOR_COMPILERS if backend.compiled else (*FOR_COMPILERS, *FOR_KERNELS):
+    for scene in FOR_COMPILERS if backend.compiled else (*FOR_COMPILERS, *FOR_DEVICE_KERNELS):
         assert rehearse(scene, backend, partial(trust._compile_arrays, backend)) == scene.bits
+
+
+def test_kernels_of_a_device_are_shown_every_width_for_few_examples_and_for_many():
+    """As kernels.py chooses among them: by leaves, neurons and features."""
+    shown = {(s.sizes[0] > 32, s.sizes[0] > 1024, len(s.sizes) > 2, s.rows > 256)
+             for s in FOR_DEVICE_KERNELS if s.sizes[-1] == 1 or len(s.sizes) > 2}  # fmt: skip
+    assert {(False, False, False, many) for many in (False, True)} <= shown
+    assert {
+        (True, False, False, True),
+        (True, True, False, False),
+        (True, False, True, True),
+    } <= shown
+    assert {s.rule for s in FOR_DEVICE_KERNELS if s.rows > 256} == set(RULES)
+
+
+def test_kernels_that_are_wrong_at_some_width_are_seen_on_a_device():
+    pytest.importorskip("numba", reason="the kernels need the extra 'fast'")
+    from neuron_xp.backends.numba_kernels.kernels import NumbaKernels
+
+    class Wrong(NumbaKernels):
+        def run(self, count, parameters, examples, *rest):
+            found = super().run(count, parameters, examples, *rest)
+            is_wide = examples.inputs.shape == (330, 1000)
+            return found._replace(weights=(found.weights[0] + 1.0,)) if is_wide else found
+
+    # a make-believe device: one whose memory is not the host's
+    device = dataclasses.replace(NUMPY, make_kernels=Wrong, free_bytes=lambda: 0)
+    with pytest.warns(RuntimeWarning, match="do not give the defined bits"):
+        assert not has_right_kernels(device)
+
+
+def test_kernels_that_add_parts_wrongly_are_seen_on_a_device():
+    pytest.importorskip("numba", reason="the kernels need the extra 'fast'")
+    from neuron_xp.backends.numba_kernels.kernels import NumbaKernels
+
+    class Wrong(NumbaKernels):
+        def _sum(self, function, examples, parameters):
+            losses, *sums = super()._sum(function, examples, parameters)
+            losses[0][...] += examples.inputs.shape == (330, 100)
+            return losses, *sums
+
+    for kernels, words in ((NumbaKernels, None), (Wrong, "do not give the defined bits")):
+        device = dataclasses.replace(NUMPY, make_kernels=kernels, free_bytes=lambda: 0)
+        with nullcontext() if words is None else pytest.warns(RuntimeWarning, match=words):
+            assert has_right_kernels(device) == (words is None)
 
 
 def test_other_bits_are_named(monkeypatch):

@@ -54,6 +54,19 @@ FOR_KERNELS = (
     Scene("softmax_cross_entropy", (1100, 2), 65, True, "eea6c7b46f097006"),
 )
 """What kernels are shown, whose every rule is code of its own."""
+FOR_DEVICE_KERNELS = (
+    *FOR_KERNELS,
+    Scene("error_weighted_derivative", (20, 1), 330, True, "452101253ed7a83c"),
+    Scene("cross_entropy", (20, 1), 330, False, "199ac6867297e5de"),
+    Scene("cross_entropy", (100, 1), 330, True, "2e33fbc56d3fd173"),
+    Scene("error_weighted_derivative", (100, 1), 330, False, "30e24c76d888ecff"),
+    Scene("error_weighted_derivative", (1000, 1), 330, True, "7f5534fafcc20d50"),
+    Scene("cross_entropy", (1000, 1), 330, False, "a7cae3663e7d1d01"),
+    Scene("softmax_cross_entropy", (70, 66, 3), 330, False, "2d1a02f77f522ffe"),
+)
+"""What kernels of a device are shown, which has others for few examples and for many, for one
+neuron and for many, and for each width: with more than four leaves of 64 examples no block of
+its threads works alone."""
 
 
 def find_wrong_scene(
@@ -77,7 +90,7 @@ def rehearse(scene: Scene, backend: Backend, make_steps: MakeSteps) -> str:
 
 def _play(scene: Scene, backend: Backend, do: Steps) -> Iterator[Any]:
     """Yield the losses and sums at the start, the parameters after two iterations, their losses."""
-    examples, parameters = _make_problem(scene, backend.from_host)
+    examples, parameters = make_problem(scene, backend.from_host)
     l2 = None if scene.is_plain else 0.5
     yield from do.losses_and_sums(parameters, examples)
     parameters = do.run(2, parameters, examples, 0.0625, l2)
@@ -87,9 +100,10 @@ def _play(scene: Scene, backend: Backend, do: Steps) -> Iterator[Any]:
         yield do.loss(parameters, examples)
 
 
-def _make_problem(
+def make_problem(
     scene: Scene, from_host: Callable[[np.ndarray], Any]
 ) -> tuple[Examples, Parameters]:
+    """Return the examples of a scene, and the parameters that it begins with."""
     features, neurons = scene.sizes[0], scene.sizes[-1]
     shapes = [(scene.rows, features), (scene.rows, neurons), (scene.rows, 1)]
     inputs, targets, weight = draw_start(shapes, seed=1)

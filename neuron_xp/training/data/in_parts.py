@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from neuron_xp.backends.backend import Backend, Summand
+from neuron_xp.backends.backend import Backend, Summand, map_arrays
 from neuron_xp.backends.engine import choose_block_rows, choose_summand
 from neuron_xp.backends.examples import NO_WEIGHT, copy_to_host
 from neuron_xp.backends.libraries import find_backend, open_host_backend
@@ -37,7 +37,13 @@ SHUFFLE_ROWS = (
 
 
 class Source(Protocol):
-    """Holds examples in parts."""
+    """Holds examples in parts.
+
+    at_once : how many of them may be worked off side by side in the memory of one machine
+    """
+
+    @property
+    def at_once(self) -> int: ...  # noqa: D102
 
     def fold(
         self,
@@ -57,11 +63,13 @@ class Recipe:
     """Settings for the computation of one part, as plain values that can be sent anywhere.
 
     layer_sizes : (inputs, neurons of each layer ...)
+    at_once : how many parts may be worked off side by side in the memory of one machine
     """
 
     arithmetic: str
     rule: str
     layer_sizes: tuple[int, ...]
+    at_once: int = 1
     no_tiny_inputs: bool = False
     by_kernels: bool = True
 
@@ -86,28 +94,18 @@ def sum_part(
         recipe.rule,
         function,
         no_tiny_inputs=recipe.no_tiny_inputs,
-        block=choose_block_rows(pairwise(recipe.layer_sizes), backend),
+        block=choose_block_rows(pairwise(recipe.layer_sizes), backend, at_once=recipe.at_once),
         threads=1,  # parts are worked off side by side
     )
     with backend.context():
-        scaling, *values_on_device = _map_arrays(backend.from_host, (scaling, *values))
+        scaling, *values_on_device = map_arrays(backend.from_host, (scaling, *values))
         found = sums(examples._replace(scaling=scaling), *values_on_device)
-        return tuple(_map_arrays(backend.to_host, found))
+        return tuple(map_arrays(backend.to_host, found))
 
 
 @cache
 def _leave_kernels_out(backend: Backend) -> Backend:
     return backend.without_kernels()  # one, whose probe and functions are found again
-
-
-def _map_arrays(function: Callable[[Any], Any], value: Any) -> Any:
-    """Apply the function to each array in tuples, however deep; None stays."""
-    if value is None:
-        return None
-    if not isinstance(value, tuple):
-        return function(value)
-    items = [_map_arrays(function, item) for item in value]
-    return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
 
 
 def copy_part(_: int, examples: Examples) -> Examples:
@@ -275,6 +273,7 @@ def open_in_parts(
             arithmetic=settings.arithmetic,
             rule=settings.rule,
             layer_sizes=sizes,
+            at_once=source.at_once,
             no_tiny_inputs=summary.no_tiny_inputs,
         ),
         network_backend=network_backend,

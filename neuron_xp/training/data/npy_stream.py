@@ -31,7 +31,7 @@ COPIES = 8
 """How often a block is in memory, at most: as in the file, as floats, in array operations."""
 
 Block = list[tuple[int, int]]
-"""Ranges of rows, (first, end)."""
+"""Ranges of rows, (first, end), ascending."""
 
 
 @dataclass(eq=False)
@@ -41,7 +41,7 @@ class NpyStream:
     files : of inputs, targets and, if there are any, sample weights
     backend : where the blocks are computed
     block_rows : rows of a block, a multiple of 64
-    blocks_at_once : how many blocks may be computed at a time
+    at_once : how many blocks may be computed at a time
     checked : whether all of the data were looked at, so that it need not be done again
     has_subnormals : whether there are magnitudes below 2^-1022, which count as 0
     """
@@ -50,15 +50,13 @@ class NpyStream:
     backend: Backend
     dtype: str
     block_rows: int
-    blocks_at_once: int
+    at_once: int
     checked: bool = False
     has_subnormals: bool = False
 
     def __post_init__(self) -> None:
         rows = min(self.block_rows, self.files[0].shape[0])
-        self._buffers = [
-            _Buffers(self.files, rows, self.dtype) for _ in range(self.blocks_at_once + 1)
-        ]
+        self._buffers = [_Buffers(self.files, rows, self.dtype) for _ in range(self.at_once + 1)]
 
     def fold(
         self,
@@ -67,10 +65,11 @@ class NpyStream:
         ranges: np.ndarray | None = None,
     ) -> Any:
         """See `Source`."""
+        takes_all = ranges is None
         if ranges is None:
             ranges = np.asarray([[0, self.files[0].shape[0]]])
-        blocks = list(_cut_blocks(ranges, self.block_rows))
-        reading, computing, found = Lock(), Semaphore(self.blocks_at_once), list[Any]()
+        blocks = list(cut_blocks(ranges, self.block_rows))
+        reading, computing, found = Lock(), Semaphore(self.at_once), list[Any]()
 
         def work(block: Block, buffers: _Buffers) -> None:
             with reading:
@@ -82,11 +81,12 @@ class NpyStream:
             found.append(reduce(merge, [value, *_pop_last(found)]))
 
         try:
-            with ThreadPoolExecutor(self.blocks_at_once) as pool:
+            with ThreadPoolExecutor(self.at_once) as pool:
                 share_tasks(work, blocks, self._buffers[: len(blocks)], pool)
         finally:
             for files in self.files:
                 files.close()
+        self.checked = self.checked or takes_all
         return reduce(merge, found)
 
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -158,7 +158,7 @@ def _columns(file: NpyRows) -> int:
     return 1 if len(file.shape) == 1 else file.shape[1]
 
 
-def _cut_blocks(ranges: np.ndarray, block_rows: int) -> Iterator[Block]:
+def cut_blocks(ranges: np.ndarray, block_rows: int) -> Iterator[Block]:
     """Cut ranges of rows, and put them together, to blocks of `block_rows` rows each."""
     parts, rows = list[tuple[int, int]](), 0
     for first, stop in ranges.tolist():
@@ -195,9 +195,9 @@ def open_npy_stream(
     files = {name: open_npy_rows(path) for name, path in paths.items()}
     _check_shapes(files)
     is_single = files["inputs"].dtype == "float32" or not has_float64(backend)
-    blocks_at_once = threads if backend.threaded else 1  # other libraries have own threads
+    at_once = threads if backend.threaded else 1  # other libraries have own threads
     leaf_bytes = 8 * LEAF * sum(map(_columns, files.values()))
-    copies = COPIES * (blocks_at_once + 1)
+    copies = COPIES * (at_once + 1)
     if leaf_bytes * copies > max_memory:
         raise ValueError(
             f"max_memory is {max_memory} bytes, but blocks of {LEAF} rows of "
@@ -209,7 +209,7 @@ def open_npy_stream(
         backend=backend,
         dtype="float32" if native and is_single else "float64",
         block_rows=leaves * LEAF,
-        blocks_at_once=blocks_at_once,
+        at_once=at_once,
     )
 
 

@@ -29,6 +29,7 @@ from neuron_xp.threads import count_threads
 from neuron_xp.training.data.in_memory import InMemory
 from neuron_xp.training.data.in_parts import InParts, open_in_parts
 from neuron_xp.training.data.npy_stream import open_npy_stream
+from neuron_xp.training.data.on_device import keep_on_device
 
 MOST_CLASSES = 1000
 LARGEST_DISTANCE = 2.0**-20
@@ -251,11 +252,10 @@ def _open_files(given: Given, settings: Settings, where: Where) -> InParts:
         threads=where.count_threads(),
         max_memory=where.memory_bytes(),
     )
-    data = open_in_parts(
-        stream, settings, stream.shapes(), network_backend=backend, dtype=stream.dtype
+    source = keep_on_device(stream)
+    return open_in_parts(
+        source, settings, stream.shapes(), network_backend=backend, dtype=stream.dtype
     )
-    stream.checked = True
-    return data
 
 
 def _open_on_cluster(given: Given, settings: Settings, where: Where) -> InParts:

@@ -1,0 +1,1 @@
+"""How each array library is opened, and what another lends it."""
