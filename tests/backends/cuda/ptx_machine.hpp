@@ -47,9 +47,9 @@ template <class T> using Wide = std::conditional_t<
     std::conditional_t<sizeof(T) == 4, u64, u32>>;
 template <class T> constexpr unsigned SIZE = 8 * sizeof(T);
 
-template <class T, class... Rest> u64 pack(T first, Rest... rest) {
-    if constexpr (sizeof...(rest) == 0) return Bits<T>(as<Bits<T>>(first));
-    else return u64(as<Bits<T>>(first)) | pack(rest...) << SIZE<T>;
+template <class PIECE, class T, class... Rest> u64 pack(T first, Rest... rest) {
+    if constexpr (sizeof...(rest) == 0) return as<PIECE>(first);
+    else return as<PIECE>(first) | pack<PIECE>(rest...) << SIZE<PIECE>;
 }
 template <class T> u64 piece(T whole, unsigned count, unsigned i) {
     const unsigned size = SIZE<T> / count;
@@ -232,7 +232,8 @@ struct Copy {
 inline std::vector<Copy> copies[fibers::MOST_THREADS];
 inline u64 groups[fibers::MOST_THREADS];
 
-inline void copy_later(u64 to, u64 from, u32 size, u32 given) {
+inline void copy_later(u64 to, u64 from, u32 size, int64_t some = -1) {
+    const u32 given = some < 0 ? size : u32(some);
     if ((to | from) % size) fibers::fail("cp.async between addresses that are no multiples");
     copies[fibers::self->index].push_back({to, from, size, given, groups[fibers::self->index]});
 }

@@ -1,10 +1,14 @@
 // The CUDA kernels on the host, as NVRTC has compiled them: their PTX, translated.
 
+// The kernels are compiled without optimization, which would take longer than it saves.
+#pragma GCC push_options
+#pragma GCC optimize("O2")
 #include "ptx_machine.hpp"
+#pragma GCC pop_options
 
 struct Kernel {
     const char* name;
-    void (*run)(const void* const* given);  // addresses of the parameters
+    void (*run)(const void* const* addresses);  // addresses of the parameters
     unsigned most_threads;
 };
 

@@ -121,10 +121,10 @@ class Function:
         names = [part.split()[-1].partition("[")[0] for part in given if part.strip()]
         self.symbols.update((name, f"address({name})") for name in names)
         if found["kind"] == "entry":
-            self.head = f"static void {found['name']}(const void* const* given)"
-            self.lines += [f"const void* {name} = given[{i}];" for i, name in enumerate(names)]
+            self.head = f"static void {found['name']}(const void* const* addresses)"
+            self.lines += [f"const void* {name} = addresses[{i}];" for i, name in enumerate(names)]
         else:
-            self.head = f"static void {found['name']}({', '.join(f'char* {n}' for n in names)})"
+            self.head = f"static void {found['name']}({', '.join(f'void* {n}' for n in names)})"
         self.lines.append("[[maybe_unused]] fibers::Received received;")
         self.tables = dict(TABLE_OF_LABELS.findall(body))
         self.translate_body(TABLE_OF_LABELS.sub("", body).strip())
@@ -199,8 +199,10 @@ class Function:
             return f"switch ({self.read(operands[0])}) {{ {cases} }}"
         if found := match_row(EFFECTS, opcode):
             row, groups = found
-            vector = re.findall(r"[^<>, ]+", operands[-1]) if operands[-1:] > ["<"] else None
-            sources = vector or operands[-1:] or [""]
+            if not takes(row, operands):
+                return None
+            last = operands[-1] if operands else ""
+            sources = re.findall(r"[^<>, ]+", last) if last.startswith("<") else [last]
             return "; ".join(
                 self.fill(row, groups, opcode, [*operands[:-1], source], len(sources), i)
                 for i, source in enumerate(sources)
@@ -212,12 +214,12 @@ class Function:
             rows, groups = found
             places = re.findall(r"[^<>|, ]+", operands[0])
             rows = [rows] * len(places) if several else [rows] if isinstance(rows, str) else rows
+            if len(rows) < len(places) or not takes(rows[0], operands[1:]):
+                return None
             values = [
                 self.fill(row, groups, opcode, operands[1:], len(places), i)
                 for i, row in enumerate(rows[: len(places)])
             ]
-            if len(values) < len(places):
-                return None
             if len(places) == 1:
                 return self.put(opcode, places[0], values[0])
             # all are computed before the first is set, which may be an operand as well
@@ -239,12 +241,14 @@ class Function:
     def fill(
         self, row: str, groups: dict[str, str], opcode: str, operands: list[str], n: int, i: int
     ) -> str:
-        shared = ".shared" in opcode and "cvta" not in opcode
-        plain = [self.read(text, shared and text.startswith("[")) for text in operands]
+        shared = ".shared" in opcode and not opcode.startswith(("cvta", "cp."))
         kind = groups.get("t")
+        plain = [self.read(text, kind, shared) for text in operands]
         typed = {name: self.cast(kind, x) for name, x in zip("abcd", plain, strict=False)}
         raw = dict(zip("ABCD", plain, strict=False))
-        return row.format(**groups, **typed, **raw, n=n, i=i, all=", ".join(plain))
+        return row.format(
+            **groups, **typed, **raw, n=n, i=i, all=", ".join(plain), rest=", ".join(plain[1:])
+        )
 
     def cast(self, kind: str | None, x: str) -> str:
         """Return an operand as of a type, in words that are compiled quickly."""
@@ -255,10 +259,11 @@ class Function:
             return f"{kind}({x})"
         return f"as<{kind}>({x})"
 
-    def read(self, text: str, shared: bool = False) -> str:
+    def read(self, text: str, kind: str | None = None, shared: bool = False) -> str:
         """Return an operand in C++: an address as 64 bits, several registers as one number."""
         if text.startswith("<"):
-            return f"pack({', '.join(self.read(x) for x in re.findall(r'[^<>, ]+', text))})"
+            parts = [self.read(x) for x in re.findall(r"[^<>, ]+", text)]
+            return f"pack<b{int(kind[1:]) // len(parts)}>({', '.join(parts)})"
         if text.startswith("["):
             base, _, offset = text.strip("[]").partition("+")
             place = f"as<u64>({self.read(base)}) + {offset or 0}"
@@ -266,6 +271,14 @@ class Function:
         if text.startswith("!"):
             return f"!{self.read(text[1:])}"
         return SPECIAL.get(text) or self.symbols.get(text) or literal(text) or text.strip("%")
+
+
+def takes(row: str, operands: list[str]) -> bool:
+    """Tell whether a row uses so many operands, neither more nor fewer."""
+    if "{all}" in row or "{rest}" in row:
+        return bool(operands)
+    used = set(re.findall(r"\{([a-d])\}", row.lower()))
+    return used == set("abcd"[: len(operands)])
 
 
 def match_row(table: dict[str, Any], opcode: str) -> tuple[Any, dict[str, str]] | None:
