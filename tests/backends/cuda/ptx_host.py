@@ -16,6 +16,7 @@ from ptx_to_cpp import translate
 from neuron_xp.backends.cuda_kernels import kernels as cuda
 
 HOPPER = "compute_90"
+LAUNCHES = Counter()  # of all programs, by the kernel's name
 # addresses are integers, integers wrap, and a thread's registers fit its stack
 LIKE_A_DEVICE = [
     "-fwrapv",
@@ -40,6 +41,7 @@ class PtxProgram:
         given = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
         done = self.library.launch(name.encode(), *launch, backwards, given)
         assert done, f"{name}: {self.library.why_it_failed().decode()}"
+        LAUNCHES[name] += 1
         self.instructions[name] += self.library.warp_instructions()
 
 

@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 from cuda_cases import CASES, by_kernels, definition
 from cuda_host import WAYS, assert_same, same_bits
-from ptx_host import HOPPER, load_ptx_program, need_nvrtc, ptx_kernels
+from ptx_host import HOPPER, LAUNCHES, need_nvrtc, ptx_kernels
 
 from neuron_xp.backends.cuda_kernels import kernels as cuda
-from neuron_xp.backends.cuda_kernels.problem import TRAIN
 from neuron_xp.backends.engine import has_right_kernels, name_engine
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.workflows import cases
@@ -80,10 +79,9 @@ def backend():
 
 @pytest.mark.parametrize("case", mostly_slow(SHORT, SHORT[::3], lambda case: case.name))
 def test_train_gives_the_published_bits(backend, case):
-    counted = load_ptx_program(TRAIN, HOPPER).instructions
-    before = counted.total()
+    before = LAUNCHES.total()
     assert case.train(backend=backend).fingerprint() == cases.published()[case.name]
-    assert counted.total() > before
+    assert LAUNCHES.total() > before
 
 
 @pytest.mark.parametrize("case", mostly_slow(LONG, LONG[:1], lambda case: case.name))
