@@ -10,28 +10,46 @@ import time
 import xml.etree.ElementTree as ET
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ci.stand_in.compare import find_differences
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "ci" / "results" / "stand-in.json"
 STAND_IN = ROOT / "ci" / "stand_in"
+
+
+class Run(NamedTuple):
+    """A run of pytest: what it is given, and variables of its environment."""
+
+    arguments: list[str]
+    variables: dict[str, str]
+
+
+WITHOUT, WITH = ({"NEURON_XP_CUDA_KERNELS": flag} for flag in "01")
 EVERYWHERE = ["--all", "tests", "-k"]
-RUNS = {  # by name: whether there are kernels, and what pytest is given
-    "the stand-in itself": ("0", ["ci/stand_in/test_stand_in.py"]),
-    "array operations": ("0", [*EVERYWHERE, "cupy"]),
-    "kernels": ("1", [*EVERYWHERE, "cupy and not :arrays"]),  # those ran above
-    "kernels alone": ("1", ["tests/backends/cuda", "-k", "on_a_device"]),
+CHECKS = "tests/estimator/array_api_checks.py"
+RUNS = {
+    "the stand-in itself": Run(["ci/stand_in/test_stand_in.py"], WITHOUT),
+    "array operations": Run([*EVERYWHERE, "cupy"], WITHOUT),
+    "kernels": Run([*EVERYWHERE, "cupy and not :arrays"], WITH),  # those ran above
+    "kernels alone": Run(["tests/backends/cuda", "-k", "on_a_device"], WITH),
+    # which takes arrays of other libraries only where SciPy does
+    "scikit-learn": Run([CHECKS, "-k", "cupy"], WITH | {"SCIPY_ARRAY_API": "1"}),
 }
 
 
 def main() -> int:
+    names = sys.argv[1:] or list(RUNS)
+    if unknown := sorted(set(names) - set(RUNS)):
+        sys.exit(f"unknown run {unknown[0]!r}; choose from {', '.join(map(repr, RUNS))}")
+    before = json.loads(RECORD.read_text("utf-8"))["runs"] if RECORD.exists() else {}
+    runs = before | {name: run_tests(name, RUNS[name]) for name in names}
     record: dict[str, Any] = {
         "what": "tests on a stand-in for CuPy, kernels run by the host; no GPU had a part in it",
         "versions": find_versions(),
         "names": compare_names(),
-        "runs": {name: run_tests(name, *given) for name, given in RUNS.items()},
+        "runs": {name: runs[name] for name in RUNS if name in runs},
     }
     RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     failed = [name for name, run in record["runs"].items() if run["failed"] or not run["passed"]]
@@ -72,24 +90,24 @@ def compare_names() -> dict[str, Any]:
     return {"beside": "not compared, as no CuPy was installed"}
 
 
-def make_environment(*, stand_in: bool, kernels: str = "0") -> dict[str, str]:
+def make_environment(*, stand_in: bool) -> dict[str, str]:
     paths = [str(STAND_IN)] * stand_in + [str(ROOT), os.environ.get("PYTHONPATH", "")]
     return os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "NEURON_XP_TEST_BACKENDS": "numpy,cupy",
-        "NEURON_XP_CUDA_KERNELS": kernels,
     }
 
 
-def run_tests(name: str, kernels: str, arguments: list[str]) -> dict[str, Any]:
+def run_tests(name: str, run: Run) -> dict[str, Any]:
     """Run pytest, and return how many tests passed, failed and were skipped."""
-    print(f"{name}: pytest {' '.join(arguments)}", flush=True)
+    print(f"{name}: pytest {' '.join(run.arguments)}", flush=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
-        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
-        environment = make_environment(stand_in=True, kernels=kernels)
-        subprocess.run([*command, *sys.argv[1:]], cwd=ROOT, env=environment, check=False)
+        options = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", *options, *run.arguments]
+        environment = make_environment(stand_in=True) | run.variables
+        subprocess.run(command, cwd=ROOT, env=environment, check=False)
         if not report.exists():
             sys.exit(f"{name}: pytest has left no report")
         cases = ET.parse(report).getroot().iter("testcase")

@@ -10,8 +10,6 @@ COUNT = 2
 BYTES = 80 * 2**30  # of a device's memory
 
 ATTRIBUTES = {  # of an H100, as CuPy spells them
-    "ComputeCapabilityMajor": 9,
-    "ComputeCapabilityMinor": 0,
     "MaxSharedMemoryPerBlock": 48 * 1024,
     "MaxSharedMemoryPerBlockOptin": 227 * 1024,
     "MaxSharedMemoryPerMultiprocessor": 228 * 1024,
@@ -96,6 +94,7 @@ class Stream:
     ) -> None:  # fmt: skip
         self.is_non_blocking = non_blocking
         self._device = None if null or ptds else current.device
+        self.ptr = 0 if null else 2 if ptds else id(self)
         self._captured: list[Callable[[], None]] | None = None
 
     def __enter__(self) -> "Stream":
@@ -145,10 +144,6 @@ class Stream:
     @property
     def done(self) -> bool:
         return True
-
-    @property
-    def ptr(self) -> int:
-        return 0 if self._device is None else id(self)
 
 
 class Graph:

@@ -25,15 +25,15 @@ BUILT = ROOT / "build" / "stand-in"
 WITHOUT_ASKING = _devices.ATTRIBUTES["MaxSharedMemoryPerBlock"]
 MOST_SHARED = _devices.ATTRIBUTES["MaxSharedMemoryPerBlockOptin"]
 MOST_THREADS = _devices.ATTRIBUTES["MaxThreadsPerBlock"]
-_one_at_a_time = threading.Lock()  # the host's program has one grid
+_one_at_a_time = threading.Lock()  # compile or run: the host's program has one grid
 
 
 class Program(Protocol):
-    """Starts a kernel on the problem at an address; false if it goes wrong."""
+    """Starts a kernel on the problem at an address; returns what went wrong, if anything."""
 
     def __call__(
         self, name: str, blocks: int, threads: int, shared_bytes: int, problem: int
-    ) -> bool: ...
+    ) -> str: ...
 
 
 @cache
@@ -41,29 +41,34 @@ def compile_by_host_program(code: str, options: tuple[str, ...]) -> Program:
     """Compile the text for the host, in the program of the CUDA kernels' own tests."""
     sys.path.append(str(ROOT / "tests" / "backends" / "cuda"))
     try:
-        from cuda_host import COMPILE, HOST_PROGRAM
+        from cuda_host import COMPILE, HERE
     finally:
         sys.path.pop()
-    text = HOST_PROGRAM.read_text("utf-8")
-    told = ['-DKERNELS="kernels.cu"', *(option for option in options if option.startswith("-D"))]
+    program = HERE / "cuda_on_host.cpp"
+    text = [file.read_text("utf-8") for file in (program, *sorted(HERE.glob("*.hpp")))]
+    told = [
+        "-O2",
+        '-DKERNELS="kernels.cu"',
+        *(option for option in options if option.startswith("-D")),
+    ]
     digest = hashlib.sha256(repr((code, told, text, COMPILE)).encode()).hexdigest()[:16]
     library = BUILT / digest / "cuda_on_host.so"
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
         (library.parent / "kernels.cu").write_text(code, "utf-8")
         made = library.with_suffix(f".{os.getpid()}")  # whole, for processes side by side
-        subprocess.run(
-            [*COMPILE, *told, "-I", library.parent, HOST_PROGRAM, "-o", made], check=True
-        )
+        subprocess.run([*COMPILE, *told, "-I", library.parent, program, "-o", made], check=True)
         made.replace(library)
-    launch = ctypes.CDLL(str(library)).launch
-    launch.restype = ctypes.c_bool
+    loaded = ctypes.CDLL(str(library))
+    loaded.launch.restype = ctypes.c_bool
+    loaded.why_it_failed.restype = ctypes.c_char_p
 
-    def start(name: str, blocks: int, threads: int, shared_bytes: int, problem: int) -> bool:
+    def start(name: str, blocks: int, threads: int, shared_bytes: int, problem: int) -> str:
         backwards = False
         sizes = map(ctypes.c_uint, (blocks, threads, shared_bytes))
         address = ctypes.c_void_p(problem)
-        return bool(launch(name.encode(), *sizes, ctypes.c_bool(backwards), address))
+        done = loaded.launch(name.encode(), *sizes, ctypes.c_bool(backwards), address)
+        return "" if done else str(loaded.why_it_failed().decode())
 
     return start
 
@@ -114,7 +119,8 @@ class RawKernel:
         self._most_shared[_devices.current.device] = count
 
     def compile(self) -> None:
-        self._program()
+        with _one_at_a_time:
+            self._program()
 
     def _program(self) -> Program:
         return COMPILERS[os.environ.get("NEURON_XP_STAND_IN", "host")](self.code, self.options)
@@ -135,14 +141,10 @@ class RawKernel:
         (stream or _devices.current_stream())._add(work)
 
     def _run(self, blocks: int, threads: int, shared_bytes: int, problem: np.ndarray) -> None:
-        program = self._program()
         with _one_at_a_time:
-            done = program(self.name, blocks, threads, shared_bytes, problem.ctypes.data)
-        if not done:
-            raise _devices.CUDARuntimeError(
-                f"cudaErrorLaunchFailure: {self.name}: threads that wait for ever, or shared "
-                "memory that was not asked for"
-            )
+            wrong = self._program()(self.name, blocks, threads, shared_bytes, problem.ctypes.data)
+        if wrong:
+            raise _devices.CUDARuntimeError(f"cudaErrorLaunchFailure: {self.name}: {wrong}")
 
 
 def _one_dimension(shape: tuple[int, ...]) -> int:

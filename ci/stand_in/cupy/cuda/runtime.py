@@ -5,6 +5,8 @@ from cupy._devices import CUDARuntimeError
 
 streamCaptureModeGlobal, streamCaptureModeThreadLocal, streamCaptureModeRelaxed = range(3)
 
+globals().update({f"cudaDevAttr{name}": place for place, name in enumerate(_devices.ATTRIBUTES)})
+
 
 def getDeviceCount() -> int:
     return _devices.COUNT
