@@ -1,0 +1,3 @@
+"""CuPy's graphs, by the name of their module."""
+
+from cupy._devices import Graph

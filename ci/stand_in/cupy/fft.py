@@ -1,0 +1,1 @@
+"""CuPy's Fourier transforms: none, but array_api_compat imports the module."""
