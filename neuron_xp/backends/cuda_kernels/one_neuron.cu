@@ -42,12 +42,15 @@ struct Worker {
         const double* of_round = inputs + round * (WARPS * FEATURES);
 #pragma unroll
         for (int c = 0; c < CHUNKS; ++c) {
-            const bool is_feature = c * LANES + lane < FEATURES;
+            if (c * LANES + lane < FEATURES) {
 #pragma unroll
-            for (int i = 0; i < TOGETHER; ++i) {
-                // at distances that the compiler knows
-                const int ahead = WARPS * ROUNDS * i * FEATURES + c * LANES;
-                x[i][c] = is_feature ? __ldg(of_round + ahead) : 0.0;
+                for (int i = 0; i < TOGETHER; ++i) {
+                    // at distances that the compiler knows
+                    x[i][c] = __ldg(of_round + (WARPS * ROUNDS * i * FEATURES + c * LANES));
+                }
+            } else {
+#pragma unroll
+                for (int i = 0; i < TOGETHER; ++i) x[i][c] = 0.0;
             }
         }
     }
@@ -67,21 +70,29 @@ struct Worker {
         }
     }
 
+    // The lane sums of a round's rows.
+    __device__ void sum_lanes(
+        const double (&x)[TOGETHER][CHUNKS], double (&sums)[TOGETHER]
+    ) const {
+#pragma unroll
+        for (int c = 0; c < CHUNKS; ++c) {
+            const double weight = weights[c * LANES + lane];
+#pragma unroll
+            for (int i = 0; i < TOGETHER; ++i) {
+                const double term = neuron::product(x[i][c], weight, NO_TINY_INPUTS);
+                sums[i] = c == 0 ? term : sums[i] + term;
+            }
+        }
+    }
+
     // The sums of the rows START, START + STEP, ..., each in lanes of its own: at each halving
     // half of the lanes go on with one row, and half with another.
-    template <int START, int STEP>
-    __device__ double sum_rows(const double (&x)[TOGETHER][CHUNKS]) const {
-        if constexpr (STEP == TOGETHER) {
-            const auto term = [&](int c) {
-                return neuron::product(x[START][c], weights[c * LANES + lane], NO_TINY_INPUTS);
-            };
-            double sum = term(0);
-#pragma unroll
-            for (int c = 1; c < CHUNKS; ++c) sum += term(c);
-            return sum;
-        } else {
-            const double a = sum_rows<START, 2 * STEP>(x);
-            const double b = sum_rows<START + STEP, 2 * STEP>(x);
+    template <int START, int STEP, class LaneSum>
+    __device__ double halve_rows(const LaneSum& lane_sum) const {
+        if constexpr (STEP == TOGETHER) return lane_sum(START);
+        else {
+            const double a = halve_rows<START, 2 * STEP>(lane_sum);
+            const double b = halve_rows<START + STEP, 2 * STEP>(lane_sum);
             constexpr int DISTANCE = LANES / TOGETHER * STEP;
             const bool takes_b = lane & DISTANCE;
             const double given = __shfl_xor_sync(0xffffffffu, takes_b ? a : b, DISTANCE);
@@ -106,7 +117,14 @@ struct Worker {
         const bool is_row = own < rows;
         const double target = is_row ? __ldg(problem.targets + first_row + own) : 0.0;
 
-        double z = sum_rows<0, 1>(x);
+        const double weight = weights[lane];
+        double sums_of_lane[TOGETHER];
+        if constexpr (CHUNKS > 1) sum_lanes(x, sums_of_lane);
+        double z = halve_rows<0, 1>([&](int i) {
+            // one product is computed where it is wanted: 32 would take too many registers
+            if constexpr (CHUNKS > 1) return sums_of_lane[i];
+            else return neuron::product(x[i][0], weight, NO_TINY_INPUTS);
+        });
 #pragma unroll
         for (int half = LANES / TOGETHER / 2; half > 0; half /= 2) {
             z += __shfl_xor_sync(0xffffffffu, z, half);

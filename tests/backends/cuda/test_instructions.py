@@ -22,8 +22,8 @@ pytestmark = pytest.mark.xdist_group("ptx")
 
 # A bound for a leaf of each network, some percent above what was counted: lower it when you can.
 BOUNDS = {
-    (20, 1): 1_700,
-    (100, 1): 3_950,
+    (20, 1): 1_330,
+    (100, 1): 3_800,
     (1000, 1): 32_500,  # NVRTC before 13.5 spells each address out
     (30, 16, 1): 41_000,
 }
@@ -84,11 +84,11 @@ def one_neuron(features, scaled):
     ("kernel", "most_registers", "most_spilled"),
     [
         (one_neuron(20, 0), 128, 0),
-        (one_neuron(20, 1), 128, 0),
+        (one_neuron(20, 1), 128, 16),
         (one_neuron(100, 0), 128, 0),
         (one_neuron(256, 1), 128, 0),
         (one_neuron(1000, 0), 255, 0),
-        (one_neuron(1000, 1), 255, 160),
+        (one_neuron(1000, 1), 255, 0),
         pytest.param(TRAIN, 128, 0, marks=pytest.mark.slow),  # and ADD_LEAVES, of the same source
     ],
     ids=str,
