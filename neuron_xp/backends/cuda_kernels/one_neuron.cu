@@ -14,6 +14,7 @@ constexpr int WARPS = FEATURES <= LANES ? 1 : 8;        // that share a leaf
 constexpr int WORKERS = MOST_THREADS / LANES / WARPS;   // leaves that a block has at a time
 constexpr int TOGETHER = WARPS == 1 ? 32 : CHUNKS <= 4 ? 8 : CHUNKS <= 16 ? 4 : 2;  // rows
 constexpr int ROUNDS = LEAF / WARPS / TOGETHER;         // in which a warp takes its rows
+static_assert(ROUNDS <= 4, "rounds are halved once in registers, and once in the warp's slot");
 constexpr int PLACES = FEATURES + 2;                    // sums of weights, of deltas, of losses
 
 // Of some rows: of a lane's features, and of what all lanes have.
