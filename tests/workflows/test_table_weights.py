@@ -137,7 +137,11 @@ def test_a_cluster_gives_the_same_model(frame, tmp_path, given):
     given = {"target": "cultivar", **given}
     whole = train_on_table(tmp_path / "p*.csv", **given)
     cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        n_workers=2,
+        threads_per_worker=1,
+        dashboard_address=None,
+        host="127.0.0.1",
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else 8787, even without a page
     )
     with cluster, distributed.Client(cluster):
         spread = train_on_table(tmp_path / "p*.csv", on_cluster=True, **given)
