@@ -169,7 +169,7 @@ class ProblemOnDevice:
     ) -> None:  # fmt: skip
         self._device, self._xp = device, device.xp
         self._kept: list[Array] = []
-        self._like = parameters
+        self._like, self._inputs = parameters, examples.inputs
         rows, features = examples.inputs.shape
         sizes = [features, *(weights.shape[1] for weights in parameters.weights)]
         flat = flatten(parameters, xp=self._xp)
@@ -197,17 +197,16 @@ class ProblemOnDevice:
             inputs=examples.inputs, targets=examples.targets, mean=mean,
             sample_weight=examples.sample_weight, inverse_scale=inverse_scale,
             parameters=self._parameters, sizes=device.copy_integers(sizes), **device.tables,
-            last_leaf=self._fill_last_leaf(examples.inputs),
         )  # fmt: skip
 
-    def _fill_last_leaf(self, inputs: Array) -> Array | None:
+    def _fill_last_leaf(self) -> Array | None:
         """Return the last leaf's inputs with rows of 0 up to a whole leaf; None if it is whole."""
-        rows, features = inputs.shape
+        rows, features = self._inputs.shape
         rest = rows % LEAF
         if rest == 0:
             return None
         missing = self._device.make_zeros((LEAF - rest, features), self._xp.float64)
-        return self._xp.concat([inputs[rows - rest :, :], missing], axis=0)
+        return self._xp.concat([self._inputs[rows - rest :, :], missing], axis=0)
 
     def _point(self, **arrays: Array | None) -> None:
         """Put the addresses of arrays into the problem; an array with gaps is copied."""
@@ -245,8 +244,10 @@ class ProblemOnDevice:
     def iterate_in_many_blocks(self, count: int) -> None:
         """Run each iteration in a launch, whose last block takes the totals."""
         plan, zeros = self._plan_of_many, self._device.make_zeros
-        if plan.size:
+        if plan.kernel == ADD_LEAVES:
             self._make_workspace(plan)
+        else:
+            self._point(last_leaf=self._fill_last_leaf())
         sums = self.fields.sums
         self._point(levels=zeros(sums), depths=zeros(sums), bins=zeros(BINS * sums))
         self._point(arrived=zeros(1))
