@@ -67,9 +67,9 @@ def test_cupy_says_what_it_lacks():
         assert rows[0].device == "cuda:0"
         return
     words = (
-        r"backend 'cupy' is (not installed; type: .* -m pip install cupy|installed but cannot be "
+        r"backend 'cupy' is (not installed; type: .* -m pip install 'cupy-cuda13x\[ctk\]'$|"
+        r"installed but cannot be used: .*(cuda|CUDA).*; 'neuron-xp backends' shows what can)"
     )
-    words += r"used: .*(cuda|CUDA).*; 'neuron-xp backends' shows what can)"
     kinds = (neuron_xp.MissingBackendError, neuron_xp.UnusableBackendError)
     with pytest.raises(kinds, match=words):
         neuron_xp.train(backend="cupy")
