@@ -92,14 +92,12 @@ class Silence:
         self.heard: dict[str, float] = {}
         self.seconds: dict[str, float] = {}
 
-    def find(self, heard: dict[str, float], turn: float, patience: float) -> list[str]:
-        """Return the workers of whom there was nothing new for the whole patience, once.
+    def find(self, heard: dict[str, float], turn: float, limit: float) -> list[str]:
+        """Return the workers of whom there was nothing new for `limit` seconds, once.
 
         heard : when each was heard of last
         turn : the seconds since this was asked before
         """
-        from distributed.scheduler import heartbeat_interval
-
         self.seconds = {
             worker: self.seconds.get(worker, 0.0) + turn
             if self.heard.get(worker) == moment
@@ -107,7 +105,6 @@ class Silence:
             for worker, moment in heard.items()
         }
         self.heard = heard
-        limit = max(patience, HEARTBEATS * heartbeat_interval(len(heard)))
         silent = [worker for worker, seconds in self.seconds.items() if seconds >= limit]
         for worker in silent:
             self.seconds[worker] = -math.inf
@@ -187,7 +184,8 @@ class Cluster:
                             raise
                         heard = self._hear_workers(turn)
                         without_workers = 0.0 if heard else without_workers + turn
-                        self._give_up(silence.find(heard, turn, self.patience))
+                        limit = _longest_silence(self.patience, len(heard))
+                        self._give_up(silence.find(heard, turn, limit), limit)
         finally:
             running.cancel()
         raise ClusterLostError(_no_worker(self.client))
@@ -203,12 +201,12 @@ class Cluster:
             asking.cancel()
         return {address: worker["last_seen"] for address, worker in workers.items()}
 
-    def _give_up(self, workers: list[str]) -> None:
-        """Have the scheduler kill workers, or forget them: their work goes to others."""
+    def _give_up(self, workers: list[str], seconds: float) -> None:
+        """Have the scheduler kill silent workers, or forget them: their work goes to others."""
         if not workers:
             return
         warnings.warn(
-            f"given up after {self.patience:g} seconds of silence: worker {', '.join(workers)}; "
+            f"given up after {seconds:g} seconds of silence: worker {', '.join(workers)}; "
             "its work goes to others",
             RuntimeWarning,
             stacklevel=2,
@@ -231,6 +229,13 @@ class Cluster:
             return await function(*arguments)  # in their loop Distributed's are coroutines
 
         return asyncio.run_coroutine_threadsafe(run(), self.client.loop.asyncio_loop)
+
+
+def _longest_silence(patience: float, workers: int) -> float:
+    """Return the seconds of silence after which one of so many workers is given up."""
+    from distributed.scheduler import heartbeat_interval
+
+    return max(patience, HEARTBEATS * float(heartbeat_interval(workers)))
 
 
 def _count_by_machine(threads: Mapping[str, int]) -> Counter[str]:

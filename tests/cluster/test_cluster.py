@@ -70,8 +70,9 @@ def test_what_is_waited_for_again_and_again_is_let_go(client, monkeypatch):
     inputs, targets, _ = examples(rows=300_000)
     settings = {**RATE, "iterations": 3, "learning_rate": 1e-6, "hidden": (4,)}
     expected = neuron_xp.train(inputs, targets, **settings)
-    heard = {"a worker": time.monotonic()}
-    monkeypatch.setattr(clusters.Cluster, "_hear_workers", lambda self, seconds: heard)
+    monkeypatch.setattr(
+        clusters.Cluster, "_hear_workers", lambda self, seconds: {"a worker": time.monotonic()}
+    )
     with dask.config.set({"neuron-xp.patience": 0.12}):
         network = neuron_xp.train(inputs, targets, backend="dask", **settings)
     assert network.fingerprint() == expected.fingerprint()
@@ -94,10 +95,10 @@ def test_a_large_network_on_the_cluster(client):
 def test_a_worker_is_silent_when_nothing_new_is_heard_of_it():
     silence = clusters.Silence()
     heard = [{"a": 1.0, "b": float(min(moment, 9))} for moment in range(30)]
-    found = [silence.find(workers, 1.0, patience=8.0) for workers in heard]
+    found = [silence.find(workers, 1.0, limit=8.0) for workers in heard]
     assert {n: workers for n, workers in enumerate(found) if workers} == {8: ["a"], 17: ["b"]}
-    assert silence.find({"a": 2.0}, 1.0, patience=8.0) == []
-    assert silence.find({}, 1.0, patience=8.0) == []
+    assert silence.find({"a": 2.0}, 1.0, limit=8.0) == []
+    assert silence.find({}, 1.0, limit=8.0) == []
 
 
 @pytest.mark.slow
