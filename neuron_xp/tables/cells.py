@@ -40,6 +40,7 @@ class Reading:
     delimiter : None for ',' in a .csv and a tab in a .tsv
     decimal : '.' or ','
     drop_missing : whether rows with missing cells are left out
+    header : whether the first line of text names the columns; else they are '0', '1', ...
     """
 
     target: str | int | None = None
@@ -48,6 +49,7 @@ class Reading:
     delimiter: str | None = None
     decimal: str = "."
     drop_missing: bool = False
+    header: bool = True
 
     def __post_init__(self) -> None:
         if self.decimal not in (".", ","):

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from reprlib import repr as short
 
@@ -44,6 +45,8 @@ def open_text_table(path: Path, reading: Reading) -> Iterator["TextTable"]:
         rows = _split_rows(path.name, file, delimiter)
         line, header = next(rows, (0, []))
         names = tuple(name.strip() for name in header)
+        if not reading.header:
+            rows, names = chain([(line, header)], rows), tuple(map(str, range(len(header))))
         _check_header(path.name, line, names)
         yield TextTable(path.name, names, rows, reading)
 
