@@ -2,13 +2,14 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from operator import itemgetter
 from typing import TypeVar
 
 Task = TypeVar("Task")
 State = TypeVar("State")
+Value = TypeVar("Value")
 
 
 def count_threads() -> int:
@@ -54,3 +55,24 @@ def share_tasks(
             future.result()
     if failed:
         raise min(failed, key=itemgetter(0))[1]
+
+
+def run_ahead(
+    function: Callable[[Task], Value], tasks: Iterable[Task], threads: int
+) -> Iterator[Value]:
+    """Yield function(task) of each task, in their order, while threads are at the next ones.
+
+    No more tasks are taken than that: what waits is bounded.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        running = deque[Future[Value]]()
+        try:
+            for task in tasks:
+                running.append(pool.submit(function, task))
+                if len(running) > threads:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()

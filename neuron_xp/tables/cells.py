@@ -8,8 +8,8 @@ the command line says it in flags.
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from reprlib import repr as short
 from typing import TypeAlias
@@ -93,32 +93,50 @@ class Wanted:
 class Words:
     """A column of text, without the spaces around its cells.
 
+    codes : (rows,) integers: the place of each row's word in `distinct`, or -1 if it is missing
+    distinct : the words, some perhaps in no row
     decimal : the decimal mark in those that spell numbers
     """
 
-    cells: list[str]
+    codes: np.ndarray
+    distinct: tuple[str, ...]
     decimal: str = "."
 
     def __len__(self) -> int:
-        return len(self.cells)
+        return len(self.codes)
 
-    def take(self, rows: Sequence[int]) -> "Words":
-        """Take some of the rows, by their indices."""
-        return Words([self.cells[row] for row in rows], self.decimal)
+    def __getitem__(self, rows: np.ndarray | slice) -> "Words":
+        return replace(self, codes=self.codes[rows])
+
+    def used(self) -> frozenset[str]:
+        """Find the words that are in some row."""
+        counts = np.bincount(self.codes[self.codes >= 0], minlength=len(self.distinct))
+        return frozenset(self.distinct[code] for code in np.flatnonzero(counts))
 
     def numbers(self) -> dict[str, float]:
-        """Find the number that each distinct cell spells, for those that spell one."""
-        found, decimal = {}, self.decimal
-        for word in set(self.cells):
+        """Find the number that each word spells, for those that spell one."""
+        found = {}
+        for word in self.used():
             try:
-                found[word] = parse_number(word, decimal)
+                found[word] = parse_number(word, self.decimal)
             except ValueError:
                 continue
         return found
 
+    def map(self, values: Mapping[str, float], dtype: str) -> np.ndarray:
+        """Give each row the value of its word; NaN, or -1, where there is none."""
+        none = -1 if dtype == "int64" else np.nan
+        table = np.asarray([*(values.get(word, none) for word in self.distinct), none], dtype)
+        return np.asarray(table[self.codes])
+
+    def first(self, some: Set[str]) -> int:
+        """Find the first row with one of these words."""
+        codes = [code for code, word in enumerate(self.distinct) if word in some]
+        return int(np.isin(self.codes, codes).argmax())
+
     def number_error(self, where: str, row: int) -> TableError:
         """Explain that the cell in a row should have been a number."""
-        return number_error(where, self.cells[row], self.decimal)
+        return number_error(where, self.distinct[self.codes[row]], self.decimal)
 
 
 Values: TypeAlias = Words | np.ndarray
@@ -139,7 +157,7 @@ class Cells:
     source: str
     wanted: Wanted
     numbers: np.ndarray
-    others: dict[str, Values]
+    others: Mapping[str, Values]
     lines: Sequence[int]
     unit: str
     dropped: int
@@ -150,12 +168,25 @@ class Cells:
         assert self.wanted.target is not None, "the target was asked for"
         return self.wanted.target
 
-    def words(self, name: str) -> list[str]:
+    def words(self, name: str) -> Words:
         """Spell the cells of one of the other columns."""
         values = self.others[name]
         if isinstance(values, Words):
-            return values.cells
-        return [spell_number(value) for value in values.tolist()]
+            return values
+        numbers, codes = np.unique(values, return_inverse=True)
+        return Words(codes, tuple(map(spell_number, numbers.tolist())))
+
+    def cut(self, rows: int) -> Iterator["Cells"]:
+        """Yield chunks of at most so many rows; the first has what was dropped."""
+        for first in range(0, max(len(self.lines), 1), rows):
+            part = slice(first, first + rows)
+            yield replace(
+                self,
+                numbers=self.numbers[part],
+                others={name: values[part] for name, values in self.others.items()},
+                lines=self.lines[part],
+                dropped=0 if first else self.dropped,
+            )
 
     def locate(self, row: int, column: str) -> str:
         """Begin a message about one cell."""
@@ -175,10 +206,9 @@ class OpenTable(ABC):
 
     @abstractmethod
     def chunks(self, wanted: Wanted, rows: int | None = None) -> Iterator[Cells]:
-        """Read the wanted columns, once, in chunks of at most so many rows.
+        """Read the wanted columns, once, in chunks of at most so many rows, or of any size.
 
-        None makes one chunk of the whole file. There is at least one chunk, and the last may be
-        without rows.
+        There is at least one chunk, and some may be without rows.
         """
 
 
@@ -187,7 +217,7 @@ class OpenTable(ABC):
 
 def parse_number(cell: str, decimal: str) -> float:
     """Find the number that a cell spells, perhaps infinite or NaN; ValueError if it spells none."""
-    if "_" in cell or (decimal == "," and "." in cell):
+    if not cell.isascii() or "_" in cell or (decimal == "," and "." in cell):
         raise ValueError(cell)
     return float(cell.replace(",", ".") if decimal == "," else cell)
 

@@ -154,16 +154,15 @@ def _encode_inputs(cells: Cells, columns: Columns) -> np.ndarray:
     return inputs
 
 
-def _encode_words(cells: Cells, name: str, words: list[str], known: tuple[str, ...]) -> np.ndarray:
+def _encode_words(cells: Cells, name: str, words: Words, known: tuple[str, ...]) -> np.ndarray:
     """Find the index of each word among the known ones."""
-    index = {word: i for i, word in enumerate(known)}
-    for row, word in enumerate(words):
-        if word not in index:
-            where = cells.locate(row, name)
-            raise TableError(
-                f"{where}: {word!r} was not seen in training{did_you_mean(word, known)}"
-            )
-    return np.asarray([index[word] for word in words], dtype=int)
+    codes = words.map({word: i for i, word in enumerate(known)}, "int64")
+    if len(codes) and codes.min() < 0:
+        row = int(codes.argmin())
+        word = words.distinct[words.codes[row]]
+        where = cells.locate(row, name)
+        raise TableError(f"{where}: {word!r} was not seen in training{did_you_mean(word, known)}")
+    return codes
 
 
 # --- targets ---------------------------------------------------------------------------
@@ -187,7 +186,7 @@ def _encode_targets(cells: Cells, columns: Columns) -> np.ndarray:
     return targets
 
 
-def _class_words(cells: Cells, classes: tuple[str, ...]) -> list[str]:
+def _class_words(cells: Cells, classes: tuple[str, ...]) -> Words:
     """Spell the targets as the classes are: a number in one way, unless a class has its cell."""
     values = cells.others[cells.target]
     if not isinstance(values, Words):
@@ -195,7 +194,7 @@ def _class_words(cells: Cells, classes: tuple[str, ...]) -> list[str]:
     numbers = parse_targets(cells, values)
     spelled = {word: spell_number(number) for word, number in numbers.items()}
     spelled |= {word: word for word in classes}
-    return [spelled.get(word, word) for word in values.cells]
+    return replace(values, distinct=tuple(spelled.get(word, word) for word in values.distinct))
 
 
 def _take_numbers(cells: Cells) -> np.ndarray:
@@ -210,8 +209,8 @@ def _take_numbers(cells: Cells) -> np.ndarray:
 
 def _take_words(cells: Cells, values: Words) -> np.ndarray:
     numbers = parse_targets(cells, values)
-    try:
-        return np.asarray([numbers[word] for word in values.cells], dtype="float64")
-    except KeyError:
-        row = next(row for row, word in enumerate(values.cells) if word not in numbers)
-        raise values.number_error(cells.locate(row, cells.target), row) from None
+    words = values.used() - numbers.keys()
+    if words:
+        row = values.first(words)
+        raise values.number_error(cells.locate(row, cells.target), row)
+    return values.map(numbers, "float64")

@@ -16,7 +16,7 @@ from neuron_xp.files.durable import check_regular
 from neuron_xp.tables.cells import OpenTable, Reading, TableError, Wanted
 from neuron_xp.tables.readers.arrays import open_npy_table, open_npz_table
 from neuron_xp.tables.readers.parquet import open_parquet_table
-from neuron_xp.tables.readers.text import open_text_table
+from neuron_xp.tables.readers.text import COMPRESSIONS, DELIMITERS, open_text_table
 
 P = TypeVar("P", bound=PurePath)
 
@@ -45,12 +45,19 @@ def open_table(part: Path, reading: Reading) -> AbstractContextManager[OpenTable
     OSError for a pipe or a device: it would be waited for, or has no end.
     """
     check_regular(part)
-    reader = READERS.get(part.suffix.lower())
+    reader = READERS.get(find_kind(part))
     if reader is None:
         raise TableError(
             f"{part.name}: unknown kind of table {part.suffix!r}; choose from {', '.join(READERS)}"
         )
     return reader(part, reading)
+
+
+def find_kind(file: PurePath) -> str:
+    """Find the kind of a file by its name: its extension, for text the one before '.gz', say."""
+    suffix = file.suffix.lower()
+    inner = PurePath(file.stem).suffix.lower()
+    return inner if suffix in COMPRESSIONS and inner in DELIMITERS else suffix
 
 
 # --- the size of a chunk ---------------------------------------------------------------
@@ -117,14 +124,14 @@ def pick_tables(files: Iterable[P]) -> tuple[P, ...]:
     return tuple(
         file
         for file in sorted(files, key=lambda file: file.name)
-        if file.suffix.lower() in READERS and not file.name.startswith(".")
+        if find_kind(file) in READERS and not file.name.startswith(".")
     )
 
 
 def check_one_kind(name: str, parts: tuple[P, ...]) -> None:
     """Raise TableError if the files are of several kinds."""
     for part in parts[1:]:
-        if part.suffix.lower() != parts[0].suffix.lower():
+        if find_kind(part) != find_kind(parts[0]):
             raise TableError(
                 f"{name}: holds {parts[0].name} and {part.name}; the parts of a table must be of "
                 f"one kind, so give a pattern such as '*{parts[0].suffix}'"

@@ -69,7 +69,7 @@ def survey_file(
 def survey_cells(cells: Cells, names: tuple[str, ...]) -> Survey:
     """Survey a chunk of a file with these columns."""
     words = (
-        check_few_words(cells.source, name, frozenset(cells.words(name)))
+        check_few_words(cells.source, name, cells.words(name).used())
         for name in cells.wanted.categories
     )
     return Survey(

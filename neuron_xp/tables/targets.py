@@ -1,6 +1,5 @@
 """Targets of a training: whether they are classes or numbers, from what can be merged."""
 
-from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,15 +45,15 @@ def survey_targets(cells: Cells) -> Targets:
 
 def _survey_words(cells: Cells, values: Words) -> Targets:
     numbers = parse_targets(cells, values)
-    words = frozenset(values.cells) - numbers.keys()
+    words = values.used() - numbers.keys()
     outside = {word for word, number in numbers.items() if not 0 <= number <= 1}
     first_word = first_outside = None
     if words:
-        row = _first_row(values, words)
+        row = values.first(words)
         first_word = str(values.number_error(cells.locate(row, cells.target), row))
     if outside:
-        row = _first_row(values, outside)
-        first_outside = str(outside_error(cells, row, numbers[values.cells[row]]))
+        row = values.first(outside)
+        first_outside = str(outside_error(cells, row, numbers[values.distinct[values.codes[row]]]))
     return Targets(
         is_text=True,
         words=check_few_words(cells.source, cells.target, words),
@@ -70,13 +69,9 @@ def parse_targets(cells: Cells, values: Words) -> dict[str, float]:
     numbers = values.numbers()
     rounded = {word for word, number in numbers.items() if is_rounded(word, number)}
     if rounded:
-        row = _first_row(values, rounded)
+        row = values.first(rounded)
         raise values.number_error(cells.locate(row, cells.target), row)
     return numbers
-
-
-def _first_row(values: Words, some: Set[str]) -> int:
-    return next(row for row, word in enumerate(values.cells) if word in some)
 
 
 def _survey_numbers(cells: Cells, values: np.ndarray) -> Targets:

@@ -53,7 +53,11 @@ FAULTS = {
         ",x,kind\n1,1,a\n",
         "data.csv: column 1 has no name; name it, or give features=[...]",
     ),
-    "no header": ("1.5,2\n3,4\n", "data.csv, line 1: holds only numbers; it must name the columns"),
+    "no header": (
+        "1.5,2\n3,4\n",
+        "data.csv, line 1: holds only numbers and must name the columns; if it does not, give "
+        "header=False",
+    ),
     "semicolons": (
         "radius;kind\n1;a\n",
         "data.csv, line 1: is one column, 'radius;kind'; for another delimiter give delimiter=';'",

@@ -10,7 +10,6 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from neuron_xp.errors import one_line
 from neuron_xp.files.npy import NpyRows, check_size, open_npy, read_header
 from neuron_xp.tables.cells import (
     LARGEST_INTEGER,
@@ -24,7 +23,8 @@ from neuron_xp.tables.cells import (
     check_names,
     large_integer_error,
 )
-from neuron_xp.tables.readers.missing import drop_missing_rows
+from neuron_xp.tables.readers.damage import explain_damage
+from neuron_xp.tables.readers.missing import drop_missing_rows, find_gaps
 
 INPUTS, TARGETS = "inputs", "targets"
 """The arrays of an NPZ; the second is the name of the target's column, too."""
@@ -71,8 +71,9 @@ class NpyTable(OpenTable):
                 for name in wanted.others
             }
             may_drop = self.reading.drop_missing
+            lines = range(first, first + len(numbers))
             yield drop_missing_rows(
-                self.source, wanted, numbers, others, may_drop=may_drop, first=first
+                self.source, wanted, numbers, others, may_drop=may_drop, lines=lines
             )
 
     def _blocks(self, rows: int | None) -> Iterator[tuple[int, np.ndarray]]:
@@ -143,7 +144,10 @@ class NpzTable(OpenTable):
             others[wanted.target] = self._targets(len(array))
         numbers = _to_floats(self.source, _pick_numbers(array, wanted), wanted.numbers)
         may_drop = self.reading.drop_missing
-        yield drop_missing_rows(self.source, wanted, numbers, others, may_drop=may_drop)
+        lines = range(len(array))
+        yield drop_missing_rows(
+            self.source, wanted, numbers, others, may_drop=may_drop, lines=lines
+        )
 
     def _targets(self, rows: int) -> Values:
         source, array = self.source, _load(self.source, self.archive, TARGETS)
@@ -161,9 +165,10 @@ class NpzTable(OpenTable):
             array = array[:, 0]
         if array.dtype.kind == "U" and array.ndim == 1:
             with _explain_array(source, TARGETS):  # what is no text cannot be encoded
-                words = [str(word).strip() for word in array]
+                found, codes = np.unique(array, return_inverse=True)
+                words = tuple(str(word).strip() for word in found)
                 "".join(words).encode()
-            return Words(words, self.reading.decimal)
+            return find_gaps(Words(codes, words, self.reading.decimal))
         return _to_floats(source, array, (TARGETS,) * (array.size // max(1, len(array))))
 
 
@@ -237,22 +242,3 @@ def _to_floats(source: str, array: np.ndarray, names: Sequence[str], first: int 
 def _check_real(source: str, dtype: np.dtype) -> None:
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise TableError(f"{source}: must hold real numbers; got dtype {dtype}")
-
-
-@contextmanager
-def explain_damage(source: str, what: str) -> Iterator[None]:
-    """Turn whatever a library says of a damaged file into one line."""
-    try:
-        yield
-    except TableError:
-        raise
-    except MemoryError as error:
-        raise TableError(
-            f"{source}: is damaged, or takes more memory than there is ({one_line(error)})"
-        ) from error
-    except Exception as error:  # libraries raise anything of what they did not expect
-        if isinstance(error, OSError) and error.filename is not None:
-            raise  # there is no such file, or it may not be read
-        # NumPy takes what it does not know for a pickle, and tells how to load that
-        reason = "pickles are not read" if "pickle" in str(error) else one_line(error)
-        raise TableError(f"{source}: is not {what} ({reason})") from error

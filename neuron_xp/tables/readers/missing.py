@@ -1,4 +1,7 @@
-"""Columns of a binary file -> cells: rows with a missing cell go, the rest must be finite."""
+"""Columns of a file -> cells: rows with a missing cell go, the rest must be finite."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,70 +21,70 @@ def drop_missing_rows(
     source: str,
     wanted: Wanted,
     numbers: np.ndarray,
-    others: dict[str, Values],
+    others: Mapping[str, Values],
     *,
     may_drop: bool,
-    first: int = 0,
+    lines: Sequence[int],
+    unit: str = "row",
 ) -> Cells:
     """Make a chunk of columns without the rows that have a missing cell.
 
     may_drop : whether there may be such rows
-    first : the number of the first row, counted in the file
+    lines, unit : the number of each row, for messages
 
     Raises TableError for a missing cell where none may be dropped, and for infinity.
     """
+    cells = Cells(source, wanted, numbers, others, lines, unit, dropped=0)
+    if np.isfinite(numbers).all() and not any(map(_has_gaps, others.values())):
+        return cells
     gone = np.isnan(numbers).any(axis=1)
     for values in others.values():
         gone |= _find_missing(values)
-    kept = np.flatnonzero(~gone)
-    lines = range(first, first + len(numbers))
-    cells = Cells(source, wanted, numbers, others, lines, "row", dropped=0)
-    dropped = len(numbers) - len(kept)
-    if dropped:
+    if gone.any():
         if not may_drop:
-            raise _first_missing_error(cells, row=int(np.argmax(gone)))
-        some = {name: _take(values, kept) for name, values in others.items()}
-        at = (kept + first).tolist()
-        cells = Cells(source, wanted, numbers[kept], some, at, "row", dropped)
+            raise _missing_error(cells, row=int(gone.argmax()))
+        kept = np.flatnonzero(~gone)
+        cells = Cells(
+            source, wanted, numbers[kept], {name: values[kept] for name, values in others.items()},
+            [lines[row] for row in kept.tolist()], unit, dropped=len(gone) - len(kept),
+        )  # fmt: skip
     _check_finite(cells)
     return cells
+
+
+def find_gaps(words: Words) -> Words:
+    """Have rows with a word that stands for nothing be missing."""
+    gaps = [code for code, word in enumerate(words.distinct) if word in MISSING]
+    codes = np.where(np.isin(words.codes, gaps), -1, words.codes) if gaps else words.codes
+    return replace(words, codes=codes)
+
+
+def _has_gaps(values: Values) -> bool:
+    if isinstance(values, Words):
+        return bool((values.codes < 0).any())
+    return not np.isfinite(values).all()
 
 
 def _find_missing(values: Values) -> np.ndarray:
     """Mark the rows of a column that have a missing cell."""
     if isinstance(values, Words):
-        return np.asarray([word in MISSING for word in values.cells], dtype=bool)
-    missing: np.ndarray = np.isnan(values)
-    return missing if missing.ndim == 1 else np.any(missing, axis=1)
+        return np.asarray(values.codes < 0)
+    return np.asarray(np.isnan(values.reshape(len(values), -1)).any(axis=1))
 
 
-def _take(values: Values, rows: np.ndarray) -> Values:
-    return values.take(rows.tolist()) if isinstance(values, Words) else values[rows]
-
-
-def _first_missing_error(cells: Cells, row: int) -> TableError:
-    for i, name in enumerate(cells.wanted.numbers):
-        if np.isnan(cells.numbers[row, i]):
+def _missing_error(cells: Cells, row: int) -> TableError:
+    for name, column in zip(cells.wanted.numbers, cells.numbers.T, strict=True):
+        if np.isnan(column[row]):
             return missing_error(cells.locate(row, name), "nan")
     columns = cells.others.items()
     name, values = next(pair for pair in columns if _find_missing(pair[1])[row])
-    cell = values.cells[row] if isinstance(values, Words) else "nan"
-    return missing_error(cells.locate(row, name), cell)
+    return missing_error(cells.locate(row, name), "" if isinstance(values, Words) else "nan")
 
 
 def _check_finite(cells: Cells) -> None:
-    at = _first_infinite(cells.numbers)
-    if at is not None:
-        where = cells.locate(at[0], cells.wanted.numbers[at[1]])
-        raise number_error(where, str(float(cells.numbers[at])), ".")
-    for name, values in cells.others.items():
-        if isinstance(values, Words):
+    columns = [*zip(cells.wanted.numbers, cells.numbers.T, strict=True), *cells.others.items()]
+    for name, values in columns:
+        if isinstance(values, Words) or np.isfinite(values).all():
             continue
-        at = _first_infinite(values)
-        if at is not None:
-            raise number_error(cells.locate(at[0], name), str(float(values[at])), ".")
-
-
-def _first_infinite(numbers: np.ndarray) -> tuple[int, ...] | None:
-    found = np.argwhere(~np.isfinite(numbers))
-    return tuple(found[0].tolist()) if len(found) else None
+        row, *more = np.argwhere(~np.isfinite(values))[0].tolist()
+        raise number_error(cells.locate(row, name), str(float(values[row, *more])), ".")

@@ -1,19 +1,20 @@
-"""CSV and TSV -> chunks of columns, row by row: the whole text is never in memory."""
+"""CSV and TSV -> chunks of columns: pyarrow parses blocks of rows, several at a time.
 
-import csv
+What pyarrow takes is the data. Where it fails, or where a number, a null or a line break asks for
+a second look, Python's csv reads the same block again, for the line and for the words of an error.
+"""
+
 import math
-import sys
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from reprlib import repr as short
+from typing import Any
 
 import numpy as np
 
-from neuron_xp.errors import one_line
 from neuron_xp.tables.cells import (
     LARGEST_INTEGER,
     MISSING,
@@ -21,7 +22,6 @@ from neuron_xp.tables.cells import (
     OpenTable,
     Reading,
     TableError,
-    Values,
     Wanted,
     Words,
     check_names,
@@ -30,54 +30,42 @@ from neuron_xp.tables.cells import (
     number_error,
     parse_number,
 )
+from neuron_xp.tables.readers.arrow import import_pyarrow, to_words
+from neuron_xp.tables.readers.damage import explain_damage
+from neuron_xp.tables.readers.missing import drop_missing_rows
+from neuron_xp.tables.readers.text_blocks import TextBlocks
+from neuron_xp.threads import count_threads, run_ahead
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+
+BLOCK = 2**20
+"""Bytes of text that are parsed at a time: more are no faster."""
+LONGEST_ROW, LONGEST_BOUNDED_ROW = 2**28, 2**23
+"""Bytes, the second where memory is limited."""
+NULLS = [f"{left}{word}{right}" for word in MISSING for left in ("", " ") for right in ("", " ")]
 
 
 @contextmanager
 def open_text_table(path: Path, reading: Reading) -> Iterator["TextTable"]:
-    """Open a text file whose first line names the columns."""
-    delimiter = reading.delimiter or DELIMITERS[path.suffix.lower()]
+    """Open a text file whose first line names the columns; ImportError without pyarrow."""
+    arrow = import_pyarrow("csv", "a text table")
+    compression = COMPRESSIONS.get(path.suffix.lower())
+    kind = Path(path.stem).suffix if compression else path.suffix
+    delimiter = reading.delimiter or DELIMITERS[kind.lower()]
     if delimiter == reading.decimal:
         raise TableError(f"{path.name}: {delimiter!r} cannot be delimiter and decimal mark")
-    # surrogates let bad bytes through to where the line is known
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        rows = _split_rows(path.name, file, delimiter)
-        line, header = next(rows, (0, []))
-        names = tuple(name.strip() for name in header)
+    with path.open("rb") as file, arrow.input_stream(file, compression=compression) as stream:
+        blocks = TextBlocks(path.name, stream, delimiter, LONGEST_BOUNDED_ROW)
+        with explain_damage(path.name, "sound text"):
+            names = tuple(blocks.read_first_row(BLOCK, keep=not reading.header))
         if not reading.header:
-            rows, names = chain([(line, header)], rows), tuple(map(str, range(len(header))))
-        _check_header(path.name, line, names)
-        yield TextTable(path.name, names, rows, reading)
-
-
-def _split_rows(
-    source: str, file: Iterable[str], delimiter: str
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row that is not blank, and the line it ends on."""
-    reader = csv.reader(_check_lines(source, file), delimiter=delimiter, strict=True)
-    try:
-        for row in reader:
-            if row:
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise TableError(
-            f"{source}, line {reader.line_num}: {one_line(error)}; is a quote left open?"
-        ) from None
-
-
-def _check_lines(source: str, file: Iterable[str]) -> Iterator[str]:
-    for number, line in enumerate(file, start=1):
-        if "\0" in line:
-            raise TableError(f"{source}, line {number}: holds a NUL byte; save it as UTF-8 text")
-        if not line.isascii() and any("\ud800" <= letter <= "\udfff" for letter in line):
-            raise TableError(f"{source}, line {number}: is not UTF-8; save it as UTF-8 text")
-        yield line
+            names = tuple(map(str, range(len(names))))
+        _check_header(path.name, blocks.line - 1, names)
+        yield TextTable(path.name, names, blocks, arrow, reading)
 
 
 def _check_header(source: str, line: int, names: tuple[str, ...]) -> None:
-    if not names:
-        raise TableError(f"{source}: is empty; its first line must name the columns")
     others = [mark for mark in ";\t|," if mark in names[0]]
     if len(names) == 1 and others:
         raise TableError(
@@ -85,7 +73,10 @@ def _check_header(source: str, line: int, names: tuple[str, ...]) -> None:
             f"for another delimiter give delimiter={others[0]!r}"
         )
     if all(map(_spells_number, names)) and set(names) != {str(i) for i in range(len(names))}:
-        raise TableError(f"{source}, line {line}: holds only numbers; it must name the columns")
+        raise TableError(
+            f"{source}, line {line}: holds only numbers and must name the columns; if it does "
+            "not, give header=False"
+        )
     check_names(f"{source}, line {line}", names)
 
 
@@ -98,88 +89,148 @@ def _spells_number(text: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class TextTable(OpenTable):
-    """A text file behind its header; `rows` are (line, cells)."""
+    """A text file behind its header, and the module pyarrow."""
 
-    rows: Iterator[tuple[int, list[str]]]
+    blocks: TextBlocks
+    arrow: Any
     reading: Reading
 
     def chunks(self, wanted: Wanted, rows: int | None = None) -> Iterator[Cells]:
-        """Parse the rows one by one; their cells are kept until a chunk is full."""
-        width, decimal = len(self.names), self.reading.decimal
-        index = {name: i for i, name in enumerate(self.names)}
-        numbers_at = [index[name] for name in wanted.numbers]
-        others_at = [index[name] for name in wanted.others]
-        chunk = _Chunk(self, wanted)
-        for line, row in self.rows:
-            if len(row) != width:
-                raise TableError(f"{self.source}, line {line}: {len(row)} cells; expected {width}")
-            words = [row[i].strip() for i in others_at]
-            values = _parse_numbers([row[i] for i in numbers_at], decimal)
-            if values is None or not MISSING.isdisjoint(words):
-                self._check_dropped(line, dict(zip(self.names, row, strict=True)), wanted)
-                chunk.dropped += 1
-                continue
-            if len(chunk.lines) == rows:
-                yield chunk.cells()
-                chunk = _Chunk(self, wanted)
-            chunk.add(line, values, words)
-        yield chunk.cells()
-
-    def _check_dropped(self, line: int, row: dict[str, str], wanted: Wanted) -> None:
-        """Raise unless the row has a missing cell and may be dropped for it."""
-        decimal = self.reading.decimal
-        for name in dict.fromkeys((*wanted.features, *wanted.others)):
-            if row[name].strip() in MISSING:
-                if self.reading.drop_missing:
-                    return
-                raise missing_error(self._locate(line, name), row[name])
-        for name in wanted.numbers:
-            if _parse_numbers([row[name]], decimal) is None:
-                raise number_error(self._locate(line, name), row[name], decimal, name)
-
-    def _locate(self, line: int, column: str) -> str:
-        return f"{self.source}, line {line}, column {column!r}"
-
-
-class _Chunk:
-    """Rows on their way to become `Cells`."""
-
-    def __init__(self, file: TextTable, wanted: Wanted) -> None:
-        self.file, self.wanted = file, wanted
-        self.numbers, self.lines, self.dropped = array("d"), array("q"), 0
-        self.others: list[list[str]] = [[] for _ in wanted.others]
-
-    def add(self, line: int, values: list[float], words: list[str]) -> None:
-        self.numbers.extend(values)
-        self.lines.append(line)
-        for column, word in zip(self.others, words, strict=True):
-            column.append(sys.intern(word))
-
-    def cells(self) -> Cells:
-        shape = len(self.lines), len(self.wanted.numbers)
-        table = np.asarray(self.numbers, dtype="float64").reshape(shape)
-        others: dict[str, Values] = {
-            name: Words(column, self.file.reading.decimal)
-            for name, column in zip(self.wanted.others, self.others, strict=True)
-        }
-        source = self.file.source
-        return Cells(source, self.wanted, table, others, self.lines, "line", self.dropped)
-
-
-def _parse_numbers(cells: Sequence[str], decimal: str) -> list[float] | None:
-    """Parse the cells of a row; None if one is no finite number, or an integer that is rounded."""
-    try:
-        if decimal == "." and "_" not in "".join(cells):
-            values = list(map(float, cells))
+        """Parse block after block, as many at a time as there are threads."""
+        size = BLOCK
+        if rows is None:
+            self.blocks.longest = LONGEST_ROW
         else:
-            values = [parse_number(cell, decimal) for cell in cells]
+            size = min(BLOCK, 16 * rows * len(self.names))
+        parse = partial(self._parse, wanted)
+        first = True
+        for cells in run_ahead(parse, self._read_blocks(size), count_threads()):
+            first = False
+            yield from [cells] if rows is None else cells.cut(rows)
+        if first:
+            yield self._parse(wanted, (1, b"\n"))
+
+    def _read_blocks(self, size: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (number of the first line, block)."""
+        while True:
+            with explain_damage(self.source, "sound text"):
+                block = self.blocks.read(size)
+            if not block:
+                return
+            line = self.blocks.line
+            self.blocks.line += _count(block, self.blocks.line_end)
+            yield line, block
+
+    def _parse(self, wanted: Wanted, numbered: tuple[int, bytes]) -> Cells:
+        """Make cells of a block; TableError names the first that is wrong."""
+        line, block = numbered
+        dropped = 0
+        lines: Sequence[int]
+        try:
+            numbers, others, nulls = self._read(wanted, block)
+            is_plain = self._is_plain(block, numbers, others, nulls)
+            lines = range(line, line + len(numbers))
+        except self.arrow.ArrowInvalid:
+            is_plain = False
+        if not is_plain:
+            lines, block, dropped = self._examine(wanted, line, block)
+            with explain_damage(self.source, "sound text"):
+                numbers, others, _ = self._read(wanted, block)
+        cells = drop_missing_rows(
+            self.source, wanted, numbers, others, may_drop=self.reading.drop_missing,
+            lines=lines, unit="line",
+        )  # fmt: skip
+        return replace(cells, dropped=cells.dropped + dropped)
+
+    def _read(self, wanted: Wanted, block: bytes) -> tuple[np.ndarray, dict[str, Words], int]:
+        """Parse the wanted columns of a block: (numbers, others, nulls of the numbers)."""
+        arrow, csv = self.arrow, self.arrow.csv
+        types = dict.fromkeys(wanted.numbers, arrow.float64())
+        types |= dict.fromkeys(wanted.others, arrow.dictionary(arrow.int32(), arrow.string()))
+        has_quotes = b'"' in block
+        table = csv.read_csv(
+            arrow.BufferReader(block),
+            csv.ReadOptions(
+                column_names=self.names, use_threads=False, block_size=len(block) + 1
+            ),
+            csv.ParseOptions(
+                delimiter=self.blocks.delimiter, newlines_in_values=has_quotes,
+                quote_char='"' if has_quotes else False,
+            ),
+            csv.ConvertOptions(
+                column_types=types, include_columns=list(types), null_values=NULLS,
+                strings_can_be_null=True, decimal_point=self.reading.decimal,
+            ),
+        )  # fmt: skip
+        numbers = np.empty((table.num_rows, len(wanted.numbers)))
+        for i in range(len(wanted.numbers)):
+            numbers[:, i] = table.column(i).to_numpy()
+        decimal = self.reading.decimal
+        others = {name: to_words(table.column(name), decimal) for name in wanted.others}
+        nulls = sum(column.null_count for column in table.columns[: len(wanted.numbers)])
+        return numbers, others, nulls
+
+    def _is_plain(
+        self, block: bytes, numbers: np.ndarray, others: dict[str, Words], nulls: int
+    ) -> bool:
+        """Tell whether a block that was parsed has nothing that asks for a second look."""
+        rows = _count(block, self.blocks.line_end) + (not block.endswith(self.blocks.line_end))
+        largest = max(
+            -np.fmin.reduce(numbers, None, initial=0), np.fmax.reduce(numbers, None, initial=0)
+        )
+        missing = nulls + sum(int((words.codes < 0).sum()) for words in others.values())
+        return (
+            rows == len(numbers)
+            and largest < LARGEST_INTEGER
+            and np.isnan(numbers).sum() == nulls
+            and (self.reading.drop_missing or not missing)
+            and b"\0" not in block
+            and _is_utf8(block)
+        )
+
+    def _examine(self, wanted: Wanted, line: int, block: bytes) -> tuple[list[int], bytes, int]:
+        """Read a block by Python's csv: the rows that stay, or TableError for what is wrong.
+
+        Returns the line of each, their text, and how many were left out for a missing cell.
+        """
+        decimal, width = self.reading.decimal, len(self.names)
+        places = [(i, name) for i, name in enumerate(self.names) if name in wanted.numbers]
+        others = [(i, name) for i, name in enumerate(self.names) if name in wanted.others]
+        lines, kept, start, dropped = [], [], 0, 0
+        for end, number, row in self.blocks.split_rows(block, line):
+            where, first, start = f"{self.source}, line {number}", start, end
+            if len(row) != width:
+                raise TableError(f"{where}: {len(row)} cells; expected {width}")
+            missing = [at for at in (*places, *others) if row[at[0]].strip() in MISSING]
+            if missing and not self.reading.drop_missing:
+                i, name = missing[0]
+                raise missing_error(f"{where}, column {name!r}", row[i])
+            if missing:
+                dropped += 1
+                continue
+            for i, name in places:
+                if not _is_number(row[i], decimal):
+                    raise number_error(f"{where}, column {name!r}", row[i], decimal, name)
+            lines.append(number)
+            kept.append(block[first:end])
+        return lines, b"".join(kept) or b"\n", dropped
+
+
+def _count(block: bytes, mark: bytes) -> int:
+    return int(np.count_nonzero(np.frombuffer(block, "u1") == ord(mark)))
+
+
+def _is_utf8(block: bytes) -> bool:
+    try:
+        return block.isascii() or bool(block.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _is_number(cell: str, decimal: str) -> bool:
+    """Tell whether a cell spells a finite number, and no integer that is rounded."""
+    try:
+        number = parse_number(cell, decimal)
     except ValueError:
-        return None
-    # the length of a vector is no smaller than its numbers, and sooner found
-    if math.hypot(*values) < LARGEST_INTEGER / 2:
-        return values
-    are_sound = all(
-        math.isfinite(value) and not is_rounded(cell, value)
-        for cell, value in zip(cells, values, strict=True)
-    )
-    return values if are_sound else None
+        return False
+    return math.isfinite(number) and not is_rounded(cell, number)
