@@ -39,7 +39,7 @@ from neuron_xp.threads import count_threads, run_ahead
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
-BLOCK = 2**20
+BLOCK = 2**21
 """Bytes of text that are parsed at a time: more are no faster."""
 LONGEST_ROW, LONGEST_BOUNDED_ROW = 2**28, 2**23
 """Bytes, the second where memory is limited."""
