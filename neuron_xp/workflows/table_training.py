@@ -95,6 +95,7 @@ def train_on_table(
     categories: Iterable[str] = (),
     delimiter: str | None = None,
     decimal: str = ".",
+    header: bool = True,
     drop_missing: bool = False,
     weights: str | None = None,
     class_weights: Any = None,
@@ -126,6 +127,8 @@ def train_on_table(
         The features that are words: one input of 0 and 1 for each word.
     delimiter, decimal : str
         Of text; default: a comma (in .tsv a tab), and a point.
+    header : bool
+        Whether the first line of text names the columns; else they are named "0", "1", ...
     drop_missing : bool
         Whether rows with missing cells are left out.
     weights : str
@@ -171,6 +174,7 @@ def train_on_table(
         categories=categories,
         delimiter=delimiter,
         decimal=decimal,
+        header=header,
         drop_missing=drop_missing,
     )
     return fit_table(

@@ -62,6 +62,9 @@ def verify(
     targets: Any = None,
     *,
     sample_weight: Any = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    header: bool | None = None,
     backend: Backend | str | None = None,
     device: Any = None,
     threads: int | None = None,
@@ -75,6 +78,7 @@ def verify(
     end it before it trains.
 
     inputs : the path of the table; or inputs, targets and sample weights as `train` takes them
+    delimiter, decimal, header : of the table's text, where not as in training
     backend : default: numpy for a table, else that of the inputs
 
     Raises what `train` and `train_on_table` do, and does not warn again of what was learned.
@@ -98,7 +102,10 @@ def verify(
     if on_cluster and targets is not None:
         raise ValueError("on_cluster is for tables; give Dask arrays, or leave it out")
     if targets is None:
-        return _verify_table(network, inputs, where, on_cluster, on_progress)
+        use = table_use_of(network).read_with(delimiter=delimiter, decimal=decimal, header=header)
+        return _verify_table(replace(network, table=use), inputs, where, on_cluster, on_progress)
+    if (delimiter, decimal, header) != (None, None, None):
+        raise ValueError("delimiter, decimal and header are for tables of text; leave them out")
     given = Given(
         inputs=_read("inputs", inputs),
         targets=_read("targets", targets),

@@ -158,5 +158,5 @@ def test_no_file(tmp_path, ending):
 
 
 def test_an_unknown_ending(saved):
-    message = "data.xlsx: unknown kind of table '.xlsx'; choose from .csv, .tsv, .npy, .npz, .parq"
-    refused(message, saved("", "data.xlsx"))
+    message = "data.py: unknown kind of table '.py'; choose from .csv, .tsv, .npy, .npz, .parquet"
+    refused(message, saved("", "data.py"))
