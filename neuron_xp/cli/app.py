@@ -71,7 +71,7 @@ def _fill_closed_streams() -> None:
 
 def _print_outcome(outcome: Outcome) -> int:
     for note in outcome.notes:
-        _say(note)
+        _say(in_flags(note))
     if sys.stdout is None:
         return _fail("stdout is closed, and what it was to show is lost", outcome.status or 1)
     print(outcome.text, file=sys.stderr if outcome.data else sys.stdout)

@@ -6,6 +6,7 @@ on from a working copy on the disk. It changes no bit. None reads the table whol
 `on_cluster` the workers of the active Dask client read the table and train.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from inspect import signature
@@ -238,7 +239,9 @@ def fit_table(
             rows=data.training.count,
             dropped=data.dropped,
             held_out=held_out,
-            notes=data.notes + _constant_notes(path, settings, data.constant),
+            notes=data.notes
+            + _header_notes(path, data.columns)
+            + _constant_notes(path, settings, data.constant),
         )
 
 
@@ -256,6 +259,15 @@ def prepare(settings: Settings, where: Where, *, on_cluster: bool) -> Where:
     if on_cluster:  # a worker may have a library that is not here
         return where
     return replace(where, backend=open_backend(where.backend, where.device), device=None)
+
+
+def _header_notes(path: str | PathLike[str], columns: Columns) -> tuple[str, ...]:
+    """Say where the first line, which named the columns, has been a row: nobody names one 17.99."""
+    for name in (*columns.features, columns.target):
+        if re.fullmatch(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?", name):
+            hint = "if the first line is a row give header=False"
+            return (f"{PurePath(path).name}: a column is named {name!r}; {hint}",)
+    return ()
 
 
 def _constant_notes(

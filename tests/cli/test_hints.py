@@ -23,6 +23,8 @@ HINTS = {
     "give decimal=','": "type --decimal ,",
     "give delimiter=';'": "type --delimiter ';'",
     "give delimiter='\\t'": "type --delimiter tab",
+    "give delimiter=';', or delimiter='tab'": "type --delimiter ';', or --delimiter tab",
+    "give header=False": "type --no-header",
     "give target=NAME; the last column is 'y'": "type --target NAME; the last column is 'y'",
     "give target='targets'": "type --target targets",
     "give max_memory=None": "leave --max-memory out",
