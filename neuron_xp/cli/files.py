@@ -15,6 +15,7 @@ import click
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
+from neuron_xp.errors import OTHER_NAMES
 from neuron_xp.files.durable import check_writable
 from neuron_xp.files.temporary import open_temporary_folder
 from neuron_xp.model import model_file
@@ -27,6 +28,8 @@ class AnyPath(click.Path):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return a path, but an address as it is."""
+        if not value:  # Path would make it the current folder
+            self.fail("a name is empty: give a file", param, ctx)
         return value if "://" in str(value) else super().convert(value, param, ctx)
 
 
@@ -42,10 +45,28 @@ class TableCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and raise UsageError for what is left."""
-        left = super().parse_args(ctx, args)
+        try:
+            left = super().parse_args(ctx, args)
+        except (click.BadOptionUsage, click.NoSuchOption) as error:
+            advice = self._explain_option(error.option_name, ctx)
+            if not advice:
+                raise
+            raise click.UsageError(f"{error.message} {advice}") from error
         if left and not ctx.resilient_parsing:
             raise click.UsageError(_explain_left([str(ctx.params["data"]), *left]))
         return left
+
+    def _explain_option(self, name: str, ctx: click.Context) -> str:
+        """Say what to do about an option that only `train` has, or other libraries, or no value."""
+        if name == "--delimiter":
+            return "A shell wants quotes around it: --delimiter ';'."
+        group = ctx.find_root().command
+        train = group.commands.get("train") if isinstance(group, click.Group) else None
+        options = {text for option in getattr(train, "params", ()) for text in option.opts}
+        if name in options:
+            return "The model knows it from its training: leave it out."
+        meant = OTHER_NAMES.get(name.lstrip("-").replace("-", "_"), "").replace("_", "-")
+        return f"Type --{meant}." if f"--{meant}" in options and train is self else ""
 
 
 def _explain_left(words: list[str]) -> str:
@@ -99,6 +120,8 @@ def open_table_file(path: Path | str, *, on_cluster: bool | None = None) -> Iter
 def _explain_address(address: str, *, may_have_workers: bool) -> str:
     by_curl = address.startswith(("https://", "http://", "ftp://"))
     how = f" (curl -O {shlex.quote(address)}, or a browser)" if by_curl else ""
+    if address.startswith("file://"):
+        how = ", or give its path"
     if may_have_workers:
         return (f"{address!r} is for the workers of a cluster; type --workers N, and they read "
                 f"what fsspec knows, or download it first{how}")  # fmt: skip

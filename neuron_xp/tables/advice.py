@@ -57,6 +57,17 @@ def _advise_feature(kind: str, name: str) -> str:
     return f", or, if the column holds categories, give categories={[name]}"
 
 
+_OF_TRAINING = re.compile(
+    r"(?:, or(?:, [\w ]+,| [\w ]+:)?|; [\w ]+) give (?:drop_missing|categories|features)="
+    r"(?:True[\w ]*|\[.*\])$"
+)
+
+
+def drop_training_advice(message: str) -> str:
+    """Cut what helps in a training only off a message, where a model reads the table."""
+    return _OF_TRAINING.sub("", message)
+
+
 def _advise_marks(cell: str, decimal: str) -> str:
     """Advise on points and commas, in a cell of digits; '1,200' may be meant in two ways."""
     other, kind = (",", "commas") if decimal == "." else (".", "points")

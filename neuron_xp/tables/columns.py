@@ -96,8 +96,10 @@ def _check_known(source: str, given: Iterable[str], names: tuple[str, ...], role
 
 
 def _header_hint(source: str, names: tuple[str, ...]) -> str:
-    """Go on with a message where the first line of text, which names columns, may be a row."""
+    """Go on with a message where the first line of text may be a row, or no line of names."""
     is_text = source.lower().endswith((".csv", ".tsv"))
+    if is_text and len(names) == 1 and " " in names[0]:
+        return "; for another delimiter give delimiter=' '"
     is_row = any(map(_spells_number, names)) and names != tuple(map(str, range(len(names))))
     return "; if the first line is a row give header=False" if is_text and is_row else ""
 

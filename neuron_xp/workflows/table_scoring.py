@@ -20,7 +20,7 @@ from neuron_xp.tables.encode import read_chunks
 from neuron_xp.tables.files import find_parts, limit_rows
 from neuron_xp.training.data.training_set import Given, TrainingSet, Where, open_training_set
 from neuron_xp.training.fit import compute_loss
-from neuron_xp.workflows.table_data import TableRows, open_table_data
+from neuron_xp.workflows.table_data import TableRows, explain_to_model, open_table_data
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,15 +114,16 @@ def predict_in_chunks(
     if memory is not None:
         rows = limit_rows(memory, len(columns.input_names))
     notes: tuple[str, ...] = ()
-    for table in read_chunks(find_parts(path), reading, columns, targets=False, rows=rows):
-        notes += table.notes
-        if len(table.inputs):
-            outputs = _think(network, table.inputs)
-            classes = [] if columns.classes is None else [
-                columns.classes[number] for number in _chosen_classes(outputs)
-            ]  # fmt: skip
-            yield Predictions(outputs, classes, columns, notes)
-            notes = ()
+    with explain_to_model():
+        for table in read_chunks(find_parts(path), reading, columns, targets=False, rows=rows):
+            notes += table.notes
+            if len(table.inputs):
+                outputs = _think(network, table.inputs)
+                classes = [] if columns.classes is None else [
+                    columns.classes[number] for number in _chosen_classes(outputs)
+                ]  # fmt: skip
+                yield Predictions(outputs, classes, columns, notes)
+                notes = ()
 
 
 def evaluate(
@@ -152,7 +153,10 @@ def evaluate(
     use = table_use_of(network).read_with(delimiter=delimiter, decimal=decimal, header=header)
     use = replace(use, holdout=0.0)
     memory = Where(max_memory=max_memory).memory_bytes()
-    with open_table_data(path, use, known=True, max_memory=memory) as data:
+    with (
+        explain_to_model(),
+        open_table_data(path, use, known=True, max_memory=memory) as data,
+    ):
         found = score(network, data.training, use.columns, memory)
         return replace(found, notes=data.notes)
 

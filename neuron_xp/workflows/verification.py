@@ -19,7 +19,7 @@ from neuron_xp.model.table_use import HeldOut, TableUse, split_rows
 from neuron_xp.training.data.training_set import Given, TrainingSet, Where, open_training_set
 from neuron_xp.training.fit import fit
 from neuron_xp.training.report import Progress
-from neuron_xp.workflows.table_data import open_table_data
+from neuron_xp.workflows.table_data import explain_to_model, open_table_data
 from neuron_xp.workflows.table_scoring import (
     Score,
     add_unordered,
@@ -143,9 +143,9 @@ def _verify_table(
         where = replace(where, backend="numpy")
     where = prepare(settings, where, on_cluster=on_cluster)
     memory = where.memory_bytes()
-    with open_table_data(
+    with explain_to_model(), open_table_data(
         path, add_weights_column(use), known=True, max_memory=memory, on_cluster=on_cluster
-    ) as whole:
+    ) as whole:  # fmt: skip
         table, sample_weight = weigh_rows(whole, use, memory)
         given = Given(table.training.inputs, table.training.targets, sample_weight)
         data = open_training_set(given, settings, where)

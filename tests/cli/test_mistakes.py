@@ -16,6 +16,9 @@ FILES = {
     "bare": TABLE,
     "empty.csv": "",
     "one.csv": "y\nno\nyes\n",
+    "gap.csv": "a,b,y\n1,,no\n",
+    "word.csv": "a,b,y\nred,1,no\n",
+    "space.csv": TABLE.replace(",", " "),
     "semi.csv": TABLE.replace(",", ";"),
     "tab.csv": TABLE.replace(",", "\t"),
     "bare.csv": TABLE.partition("\n")[2],
@@ -35,6 +38,14 @@ URL = "https://example.com/x.csv"
 DOWNLOAD = f"download it first (curl -O {URL}, or a browser)"
 FOR_WORKERS = "for the workers of a cluster; type --workers N, and they read what fsspec knows, or"
 TRAIN = {
+    "'' --target y": "Invalid value for 'DATA': a name is empty: give a file",
+    "ok.csv --target y --lr 1": "No such option '--lr'. Type --learning-rate.",
+    "space.csv --target y": (
+        "space.csv: no target 'y'; for another delimiter type --delimiter ' '; choose from a b y"
+    ),
+    "file:///x.csv --target y": (
+        f"'file:///x.csv' is {FOR_WORKERS} download it first, or give its path"
+    ),
     "ok.csv --target z": "ok.csv: no target 'z'; choose from a, b, y",
     "ok.csv --target 7": "ok.csv: no column 7; the columns are numbered 0 to 2",
     "empty.csv --target y": "empty.csv: is empty; its first line must name the columns",
@@ -122,24 +133,32 @@ OTHERS = {
     "predict model bare.csv": (
         "bare.csv: no column 'a'; if the first line is a row type --no-header; choose from 1, 2, no"
     ),
+    "predict model gap.csv": "gap.csv, line 2, column 'b': missing cell ''; fill it in",
+    "evaluate model gap.csv": "gap.csv, line 2, column 'b': missing cell ''; fill it in",
+    "verify model gap.csv": "gap.csv, line 2, column 'b': missing cell ''; fill it in",
+    "predict model date.csv": (
+        "date.csv, line 2, column 'a': '31.12.2024' is not a number; dates are not read: turn "
+        "them into numbers in the table (days, say)"
+    ),
+    "predict model word.csv": "word.csv, line 2, column 'a': 'red' is not a number",
+    "evaluate model ok.csv --target y": (
+        "No such option '--target'. The model knows it from its training: leave it out."
+    ),
     "evaluate model ok.csv y": MORE.format("ok.csv") + "'y'" + LISTS,
     "show model ok.csv": "Got unexpected extra argument (ok.csv)",
 }
 LINES = {f"train {words} -o x": said for words, said in TRAIN.items()} | OTHERS
 
 
-def write_files(folder):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mistakes")
     for name, content in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
     line = "train ok.csv --target y -o model"
     subprocess.run([sys.executable, "-m", "neuron_xp", *line.split()], cwd=folder, check=True)
     return folder
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_files(tmp_path_factory.mktemp("mistakes"))
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +171,14 @@ def said(folder):
 @pytest.mark.parametrize("line", LINES)
 def test_a_mistake_gets_one_line(said, line):
     assert said[line] == (2, "", f"neuron-xp: {LINES[line]}\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its shell ends no command by a semicolon")
+def test_a_delimiter_that_the_shell_has_taken(folder):
+    line = f"{sys.executable} -m neuron_xp train semi.csv --target y -o x --delimiter ;"
+    run = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, check=False)
+    said = "Option '--delimiter' requires an argument. A shell wants quotes around it: --delim"
+    assert run.stderr.startswith(f"neuron-xp: {said}")
 
 
 QUOTES = "; put quotes around a pattern, so that the shell leaves it: "

@@ -1,5 +1,7 @@
 """Tables of text that are written otherwise than in training, in Python."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -70,3 +72,19 @@ def test_arrays_have_no_delimiter():
     network = neuron_xp.train(iterations=1)
     with pytest.raises(ValueError, match=r"^delimiter, decimal and header are for tables of text"):
         neuron_xp.verify(network, [[0, 1, 1]], [1], delimiter=";")
+
+
+def test_a_network_s_table_gets_no_advice_on_training(network, tmp_path):
+    for cell, said in (
+        ("", "missing cell ''; fill it in"),
+        ("red", "'red' is not a number"),
+        ("yes", "'yes' is not a number; write 1 or 0 for it"),
+        ("1-2-2024", "'1-2-2024' is not a number; dates are not read: turn them into numbers in "
+         "the table (days, say)"),
+        ("1.5", "'1.5' is not a number; for decimal points give decimal='.'"),
+    ):  # fmt: skip
+        (tmp_path / "cell.csv").write_text(f"1;2;no\n1;{cell};yes\n")
+        for use in (neuron_xp.predict, neuron_xp.evaluate, neuron_xp.verify):
+            words = re.escape(f"cell.csv, line 2, column '1': {said}")
+            with pytest.raises(neuron_xp.TableError, match=f"^{words}$"):
+                use(network, tmp_path / "cell.csv")
