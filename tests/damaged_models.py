@@ -54,6 +54,11 @@ def real_files():
         for name, given in tables.items():
             trained = neuron_xp.train_on_table(path, **given, iterations=9)
             found[name] = trained.network.to_bytes()
+        path.write_text(TABLE.partition("\n")[2])
+        bare = neuron_xp.train_on_table(
+            path, target=4, features=["0", "2"], header=False, iterations=9
+        )
+        found["bare"] = bare.network.to_bytes()
         archive = Path(folder, "table.npz")
         np.savez(archive, inputs=examples("plain")[0], targets=np.full((80, 3), 0.25))
         found["archive"] = neuron_xp.train_on_table(archive, iterations=9).network.to_bytes()

@@ -56,7 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         advice = "give --max-memory, fewer --features, or no --categories of many words"
         return _fail(f"the memory does not suffice{wanted}; {advice}", 2)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
-        return _fail(in_flags(str(error)), 2)
+        return _fail(in_flags(_spell_error(error)), 2)
+
+
+def _spell_error(error: Exception) -> str:
+    """Spell an error; one of the system without its number."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename!r}: {error.strerror}"
+    return str(error)
 
 
 def _fill_closed_streams() -> None:
@@ -71,7 +78,7 @@ def _fill_closed_streams() -> None:
 
 def _print_outcome(outcome: Outcome) -> int:
     for note in outcome.notes:
-        _say(note)
+        _say(in_flags(note))
     if sys.stdout is None:
         return _fail("stdout is closed, and what it was to show is lost", outcome.status or 1)
     print(outcome.text, file=sys.stderr if outcome.data else sys.stdout)

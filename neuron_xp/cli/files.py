@@ -1,10 +1,13 @@
 """Files that the commands are given: a table from stdin, an output that may be written."""
 
+import glob
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +15,97 @@ import click
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
+from neuron_xp.errors import OTHER_NAMES
 from neuron_xp.files.durable import check_writable
 from neuron_xp.files.temporary import open_temporary_folder
 from neuron_xp.model import model_file
 from neuron_xp.model.network import NeuralNetwork
-from neuron_xp.tables.files import find_parts
+from neuron_xp.tables.files import READERS, find_parts
+
+
+class AnyPath(click.Path):
+    """A file, or what else click.Path allows, or an address such as s3://bucket/part-*.csv."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return a path, but an address as it is."""
+        if not value:  # Path would make it the current folder
+            self.fail("a name is empty: give a file", param, ctx)
+        return value if "://" in str(value) else super().convert(value, param, ctx)
+
+
+MODEL = AnyPath(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+DATA = AnyPath(path_type=Path, allow_dash=True)
+OUT = click.Path(dir_okay=False, path_type=Path)
+
+
+class TableCommand(click.Command):
+    """A command whose last argument is DATA, which says what more than one may have meant."""
+
+    allow_extra_args = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and raise UsageError for what is left."""
+        try:
+            left = super().parse_args(ctx, args)
+        except (click.BadOptionUsage, click.NoSuchOption) as error:
+            advice = self._explain_option(error.option_name, ctx)
+            if not advice:
+                raise
+            raise click.UsageError(f"{error.message} {advice}") from error
+        if left and not ctx.resilient_parsing:
+            raise click.UsageError(_explain_left([str(ctx.params["data"]), *left]))
+        return left
+
+    def _explain_option(self, name: str, ctx: click.Context) -> str:
+        """Say what to do about an option that only `train` has, or other libraries, or no value."""
+        if name == "--delimiter":
+            return "A shell wants quotes around it: --delimiter ';'."
+        group = ctx.find_root().command
+        train = group.commands.get("train") if isinstance(group, click.Group) else None
+        options = {text for option in getattr(train, "params", ()) for text in option.opts}
+        if name in options:
+            return "The model knows it from its training: leave it out."
+        meant = OTHER_NAMES.get(name.lstrip("-").replace("-", "_"), "").replace("_", "-")
+        return f"Type --{meant}." if f"--{meant}" in options and train is self else ""
+
+
+def _explain_left(words: list[str]) -> str:
+    """Say in a line what to type for several words where DATA is one."""
+    shown = ", ".join(map(repr, words[1:4])) + (", ..." if len(words) > 4 else "")
+    message = f"DATA is one table, {words[0]!r}, and more was given: {shown}"
+    if os.path.exists(" ".join(words)):
+        return f"{message}; put quotes around what holds spaces: {shlex.quote(' '.join(words))}"
+    if all(map(os.path.exists, words)):
+        guess = _guess_pattern(words)
+        if guess is None:
+            return f"{message}; put the parts of a table into a folder, and give that"
+        return f"{message}; put quotes around a pattern, so that the shell leaves it: '{guess}'"
+    if words[1].lower() in ("true", "false", "yes", "no", "on", "off"):
+        return f"{message}; a flag has no value: type --bias or --no-bias, and so on"
+    return f"{message}; write lists as a,b,c, and quotes around what holds spaces"
+
+
+def _guess_pattern(names: list[str]) -> str | None:
+    """Find the pattern that these files, and no others, match."""
+    folder, ending = Path(names[0]).parent, Path(names[0]).suffix
+    letters = zip(*(Path(name).name for name in names), strict=False)
+    shared = takewhile(lambda found: len(set(found)) == 1, letters)
+    start = "".join(letter for letter, *_ in shared)
+    for pattern in (f"*{ending}", f"{start}*{ending}", "*", f"{start}*"):
+        guess = str(folder / pattern)
+        if {*map(Path, glob.glob(guess))} == {*map(Path, names)}:
+            return guess
+    return None
 
 
 @contextmanager
-def open_table_file(path: Path | str) -> Iterator[Path | str]:
-    """Yield the table's file; for '-' one with the CSV from stdin."""
+def open_table_file(path: Path | str, *, on_cluster: bool | None = None) -> Iterator[Path | str]:
+    """Yield the table's file; for '-' one with the CSV from stdin.
+
+    on_cluster : whether workers read it; None for a command that has none
+    """
+    if "://" in str(path) and not on_cluster:
+        raise ValueError(_explain_address(str(path), may_have_workers=on_cluster is not None))
     if str(path) != "-":
         yield path
         return
@@ -31,6 +115,17 @@ def open_table_file(path: Path | str) -> Iterator[Path | str]:
         with copy.open("wb") as file:
             shutil.copyfileobj(content, file)
         yield copy
+
+
+def _explain_address(address: str, *, may_have_workers: bool) -> str:
+    by_curl = address.startswith(("https://", "http://", "ftp://"))
+    how = f" (curl -O {shlex.quote(address)}, or a browser)" if by_curl else ""
+    if address.startswith("file://"):
+        how = ", or give its path"
+    if may_have_workers:
+        return (f"{address!r} is for the workers of a cluster; type --workers N, and they read "
+                f"what fsspec knows, or download it first{how}")  # fmt: skip
+    return f"{address!r} is an address; download it first{how}"
 
 
 def load_network(model: Path | str, data: Path | str | None = None, **where: Any) -> NeuralNetwork:
@@ -43,7 +138,14 @@ def load_network(model: Path | str, data: Path | str | None = None, **where: Any
             raise ValueError("model and table cannot both be '-': stdin holds one of them")
         return _from_bytes(open_stdin().read(), "stdin", **where)
     if isinstance(model, Path):
-        return NeuralNetwork.load(model, **where)
+        try:
+            return NeuralNetwork.load(model, **where)
+        except neuron_xp.ModelFileError:
+            if data is None or model.suffix.lower() not in READERS:
+                raise
+            raise neuron_xp.ModelFileError(
+                f"{model} is not a model file but a table, by its name; MODEL stands before DATA"
+            ) from None
     from neuron_xp.cluster.addresses import read_address
 
     return _from_bytes(read_address(model), model, **where)
@@ -82,6 +184,12 @@ def load_plots(picture: Path | None, *, force: bool) -> Any:
         raise ValueError(f"--plot writes {kinds}, by the name's ending; got {str(picture)!r}")
     check_output(picture, force=force)
     return neuron_xp.plots
+
+
+def check_csv_name(path: Path) -> None:
+    """Raise ValueError for a name by which another program takes CSV for something else."""
+    if path.suffix.lower() in (".xlsx", ".xls", ".ods", ".parquet", ".json", ".npy", ".npz"):
+        raise ValueError(f"answers are written as CSV: type -o {shlex.quote(f'{path.stem}.csv')}")
 
 
 def check_output(path: Path, *, force: bool) -> None:

@@ -78,7 +78,8 @@ def _flag(option: click.Option, text: str) -> str:
     if value is None or isinstance(value, bool):
         return flag if value else (option.secondary_opts or [f"no {flag}"])[0]
     if not isinstance(value, list | tuple):
-        return f"{flag} {_quote(value)}"
+        is_tab = option.name == "delimiter" and value == "\t"  # which no two shells spell alike
+        return f"{flag} {'tab' if is_tab else _quote(value)}"
     if option.multiple:
         return " ".join(f"{flag} {_quote(item)}" for item in value)
     return f"{flag} {_quote(','.join(map(_spell, value)))}"
@@ -89,6 +90,6 @@ def _spell(value: object) -> str:
 
 
 def _quote(value: object) -> str:
-    """Quote a value for a shell; a tab is spelled as Bash reads it."""
+    """Quote a value for a shell; what is not printable is spelled as Bash reads it."""
     text = _spell(value)
     return shlex.quote(text) if text.isprintable() else f"${text!r}"

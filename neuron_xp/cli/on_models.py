@@ -17,8 +17,13 @@ import neuron_xp
 from neuron_xp.backends.backend import name_device
 from neuron_xp.backends.engine import name_engine
 from neuron_xp.cli.files import (
+    DATA,
+    MODEL,
+    OUT,
     PLOT,
+    TableCommand,
     check_apart,
+    check_csv_name,
     check_output,
     load_network,
     load_plots,
@@ -26,12 +31,11 @@ from neuron_xp.cli.files import (
 )
 from neuron_xp.cli.options import (
     CLUSTER,
-    DATA,
     MEMORY,
-    MODEL,
-    OUT,
+    TEXT_LIKE_TRAINING,
     WHERE,
     ClusterOptions,
+    TextOptions,
     build_where,
     given_as,
     open_cluster_of,
@@ -50,16 +54,17 @@ from neuron_xp.workflows.table_scoring import Predictions, Score
 from neuron_xp.workflows.verification import Verification
 
 
-@click.command()
+@click.command(cls=TableCommand)
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
 @click.option("-o", "--output", type=OUT, help="A CSV file.  [default: stdout]")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
-@options(MEMORY, WHERE)
-@given_as(where=build_where)
+@options(TEXT_LIKE_TRAINING, MEMORY, WHERE)
+@given_as(text=TextOptions, where=build_where)
 def predict(
-    model: Path | str, data: Path, output: Path | None, force: bool, where: Where
-) -> Outcome:
+    model: Path | str, data: Path | str, output: Path | None, force: bool, text: TextOptions,
+    where: Where,
+) -> Outcome:  # fmt: skip
     """Probabilities and classes for the rows of a table, in its order, as CSV.
 
     Names are written as the table has them: a spreadsheet may run those that begin with = + - @.
@@ -67,16 +72,19 @@ def predict(
     output = None if str(output) == "-" else output
     check_apart({"--output": output}, {"MODEL": model, "DATA": data})
     if output is not None:
+        check_csv_name(output)
         check_output(output, force=force)
     elif where.max_memory is not None:
         raise ValueError("--max-memory holds no answers for stdout; give a file: -o answers.csv")
     network = load_network(model, data, backend=where.backend, device=where.device)
     with open_table_file(data) as file:
-        chunks = table_scoring.predict_in_chunks(network, file, max_memory=where.max_memory)
+        chunks = table_scoring.predict_in_chunks(
+            network, file, **text._asdict(), max_memory=where.max_memory
+        )
         if output is None:
-            text = io.StringIO()
-            _, notes = _write_answers(chunks, text.write)
-            return Outcome(text.getvalue().rstrip("\n"), notes=notes)
+            answers = io.StringIO()
+            _, notes = _write_answers(chunks, answers.write)
+            return Outcome(answers.getvalue().rstrip("\n"), notes=notes)
         with open_durably(output) as write:
             rows, notes = _write_answers(chunks, lambda line: write(line.encode()))
         return Outcome(f"{rows} rows in {output}", notes=notes)
@@ -107,16 +115,17 @@ def _header(chunk: Predictions) -> list[str]:
     return [*(f"probability of {name}" for name in shown), target]
 
 
-@click.command()
+@click.command(cls=TableCommand)
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
 @click.option("--force", is_flag=True, help="Replace the picture if it is there.")
 @PLOT
-@options(MEMORY, WHERE)
-@given_as(where=build_where)
+@options(TEXT_LIKE_TRAINING, MEMORY, WHERE)
+@given_as(text=TextOptions, where=build_where)
 def evaluate(
-    model: Path | str, data: Path, force: bool, plot: Path | None, where: Where
-) -> Outcome:
+    model: Path | str, data: Path | str, force: bool, plot: Path | None, text: TextOptions,
+    where: Where,
+) -> Outcome:  # fmt: skip
     """How a model does on a table: accuracy, loss, and which classes it confuses.
 
     Each row counts once, whatever weights the model was trained with.
@@ -125,17 +134,17 @@ def evaluate(
     plots = load_plots(plot, force=force)
     network = load_network(model, data, backend=where.backend, device=where.device)
     with open_table_file(data) as file:
-        score = table_scoring.evaluate(network, file, max_memory=where.max_memory)
-    text = align_pairs(list_score(score, "table"))
+        score = table_scoring.evaluate(network, file, **text._asdict(), max_memory=where.max_memory)
+    lines = align_pairs(list_score(score, "table"))
     if score.accuracy is not None:
         known = None if network.table is None else network.table.columns.classes
         classes = known or ("0", "1")
-        text += "\n\n" + _confusion(score, classes)
+        lines += "\n\n" + _confusion(score, classes)
         if plots is not None:
             plots.save(plots.confusion(score.confusion, classes, plots.open_axes()), plot)
     elif plots is not None:
         raise ValueError("--plot draws which classes are confused, and these targets are none")
-    return Outcome(text, notes=score.notes)
+    return Outcome(lines, notes=score.notes)
 
 
 def _confusion(score: Score, classes: Iterable[str]) -> str:
@@ -153,18 +162,18 @@ SAME_DATA = {
 }
 
 
-@click.command()
+@click.command(cls=TableCommand)
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
 @click.option("--date", is_flag=True, help="Keep the date and time in the file of --json, too.")
 @JSON
 @FORCE
-@options(MEMORY, CLUSTER, WHERE)
-@given_as(where=build_where, cluster=ClusterOptions)
+@options(TEXT_LIKE_TRAINING, MEMORY, CLUSTER, WHERE)
+@given_as(text=TextOptions, where=build_where, cluster=ClusterOptions)
 @click.pass_obj
 def verify(
     make_bar: Any, /, model: Path | str, data: Path | str, date: bool, file: Path | None,
-    force: bool, where: Where, cluster: ClusterOptions,
+    force: bool, text: TextOptions, where: Where, cluster: ClusterOptions,
 ) -> Outcome:  # fmt: skip
     """Train again from what the model holds: are the bits the same? Status 0: yes, 1: no.
 
@@ -176,11 +185,11 @@ def verify(
     network = load_network(model, data)
     with (
         open_cluster_of(cluster, where) as on_cluster,
-        open_table_file(data) as table,
+        open_table_file(data, on_cluster=on_cluster) as table,
         make_bar() as on_progress,
     ):
         found = verification.verify(
-            network, table, backend=where.backend, device=where.device,
+            network, table, **text._asdict(), backend=where.backend, device=where.device,
             max_memory=where.max_memory, on_cluster=on_cluster, on_progress=on_progress,
         )  # fmt: skip
     _write_verdict(file, network, found, date=date)

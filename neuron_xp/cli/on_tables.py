@@ -8,12 +8,19 @@ from typing import Any
 
 import click
 
-from neuron_xp.cli.files import PLOT, check_apart, check_output, load_plots, open_table_file
+from neuron_xp.cli.files import (
+    DATA,
+    OUT,
+    PLOT,
+    TableCommand,
+    check_apart,
+    check_output,
+    load_plots,
+    open_table_file,
+)
 from neuron_xp.cli.options import (
     CLUSTER,
-    DATA,
     MEMORY,
-    OUT,
     READING,
     SAVING,
     SETTINGS,
@@ -21,6 +28,7 @@ from neuron_xp.cli.options import (
     WEIGHTS,
     WHERE,
     ClusterOptions,
+    Share,
     build_reading,
     build_saving,
     build_settings,
@@ -42,13 +50,13 @@ from neuron_xp.workflows import table_training
 from neuron_xp.workflows.table_training import TableSettings, TrainedOnTable
 
 
-@click.command()
+@click.command(cls=TableCommand)
 @click.argument("data", type=DATA)
 @click.option("-o", "--output", type=OUT, required=True, help="The model file; - is stdout.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @PLOT
 @click.option(
-    "--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.0, show_default=True,
+    "--holdout", type=Share(), default=0.0, show_default=True,
     help="Share of the rows kept out of training, to see how it does.",
 )  # fmt: skip
 @options(READING, WEIGHTS, SETTINGS, SAVING, MEMORY, CLUSTER, WHERE, THREADS)
@@ -84,7 +92,7 @@ def train(
     with (
         explain_lost_cluster(saving),  # and one that does not start
         open_cluster_of(cluster, where) as on_cluster,
-        open_table_file(data) as file,
+        open_table_file(data, on_cluster=on_cluster) as file,
         make_bar() as on_progress,
     ):
         trained = table_training.fit_table(

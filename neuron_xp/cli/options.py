@@ -2,14 +2,16 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from neuron_xp import checks
+from neuron_xp.cli.files import OUT
 from neuron_xp.errors import NO_DASK
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.settings import AUTO
@@ -72,38 +74,55 @@ class MemorySize(click.ParamType):  # type: ignore[type-arg]
         return checks.check_memory_size("--max-memory", value)
 
 
-class TablePath(click.Path):
-    """A file, a folder, a pattern, '-', or an address such as s3://bucket/part-*.csv."""
+class LayerSizes(click.ParamType):  # type: ignore[type-arg]
+    """The size of a layer, or those of several after each other."""
+
+    name = "integer,..."
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return a path, but an address as it is."""
-        return value if "://" in str(value) else super().convert(value, param, ctx)
+        """Return a tuple of sizes."""
+        if isinstance(value, tuple):
+            return value
+        with suppress(ValueError):
+            sizes = tuple(map(int, value.split(",")))
+            if min(sizes) > 0:
+                return sizes
+        return self.fail(f"give sizes of layers, such as 16 or 16,8; got {value!r}", param, ctx)
 
 
-class ModelPath(click.Path):
-    """A file, '-' for stdin, or an address such as s3://bucket/model.safetensors."""
+class Share(click.ParamType):  # type: ignore[type-arg]
+    """A share of the rows."""
+
+    name = "share"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return a path, but an address as it is."""
-        return value if "://" in str(value) else super().convert(value, param, ctx)
+        """Return a float in [0, 1)."""
+        with suppress(ValueError):
+            if 0 <= float(value) < 1:
+                return float(value)
+        return self.fail(f"give a share of rows below 1, such as 0.2; got {value!r}", param, ctx)
 
-
-MODEL = ModelPath(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
-DATA = TablePath(path_type=Path, allow_dash=True)
-OUT = click.Path(dir_okay=False, path_type=Path)
 
 WHERE = [
     click.option("--backend", default="numpy", show_default=True, help="The array library."),
     click.option("--device", help="As the library spells it."),
 ]
+TEXT_LIKE_TRAINING = [
+    click.option("--delimiter", help="Between cells.  [default: as in training]"),
+    click.option("--decimal", help="A point or a comma.  [default: as in training]"),
+    click.option("--header/--no-header", default=None,
+                 help="Does the first line name the columns?  [default: as in training]"),
+]  # fmt: skip
 READING = [
     click.option("--target", required=True, help="The column to learn: name, or number from 0."),
     click.option("--features", help="The columns to learn from: a,b,c.  [default: all others]"),
     click.option("--categories", multiple=True, help="A feature of words; may be repeated."),
-    click.option("--delimiter", help="Between cells.  [default: comma; tab in .tsv]"),
+    click.option("--delimiter", help="Between cells; tab is one.  [default: comma; tab in .tsv]"),
     click.option("--decimal", default=".", show_default=True, help="Or a comma."),
+    click.option("--header/--no-header", default=True, show_default=True,
+                 help="Does the first line name the columns? Else they are 0, 1, ..."),
     click.option("--drop-missing", is_flag=True, help="Leave rows with missing cells out."),
-]
+]  # fmt: skip
 WEIGHTS = [
     click.option("--weights", help="The column that says how much each row counts; where "
                  "rows are scored, each counts once."),
@@ -111,7 +130,8 @@ WEIGHTS = [
                  help="How much rows of a class count."),
 ]  # fmt: skip
 SETTINGS = [
-    click.option("--hidden", type=int, multiple=True, help="A hidden layer; may be repeated."),
+    click.option("--hidden", type=LayerSizes(), multiple=True,
+                 help="Sizes of hidden layers: 16,8; or one, repeated."),
     click.option("--optimizer", type=click.Choice(OPTIMIZERS), default=COMMON.optimizer,
                  show_default=True, help="How weights are adjusted."),
     click.option("--rule", type=click.Choice(list(RULES)),
@@ -189,29 +209,46 @@ def given_as(**builders: Callable[..., Any]) -> Callable[[F], F]:
 
 def build_reading(
     target: str, features: str | None, categories: tuple[str, ...], delimiter: str | None,
-    decimal: str, drop_missing: bool,
+    decimal: str, header: bool, drop_missing: bool,
 ) -> Reading:  # fmt: skip
     """Return how to read a table."""
     return Reading(
         target=int(target) if target.isdecimal() else target,
-        features=None if features is None else tuple(features.split(",")),
+        features=None if features is None else _split_names(features),
         categories=categories,
         delimiter=delimiter,
         decimal=decimal,
+        header=header,
         drop_missing=drop_missing,
     )
 
 
+def _split_names(text: str) -> tuple[str, ...]:
+    """Split names at commas; the spaces around them are no part of them, as in a table of text."""
+    names = tuple(name.strip() for name in text.split(","))
+    if "" in names:
+        raise ValueError(f"--features needs a name at each comma, such as a,b,c; got {text!r}")
+    return names
+
+
+class TextOptions(NamedTuple):
+    """The options of TEXT_LIKE_TRAINING."""
+
+    delimiter: str | None
+    decimal: str | None
+    header: bool | None
+
+
 def build_settings(
-    hidden: tuple[int, ...], optimizer: str, rule: str | None, l2: float | None,
+    hidden: tuple[tuple[int, ...], ...], optimizer: str, rule: str | None, l2: float | None,
     learning_rate: float | str | None, iterations: int | None, gradient_tolerance: float | None,
     tolerance: float | None, seed: int, bias: bool, standardize: bool, batch_size: int | None,
     shuffle: str | None, arithmetic: str,
 ) -> TableSettings:  # fmt: skip
     """Return the settings of a training."""
     return check_table_settings(
-        hidden=hidden, optimizer=optimizer, rule=rule, l2=l2, learning_rate=learning_rate,
-        iterations=iterations, gradient_tolerance=gradient_tolerance, tolerance=tolerance,
+        hidden=tuple(chain(*hidden)), optimizer=optimizer, rule=rule, l2=l2, iterations=iterations,
+        learning_rate=learning_rate, gradient_tolerance=gradient_tolerance, tolerance=tolerance,
         seed=seed, bias=bias, standardize=standardize, batch_size=batch_size, shuffle=shuffle,
         arithmetic=arithmetic,
     )  # fmt: skip

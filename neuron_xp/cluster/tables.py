@@ -11,6 +11,7 @@ import dask
 from dask import array as da
 from fsspec.core import url_to_fs
 
+from neuron_xp.cluster.addresses import explain_address
 from neuron_xp.cluster.scheduler import find_scheduler
 from neuron_xp.files.temporary import open_temporary_folder
 from neuron_xp.tables.cells import Reading
@@ -88,10 +89,11 @@ def _list_parts(path: str) -> tuple[str, ...]:
     """List the names of the files, in lexicographic order."""
     if "://" not in path:
         return tuple(map(str, find_parts(Path(path).absolute())))
-    system, name = url_to_fs(path)
-    if not glob.has_magic(name) and not system.isdir(name):
-        return (path,)
-    found = system.glob(name) if glob.has_magic(name) else system.ls(name, detail=False)
+    with explain_address(path):
+        system, name = url_to_fs(path)
+        if not glob.has_magic(name) and not system.isdir(name):
+            return (path,)
+        found = system.glob(name) if glob.has_magic(name) else system.ls(name, detail=False)
     parts = pick_tables(map(PurePosixPath, found))
     if not parts:
         raise FileNotFoundError(f"no table is at {path!r}")

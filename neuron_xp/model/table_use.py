@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,11 +74,19 @@ class TableUse:
     def to_json(self) -> dict[str, Any]:
         """Return dictionaries, lists, text and numbers, which JSON can hold."""
         found = asdict(self)
+        if self.reading.header:  # which the first formats did not say
+            del found["reading"]["header"]
         return {k: v for k, v in found.items() if k not in LATER or v is not None}
 
     def needs_later_format(self) -> bool:
         """Tell whether it says more than the first formats of model files could."""
-        return any(getattr(self, name) is not None for name in LATER)
+        says_more = any(getattr(self, name) is not None for name in LATER)
+        return says_more or not self.reading.header
+
+    def read_with(self, **given: Any) -> "TableUse":
+        """Return the same, read otherwise than in training where a setting is given, not None."""
+        said = {name: value for name, value in given.items() if value is not None}
+        return replace(self, reading=replace(self.reading, **said))
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "TableUse":
@@ -181,6 +189,7 @@ def _can_be_read(reading: Reading) -> bool:
         and all(map(_is_name, reading.categories))  # one may have been given twice
         and (reading.delimiter is None or _is_name(reading.delimiter))
         and isinstance(reading.drop_missing, bool)
+        and isinstance(reading.header, bool)
     )
 
 

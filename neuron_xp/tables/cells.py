@@ -17,8 +17,11 @@ from typing import TypeAlias
 import numpy as np
 
 from neuron_xp.errors import show_text
+from neuron_xp.tables.advice import advise_number
 
 MISSING = frozenset(("", "NA", "NaN", "nan", "null"))
+SPELLED_TABS = ("tab", r"\t", r"\\t")
+"""What is typed for a tab where the key would do something else."""
 LARGEST_INTEGER = 2**53
 """In magnitude; beyond it float64 cannot tell integers apart."""
 
@@ -32,12 +35,12 @@ class TableError(ValueError):
 
 @dataclass(frozen=True)
 class Reading:
-    """The way to read a table.
+    r"""The way to read a table.
 
     target : its name, or its number counted from 0
     features : their names, or None for all other columns
     categories : the features whose cells are words and not numbers
-    delimiter : None for ',' in a .csv and a tab in a .tsv
+    delimiter : None for ',' in a .csv and a tab in a .tsv; a tab may be spelled 'tab' or '\t'
     decimal : '.' or ','
     drop_missing : whether rows with missing cells are left out
     header : whether the first line of text names the columns; else they are '0', '1', ...
@@ -54,11 +57,21 @@ class Reading:
     def __post_init__(self) -> None:
         if self.decimal not in (".", ","):
             raise ValueError(f"decimal must be '.' or ','; got {self.decimal!r}")
+        if self.delimiter in SPELLED_TABS:
+            object.__setattr__(self, "delimiter", "\t")
         if self.delimiter is not None and len(self.delimiter) != 1:
-            raise ValueError(f"delimiter must be one character; got {self.delimiter!r}")
+            raise ValueError(
+                f"delimiter must be one character; got {self.delimiter!r}: give delimiter=';', "
+                "or delimiter='tab'"
+            )
         if self.delimiter is not None and self.delimiter in '\r\n"':
             raise ValueError(
                 f"delimiter must be no line break and no quote; got {self.delimiter!r}"
+            )
+        if not isinstance(self.header, bool):  # 0 and None mean other things in other libraries
+            raise TypeError(
+                "header must be True, where the first line names the columns, or False, where it "
+                f"is a row; got {self.header!r}"
             )
         for role in ("features", "categories"):
             names = getattr(self, role)
@@ -244,7 +257,8 @@ def number_error(where: str, cell: str, decimal: str, name: str = "") -> TableEr
     try:
         value = parse_number(cell, decimal)
     except ValueError:
-        return TableError(f"{where}: {short(cell)} is not a number{_hint(cell, decimal, name)}")
+        advice = advise_number(cell, decimal, name)
+        return TableError(f"{where}: {short(cell)} is not a number{advice}")
     if math.isfinite(value):
         return large_integer_error(where, cell)
     return TableError(f"{where}: {short(cell)} is {value}; numbers must be finite")
@@ -256,12 +270,6 @@ def large_integer_error(where: str, cell: str) -> TableError:
         f"{where}: {short(cell)} is an integer beyond 2^53, where float64 cannot tell integers "
         "apart; scale the column, or store it as floats"
     )
-
-
-def _hint(cell: str, decimal: str, name: str) -> str:
-    if decimal == "." and "," in cell:
-        return "; for decimal commas give decimal=','"
-    return f"; if the column holds categories give categories={[name]}" if name else ""
 
 
 def missing_error(where: str, cell: str) -> TableError:

@@ -1,5 +1,6 @@
 """Columns of a table: which are read, found by name, and what they are called."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -73,6 +74,8 @@ def _find_target(source: str, target: str | int | None, names: tuple[str, ...]) 
         last = f"; the last column is {names[-1]!r}"
         raise TableError(f"{source}: which column is the target? give target=NAME{last}")
     if isinstance(target, int):
+        if str(target) in names and not 0 <= target < len(names):  # a year, say
+            return str(target)
         if not 0 <= target < len(names):
             raise TableError(
                 f"{source}: no column {target}; the columns are numbered 0 to {len(names) - 1}"
@@ -86,7 +89,31 @@ def _check_known(source: str, given: Iterable[str], names: tuple[str, ...], role
     known = set(names)
     for name in given:
         if name not in known:
-            raise TableError(f"{source}: no {role} {name!r}{did_you_mean(name, names)}")
+            hint = _split_hint(name, known, role) or (
+                _header_hint(source, names) + did_you_mean(name, names)
+            )
+            raise TableError(f"{source}: no {role} {name!r}{hint}")
+
+
+def _header_hint(source: str, names: tuple[str, ...]) -> str:
+    """Go on with a message where the first line of text may be a row, or no line of names."""
+    is_text = source.lower().endswith((".csv", ".tsv"))
+    if is_text and len(names) == 1 and " " in names[0]:
+        return "; for another delimiter give delimiter=' '"
+    is_row = any(map(_spells_number, names)) and names != tuple(map(str, range(len(names))))
+    return "; if the first line is a row give header=False" if is_text and is_row else ""
+
+
+def _spells_number(name: str) -> bool:
+    return re.fullmatch(r"[+-]?\d*[.,]?\d+(?:[eE][+-]?\d+)?", name) is not None
+
+
+def _split_hint(given: str, known: set[str], role: str) -> str:
+    """End a message where several names were given as one."""
+    setting = {"feature": "features", "category": "categories"}.get(role)
+    names = [name for name in re.split(r"[,;\s]+", given) if name]
+    several = setting is not None and len(names) > 1 and known.issuperset(names)
+    return f"; give {setting}={names}" if several else ""
 
 
 def select_for_model(

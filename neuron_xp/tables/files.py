@@ -7,12 +7,14 @@ order of their names, and the result depends on it.
 import glob
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from difflib import get_close_matches
 from functools import partial
 from os import PathLike
 from pathlib import Path, PurePath
 from typing import TypeAlias, TypeVar
 
 from neuron_xp.files.durable import check_regular
+from neuron_xp.tables.advice import advise_kind
 from neuron_xp.tables.cells import OpenTable, Reading, TableError, Wanted
 from neuron_xp.tables.readers.arrays import open_npy_table, open_npz_table
 from neuron_xp.tables.readers.parquet import open_parquet_table
@@ -47,9 +49,8 @@ def open_table(part: Path, reading: Reading) -> AbstractContextManager[OpenTable
     check_regular(part)
     reader = READERS.get(find_kind(part))
     if reader is None:
-        raise TableError(
-            f"{part.name}: unknown kind of table {part.suffix!r}; choose from {', '.join(READERS)}"
-        )
+        advice = advise_kind(part.name) or f"choose from {', '.join(READERS)}"
+        raise TableError(f"{part.name}: unknown kind of table {part.suffix!r}; {advice}")
     return reader(part, reading)
 
 
@@ -93,7 +94,8 @@ def find_parts(path: str | PathLike[str]) -> tuple[Path, ...]:
     """
     if isinstance(path, str) and "://" in path:
         raise FileNotFoundError(
-            f"{path!r} is for the workers of a cluster; give workers=N, or give scheduler=ADDRESS"
+            f"{path!r} is an address; download it first, or have the workers of a cluster read it "
+            "(on_cluster)"
         )
     given = Path(path)
     if given.is_dir():
@@ -101,7 +103,7 @@ def find_parts(path: str | PathLike[str]) -> tuple[Path, ...]:
     if given.exists():
         return (given,)
     if not glob.has_magic(str(given)):
-        raise FileNotFoundError(f"{str(given)!r} does not exist")
+        raise _missing_error(given)
     found = [Path(name) for name in sorted(glob.glob(str(given)))]
     parts = tuple(part for part in found if part.is_file())
     if not parts:
@@ -110,11 +112,28 @@ def find_parts(path: str | PathLike[str]) -> tuple[Path, ...]:
     return parts
 
 
+def _missing_error(path: Path) -> FileNotFoundError:
+    """Explain that a file is not there; perhaps another has nearly its name."""
+    if not path.parent.is_dir():
+        message = f"{str(path)!r} does not exist: there is no folder {str(path.parent)!r}"
+        return FileNotFoundError(message)
+    found = [entry for entry in path.parent.iterdir() if entry.is_dir() or pick_tables([entry])]
+    near = {entry.stem.lower(): entry.name for entry in found}
+    close = get_close_matches(path.stem.lower()[:100], near, n=1)
+    hint = f"; did you mean {near[close[0]]!r}?" if close else ""
+    return FileNotFoundError(f"{str(path)!r} does not exist{hint}")
+
+
 def _find_in_folder(folder: Path) -> tuple[Path, ...]:
     name = folder.resolve().name
-    parts = pick_tables(file for file in folder.iterdir() if file.is_file())
+    files = [file for file in folder.iterdir() if file.is_file()]
+    parts = pick_tables(files)
     if not parts:
-        raise TableError(f"{name}: the folder holds no table; its files are {', '.join(READERS)}")
+        found = ", ".join(sorted(file.name for file in files)[:5])
+        raise TableError(
+            f"{name}: the folder holds no table; its files are {', '.join(READERS)}; "
+            f"found {found or 'none'}"
+        )
     check_one_kind(name, parts)
     return parts
 

@@ -18,6 +18,8 @@ import numpy as np
 from neuron_xp.files.npy import RowFile, open_npy_rows
 from neuron_xp.files.temporary import check_disk_space, open_temporary_folder
 from neuron_xp.model.table_use import TableUse, mark_held_out, split_rows
+from neuron_xp.tables.advice import drop_training_advice
+from neuron_xp.tables.cells import TableError
 from neuron_xp.tables.columns import Columns
 from neuron_xp.tables.encode import Table, read_chunks, read_table, read_training_table
 from neuron_xp.tables.files import chunk_bytes, find_parts, limit_rows
@@ -80,6 +82,15 @@ class TableData:
     dropped: int
     notes: tuple[str, ...]
     constant: tuple[str, ...] = ()
+
+
+@contextmanager
+def explain_to_model() -> Iterator[None]:
+    """Leave advice for a training out of errors, where a model reads a table."""
+    try:
+        yield
+    except TableError as error:
+        raise TableError(drop_training_advice(str(error))) from error
 
 
 @contextmanager

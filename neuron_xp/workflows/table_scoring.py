@@ -1,5 +1,8 @@
 """Networks on tables: predict and evaluate.
 
+`delimiter`, `decimal` and `header` say how this table is written, where that is not as the one that
+was trained on; see `train_on_table`.
+
 `max_memory`, in bytes or as text ("500MB"), bounds what the data take: a table is then read in
 chunks. None reads it whole.
 """
@@ -17,7 +20,7 @@ from neuron_xp.tables.encode import read_chunks
 from neuron_xp.tables.files import find_parts, limit_rows
 from neuron_xp.training.data.training_set import Given, TrainingSet, Where, open_training_set
 from neuron_xp.training.fit import compute_loss
-from neuron_xp.workflows.table_data import TableRows, open_table_data
+from neuron_xp.workflows.table_data import TableRows, explain_to_model, open_table_data
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,13 @@ class Predictions:
 
 
 def predict(
-    network: NeuralNetwork, path: str | PathLike[str], *, max_memory: int | str | None = None
+    network: NeuralNetwork,
+    path: str | PathLike[str],
+    *,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    header: bool | None = None,
+    max_memory: int | str | None = None,
 ) -> Predictions:
     r"""Return probabilities and classes of each row of a table, in its order.
 
@@ -74,7 +83,12 @@ def predict(
     ['apple', 'apple', 'cherry', 'cherry']
     """
     columns = table_use_of(network).columns
-    chunks = list(predict_in_chunks(network, path, max_memory=max_memory))
+    chunks = list(
+        predict_in_chunks(
+            network, path,
+            delimiter=delimiter, decimal=decimal, header=header, max_memory=max_memory,
+        )
+    )  # fmt: skip
     return Predictions(
         outputs=np.concatenate([chunk.outputs for chunk in chunks]),
         classes=[name for chunk in chunks for name in chunk.classes],
@@ -84,29 +98,42 @@ def predict(
 
 
 def predict_in_chunks(
-    network: NeuralNetwork, path: str | PathLike[str], *, max_memory: int | str | None = None
+    network: NeuralNetwork,
+    path: str | PathLike[str],
+    *,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    header: bool | None = None,
+    max_memory: int | str | None = None,
 ) -> Iterator[Predictions]:
     """Yield what `predict` returns, by as many rows as fit into `max_memory`."""
-    use = table_use_of(network)
+    use = table_use_of(network).read_with(delimiter=delimiter, decimal=decimal, header=header)
     reading = replace(use.reading, drop_missing=False)  # each row has its answer
     columns, rows = use.columns, None
     memory = Where(max_memory=max_memory).memory_bytes()
     if memory is not None:
         rows = limit_rows(memory, len(columns.input_names))
     notes: tuple[str, ...] = ()
-    for table in read_chunks(find_parts(path), reading, columns, targets=False, rows=rows):
-        notes += table.notes
-        if len(table.inputs):
-            outputs = _think(network, table.inputs)
-            classes = [] if columns.classes is None else [
-                columns.classes[number] for number in _chosen_classes(outputs)
-            ]  # fmt: skip
-            yield Predictions(outputs, classes, columns, notes)
-            notes = ()
+    with explain_to_model():
+        for table in read_chunks(find_parts(path), reading, columns, targets=False, rows=rows):
+            notes += table.notes
+            if len(table.inputs):
+                outputs = _think(network, table.inputs)
+                classes = [] if columns.classes is None else [
+                    columns.classes[number] for number in _chosen_classes(outputs)
+                ]  # fmt: skip
+                yield Predictions(outputs, classes, columns, notes)
+                notes = ()
 
 
 def evaluate(
-    network: NeuralNetwork, path: str | PathLike[str], *, max_memory: int | str | None = None
+    network: NeuralNetwork,
+    path: str | PathLike[str],
+    *,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    header: bool | None = None,
+    max_memory: int | str | None = None,
 ) -> Score:
     r"""Return how the network does on every row of a table that has its target.
 
@@ -123,9 +150,13 @@ def evaluate(
     >>> neuron_xp.evaluate(network, table).accuracy
     1.0
     """
-    use = replace(table_use_of(network), holdout=0.0)
+    use = table_use_of(network).read_with(delimiter=delimiter, decimal=decimal, header=header)
+    use = replace(use, holdout=0.0)
     memory = Where(max_memory=max_memory).memory_bytes()
-    with open_table_data(path, use, known=True, max_memory=memory) as data:
+    with (
+        explain_to_model(),
+        open_table_data(path, use, known=True, max_memory=memory) as data,
+    ):
         found = score(network, data.training, use.columns, memory)
         return replace(found, notes=data.notes)
 

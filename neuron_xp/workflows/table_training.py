@@ -6,6 +6,7 @@ on from a working copy on the disk. It changes no bit. None reads the table whol
 `on_cluster` the workers of the active Dask client read the table and train.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from inspect import signature
@@ -95,6 +96,7 @@ def train_on_table(
     categories: Iterable[str] = (),
     delimiter: str | None = None,
     decimal: str = ".",
+    header: bool = True,
     drop_missing: bool = False,
     weights: str | None = None,
     class_weights: Any = None,
@@ -126,6 +128,8 @@ def train_on_table(
         The features that are words: one input of 0 and 1 for each word.
     delimiter, decimal : str
         Of text; default: a comma (in .tsv a tab), and a point.
+    header : bool
+        Whether the first line of text names the columns; else they are named "0", "1", ...
     drop_missing : bool
         Whether rows with missing cells are left out.
     weights : str
@@ -171,6 +175,7 @@ def train_on_table(
         categories=categories,
         delimiter=delimiter,
         decimal=decimal,
+        header=header,
         drop_missing=drop_missing,
     )
     return fit_table(
@@ -234,7 +239,9 @@ def fit_table(
             rows=data.training.count,
             dropped=data.dropped,
             held_out=held_out,
-            notes=data.notes + _constant_notes(path, settings, data.constant),
+            notes=data.notes
+            + _header_notes(path, data.columns)
+            + _constant_notes(path, settings, data.constant),
         )
 
 
@@ -252,6 +259,15 @@ def prepare(settings: Settings, where: Where, *, on_cluster: bool) -> Where:
     if on_cluster:  # a worker may have a library that is not here
         return where
     return replace(where, backend=open_backend(where.backend, where.device), device=None)
+
+
+def _header_notes(path: str | PathLike[str], columns: Columns) -> tuple[str, ...]:
+    """Say where the first line, which named the columns, has been a row: nobody names one 17.99."""
+    for name in (*columns.features, columns.target):
+        if re.fullmatch(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?", name):
+            hint = "if the first line is a row give header=False"
+            return (f"{PurePath(path).name}: a column is named {name!r}; {hint}",)
+    return ()
 
 
 def _constant_notes(

@@ -19,7 +19,7 @@ from neuron_xp.model.table_use import HeldOut, TableUse, split_rows
 from neuron_xp.training.data.training_set import Given, TrainingSet, Where, open_training_set
 from neuron_xp.training.fit import fit
 from neuron_xp.training.report import Progress
-from neuron_xp.workflows.table_data import open_table_data
+from neuron_xp.workflows.table_data import explain_to_model, open_table_data
 from neuron_xp.workflows.table_scoring import (
     Score,
     add_unordered,
@@ -62,6 +62,9 @@ def verify(
     targets: Any = None,
     *,
     sample_weight: Any = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    header: bool | None = None,
     backend: Backend | str | None = None,
     device: Any = None,
     threads: int | None = None,
@@ -75,6 +78,7 @@ def verify(
     end it before it trains.
 
     inputs : the path of the table; or inputs, targets and sample weights as `train` takes them
+    delimiter, decimal, header : of the table's text, where not as in training
     backend : default: numpy for a table, else that of the inputs
 
     Raises what `train` and `train_on_table` do, and does not warn again of what was learned.
@@ -98,7 +102,10 @@ def verify(
     if on_cluster and targets is not None:
         raise ValueError("on_cluster is for tables; give Dask arrays, or leave it out")
     if targets is None:
-        return _verify_table(network, inputs, where, on_cluster, on_progress)
+        use = table_use_of(network).read_with(delimiter=delimiter, decimal=decimal, header=header)
+        return _verify_table(replace(network, table=use), inputs, where, on_cluster, on_progress)
+    if (delimiter, decimal, header) != (None, None, None):
+        raise ValueError("delimiter, decimal and header are for tables of text; leave them out")
     given = Given(
         inputs=_read("inputs", inputs),
         targets=_read("targets", targets),
@@ -136,9 +143,9 @@ def _verify_table(
         where = replace(where, backend="numpy")
     where = prepare(settings, where, on_cluster=on_cluster)
     memory = where.memory_bytes()
-    with open_table_data(
+    with explain_to_model(), open_table_data(
         path, add_weights_column(use), known=True, max_memory=memory, on_cluster=on_cluster
-    ) as whole:
+    ) as whole:  # fmt: skip
         table, sample_weight = weigh_rows(whole, use, memory)
         given = Given(table.training.inputs, table.training.targets, sample_weight)
         data = open_training_set(given, settings, where)

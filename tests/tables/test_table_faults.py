@@ -145,6 +145,16 @@ def test_bad_readings():
         Reading(decimal="_")
     with pytest.raises(ValueError, match="delimiter must be one character; got ';;'"):
         Reading(delimiter=";;")
+    words = (
+        "delimiter must be one character; got 'semicolon': give delimiter=';', or delimiter='tab'"
+    )
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        Reading(delimiter="semicolon")
+    for header in (0, None, "no"):  # the first two are a first line and none, in pandas
+        with pytest.raises(
+            TypeError, match=f"header must be True, .* or False, .*; got {header!r}"
+        ):
+            Reading(header=header)
     with pytest.raises(ValueError, match="delimiter must be no line break and no quote; got '"):
         Reading(delimiter="\n")
 
@@ -158,5 +168,10 @@ def test_no_file(tmp_path, ending):
 
 
 def test_an_unknown_ending(saved):
-    message = "data.xlsx: unknown kind of table '.xlsx'; choose from .csv, .tsv, .npy, .npz, .parq"
-    refused(message, saved("", "data.xlsx"))
+    message = "data.py: unknown kind of table '.py'; choose from .csv, .tsv, .npy, .npz, .parquet"
+    refused(message, saved("", "data.py"))
+
+
+@pytest.mark.parametrize("spelled", ["\t", r"\t", r"\\t", "tab"])
+def test_a_tab_has_several_spellings(spelled):
+    assert Reading(delimiter=spelled) == Reading(delimiter="\t")
