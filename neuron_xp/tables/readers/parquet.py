@@ -29,6 +29,8 @@ from neuron_xp.tables.readers.missing import drop_missing_rows
 
 BUFFER = 2**16
 """Bytes of each column that are read from the file at a time, when memory is limited."""
+MOST_TEXT = 2**13
+"""Bytes of text in a group of rows, for each row of a chunk: some of it is in memory whole."""
 ROWS = 2**16
 """Of a chunk, where no limit is given."""
 
@@ -78,6 +80,8 @@ class ParquetTable(OpenTable):
     def _batches(self, wanted: Wanted, rows: int | None) -> Iterator[Any]:
         """Yield record batches of pyarrow; of a file without rows one that is empty."""
         columns = [*wanted.numbers, *wanted.others]
+        if rows is not None:
+            self._check_text(wanted, MOST_TEXT * rows)
         expected, found = self.file.metadata.num_rows, 0
         with explain_damage(self.source, "a sound Parquet file"):
             if not expected:
@@ -91,6 +95,17 @@ class ParquetTable(OpenTable):
                 yield batch
         if found != expected:
             raise TableError(f"{self.source}: holds {found} rows, and says {expected}")
+
+    def _check_text(self, wanted: Wanted, most: int) -> None:
+        """Raise for a group of rows with more bytes of text than memory can be asked for."""
+        groups = map(self.file.metadata.row_group, range(self.file.metadata.num_row_groups))
+        for column in (group.column(i) for group in groups for i in range(group.num_columns)):
+            size, name = column.total_uncompressed_size, column.path_in_schema
+            if column.physical_type == "BYTE_ARRAY" and name in wanted.others and size > most:
+                raise TableError(
+                    f"{self.source}: column {name!r} has {size:,} bytes of text in one group of "
+                    f"rows, and {most:,} fit; write smaller groups, or give max_memory=None"
+                )
 
     def _convert(self, name: str, batch: Any, first: int) -> Values:
         column, types = batch.column(name), self.arrow.types
