@@ -96,7 +96,7 @@ KINDS = {
     "data.txt": "rename it to data.csv, and give delimiter='tab', say, if no commas are in its li",
     "data.dat": "rename it to data.csv, and give delimiter='tab', say, if no commas are in its li",
     "data": "rename it to data.csv, and give delimiter='tab', say, if no commas are in its lines",
-    "data.csv.xz": "unpack it first",
+    "data.7z.zip": "unpack it first",
     "data.zip": "unpack it first",
     "m.safetensors": "that is the name of a model; give a table",
 }
