@@ -3,6 +3,8 @@
 import importlib
 from typing import Any
 
+import numpy as np
+
 from neuron_xp.tables.cells import Words
 from neuron_xp.tables.readers.missing import find_gaps
 
@@ -16,6 +18,16 @@ def import_pyarrow(module: str, purpose: str) -> Any:
         raise ImportError(f"{purpose} needs pyarrow; type: pip install pyarrow") from error
 
 
+def to_numpy(column: Any, missing: float) -> np.ndarray:
+    """Take a pyarrow.Array of numbers, or a pyarrow.ChunkedArray, with a number for nulls.
+
+    By DLPack: pyarrow's own to_numpy imports pandas where that is installed, for half a second.
+    """
+    if hasattr(column, "combine_chunks"):
+        column = column.combine_chunks()
+    return np.from_dlpack(column.fill_null(missing) if column.null_count else column)
+
+
 def to_words(column: Any, decimal: str) -> Words:
     """Take a column of text, a pyarrow.Array of dictionaries or a pyarrow.ChunkedArray of them.
 
@@ -23,6 +35,6 @@ def to_words(column: Any, decimal: str) -> Words:
     """
     if hasattr(column, "combine_chunks"):
         column = column.combine_chunks()
+    codes = to_numpy(column.indices, -1)
     words = [word.strip() for word in column.dictionary.to_pylist()]
-    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return find_gaps(Words(codes, tuple(words), decimal))

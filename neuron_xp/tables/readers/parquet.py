@@ -23,7 +23,7 @@ from neuron_xp.tables.cells import (
     large_integer_error,
     missing_error,
 )
-from neuron_xp.tables.readers.arrow import import_pyarrow, to_words
+from neuron_xp.tables.readers.arrow import import_pyarrow, to_numpy, to_words
 from neuron_xp.tables.readers.damage import explain_damage
 from neuron_xp.tables.readers.missing import drop_missing_rows
 
@@ -80,10 +80,10 @@ class ParquetTable(OpenTable):
     def _batches(self, wanted: Wanted, rows: int | None) -> Iterator[Any]:
         """Yield record batches of pyarrow; of a file without rows one that is empty."""
         columns = [*wanted.numbers, *wanted.others]
-        if rows is not None:
-            self._check_text(wanted, MOST_TEXT * rows)
         expected, found = self.file.metadata.num_rows, 0
         with explain_damage(self.source, "a sound Parquet file"):
+            if rows is not None:
+                self._check_text(wanted, MOST_TEXT * rows)
             if not expected:
                 yield from self.file.schema_arrow.empty_table().select(columns).to_batches() or [
                     self.arrow.RecordBatch.from_pylist([], self.file.schema_arrow).select(columns)
@@ -121,7 +121,7 @@ class ParquetTable(OpenTable):
                 f"{self.source}: column {name!r} must hold numbers or text; got {kind}"
             )
         try:
-            return np.asarray(column.cast(self.arrow.float64()).to_numpy(zero_copy_only=False))
+            return to_numpy(column.cast(self.arrow.float64()), np.nan)
         except self.arrow.ArrowInvalid:
             row, cell = next(
                 (row, cell.as_py()) for row, cell in enumerate(column, start=first)

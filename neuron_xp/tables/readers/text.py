@@ -30,7 +30,7 @@ from neuron_xp.tables.cells import (
     number_error,
     parse_number,
 )
-from neuron_xp.tables.readers.arrow import import_pyarrow, to_words
+from neuron_xp.tables.readers.arrow import import_pyarrow, to_numpy, to_words
 from neuron_xp.tables.readers.damage import explain_damage
 from neuron_xp.tables.readers.missing import drop_missing_rows
 from neuron_xp.tables.readers.text_blocks import TextBlocks
@@ -39,8 +39,8 @@ from neuron_xp.threads import count_threads, run_ahead
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
-BLOCK = 2**21
-"""Bytes of text that are parsed at a time: more are no faster."""
+HEADER, BLOCK = 2**16, 2**21
+"""Bytes of text that are read at first, and that are parsed at a time: more are no faster."""
 LONGEST_ROW, LONGEST_BOUNDED_ROW = 2**28, 2**23
 """Bytes, the second where memory is limited."""
 NULLS = [f"{left}{word}{right}" for word in MISSING for left in ("", " ") for right in ("", " ")]
@@ -58,7 +58,7 @@ def open_text_table(path: Path, reading: Reading) -> Iterator["TextTable"]:
     with path.open("rb") as file, arrow.input_stream(file, compression=compression) as stream:
         blocks = TextBlocks(path.name, stream, delimiter, LONGEST_BOUNDED_ROW)
         with explain_damage(path.name, "sound text"):
-            names = tuple(blocks.read_first_row(BLOCK, keep=not reading.header))
+            names = tuple(blocks.read_first_row(HEADER, keep=not reading.header))
         if not reading.header:
             names = tuple(map(str, range(len(names))))
         _check_header(path.name, blocks.line - 1, names)
@@ -164,7 +164,7 @@ class TextTable(OpenTable):
         )  # fmt: skip
         numbers = np.empty((table.num_rows, len(wanted.numbers)))
         for i in range(len(wanted.numbers)):
-            numbers[:, i] = table.column(i).to_numpy()
+            numbers[:, i] = to_numpy(table.column(i), np.nan)
         decimal = self.reading.decimal
         others = {name: to_words(table.column(name), decimal) for name in wanted.others}
         nulls = sum(column.null_count for column in table.columns[: len(wanted.numbers)])
