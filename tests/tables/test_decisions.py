@@ -149,6 +149,11 @@ def test_a_text_that_is_read(tmp_path, text, reading):
 
 
 REFUSED = [
+    (HEAD + '2,b\n3,"a', ON_KIND, "is a quote left open?"),
+    (HEAD + '2,"a"b\n', ON_KIND, "is a quote left open?"),
+    ("x,kind\n\ufeff1,a\n2,b\n", ON_KIND, "line 2, column 'x': '\\ufeff1' is not a number"),
+    ("x,kind\n\v1,a\n2,b\n", ON_KIND, "line 2, column 'x': '\\x0b1' is not a number"),
+    (HEAD + '"2\n",b\n', ON_KIND, "line 4, column 'x': '2\\n' is not a number"),
     ("", ON_KIND, "is empty"),
     ("\ufeff\n\n", ON_KIND, "is empty"),
     ("x,kind\n\n", ON_KIND, "has columns but no rows"),
