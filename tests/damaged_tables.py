@@ -1,5 +1,7 @@
 """Real tables of every format, and mutations of them: of bytes, of headers, of what is archived."""
 
+import bz2
+import gzip
 import io
 import tempfile
 import zipfile
@@ -28,6 +30,17 @@ WORDS = (
 )  # fmt: skip
 
 
+def _compress_by_zstandard(content):
+    import pyarrow
+
+    return pyarrow.compress(content, "zstd", asbytes=True)
+
+
+COMPRESS = {
+    ".csv.gz": gzip.compress, ".csv.bz2": bz2.compress, ".csv.zst": _compress_by_zstandard,
+}  # fmt: skip
+
+
 @cache
 def real_files():
     """The bytes of tables, by their ending; of Parquet where pyarrow is installed."""
@@ -40,11 +53,13 @@ def real_files():
         file = io.BytesIO()
         save(file)
         found[ending] = file.getvalue()
+    found |= {".csv.gz": gzip.compress(csv), ".csv.bz2": bz2.compress(csv)}
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
         return found
+    found[".csv.zst"] = pyarrow.compress(csv, "zstd", asbytes=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "table")
         parquet.write_table(pyarrow.table(COLUMNS), path, row_group_size=7)
@@ -62,6 +77,8 @@ def mutate(ending, chance):
         return _mutate_archive(content, chance)
     if ending in (".csv", ".tsv") and kind < 0.6:
         return _mutate_cells(content, chance)
+    if ending in COMPRESS and kind < 0.6:
+        return COMPRESS[ending](_mutate_cells(real_files()[".csv"], chance))
     other = real_files()[chance.choice(sorted(real_files()))]
     return mutate_bytes(content, chance, other)
 

@@ -16,7 +16,7 @@ from neuron_xp.tables.encode import read_chunks, read_training_table
 from neuron_xp.tables.survey import survey_file
 
 COUNT = count_cases(default=2_000, large=200_000)
-ENDINGS = (".csv", ".tsv", ".npy", ".npz", ".parquet")
+ENDINGS = (".csv", ".tsv", ".csv.gz", ".csv.bz2", ".csv.zst", ".npy", ".npz", ".parquet")
 WORDS = Columns(
     ("length", "colour"), "kind", ("a", "b", "c"), (("colour", ("blue", "red")),)
 )  # fmt: skip
