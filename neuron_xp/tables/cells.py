@@ -230,7 +230,13 @@ class OpenTable(ABC):
 
 def parse_number(cell: str, decimal: str) -> float:
     """Find the number that a cell spells, perhaps infinite or NaN; ValueError if it spells none."""
-    if not cell.isascii() or "_" in cell or (decimal == "," and "." in cell):
+    text = cell.strip(" \t")
+    if (
+        text != cell.strip()
+        or not cell.isascii()
+        or "_" in cell
+        or (decimal == "," and "." in cell)
+    ):
         raise ValueError(cell)
     return float(cell.replace(",", ".") if decimal == "," else cell)
 

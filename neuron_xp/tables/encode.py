@@ -31,10 +31,11 @@ from neuron_xp.tables.files import (
     open_table,
 )
 from neuron_xp.tables.survey import (
+    Survey,
     decide_columns,
     find_constant_inputs,
     merge_surveys,
-    survey_cells,
+    survey_chunks,
 )
 from neuron_xp.tables.targets import find_outside, outside_error, parse_targets
 
@@ -60,13 +61,14 @@ class Table:
 
 def read_training_table(path: str | PathLike[str], reading: Reading) -> Table:
     """Read the table to train on, and decide what its columns mean: see `decide_columns`."""
-    chunks, first = list[Cells](), None
+    chunks, surveys, first = list[Cells](), list[Survey](), None
     for part in find_parts(path):
         with open_table(part, reading) as file:
             first = _check_like_first(first, file)
-            chunks += file.chunks(select_for_training(reading, file.source, file.names))
-    assert first is not None, "a table has at least one part"
-    survey = reduce(merge_surveys, (survey_cells(cells, first.names) for cells in chunks))
+            cells = list(file.chunks(select_for_training(reading, file.source, file.names)))
+            surveys.append(survey_chunks(cells, file.names))
+            chunks += cells
+    survey = reduce(merge_surveys, surveys)
     columns = decide_columns(survey)
     table = _join([_encode(cells, columns) for cells in chunks])
     return replace(table, constant=find_constant_inputs(survey, columns))

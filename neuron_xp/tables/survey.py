@@ -4,6 +4,7 @@ The survey of each file is small, can be sent to another process and merged with
 file after it; what the columns mean follows from the survey of all.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
 from os import PathLike
@@ -63,11 +64,15 @@ def survey_file(
     with open_table(Path(path), reading) as file:
         wanted = select_for_training(reading, file.source, file.names)
         chunks = file.chunks(wanted, None if rows is None else rows(wanted))
-        return reduce(_merge_rows, (survey_cells(cells, file.names) for cells in chunks))
+        return survey_chunks(chunks, file.names)
 
 
-def survey_cells(cells: Cells, names: tuple[str, ...]) -> Survey:
-    """Survey a chunk of a file with these columns."""
+def survey_chunks(chunks: Iterable[Cells], names: tuple[str, ...]) -> Survey:
+    """Survey the chunks of a file with these columns."""
+    return reduce(_merge_rows, (_survey_cells(cells, names) for cells in chunks))
+
+
+def _survey_cells(cells: Cells, names: tuple[str, ...]) -> Survey:
     words = (
         check_few_words(cells.source, name, cells.words(name).used())
         for name in cells.wanted.categories

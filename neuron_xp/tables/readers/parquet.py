@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
@@ -26,13 +27,14 @@ from neuron_xp.tables.cells import (
 from neuron_xp.tables.readers.arrow import import_pyarrow, to_numpy, to_words
 from neuron_xp.tables.readers.damage import explain_damage
 from neuron_xp.tables.readers.missing import drop_missing_rows
+from neuron_xp.threads import run_ahead
 
 BUFFER = 2**16
 """Bytes of each column that are read from the file at a time, when memory is limited."""
 MOST_TEXT = 2**13
 """Bytes of text in a group of rows, for each row of a chunk: some of it is in memory whole."""
-ROWS = 2**16
-"""Of a chunk, where no limit is given."""
+ROWS, THREADS = 2**15, 2
+"""Of a chunk, where no limit is given; and for chunks, while pyarrow's own read the next."""
 
 
 @contextmanager
@@ -58,41 +60,40 @@ class ParquetTable(OpenTable):
     reading: Reading
 
     def chunks(self, wanted: Wanted, rows: int | None = None) -> Iterator[Cells]:
-        """Convert the wanted columns of some rows after others."""
-        first = 0
-        for batch in self._batches(wanted, rows):
-            with explain_damage(self.source, "a sound Parquet file"):
-                columns = {name: self._convert(name, batch, first) for name in batch.schema.names}
-            numbers = np.empty((batch.num_rows, len(wanted.numbers)))
-            for i, name in enumerate(wanted.numbers):
-                values = columns[name]
-                if isinstance(values, Words):
-                    raise self._text_error(name)
-                numbers[:, i] = values
-            others = {name: columns[name] for name in wanted.others}
-            lines = range(first, first + len(numbers))
-            yield drop_missing_rows(
-                self.source, wanted, numbers, others, may_drop=self.reading.drop_missing,
-                lines=lines,
-            )  # fmt: skip
-            first += len(numbers)
+        """Convert some rows after others, while the next are read."""
+        return run_ahead(partial(self._to_cells, wanted), self._batches(wanted, rows), THREADS)
 
-    def _batches(self, wanted: Wanted, rows: int | None) -> Iterator[Any]:
-        """Yield record batches of pyarrow; of a file without rows one that is empty."""
+    def _to_cells(self, wanted: Wanted, numbered: tuple[int, Any]) -> Cells:
+        """Convert the wanted columns of a batch, whose first row has this number."""
+        first, batch = numbered
+        with explain_damage(self.source, "a sound Parquet file"):
+            columns = {name: self._convert(name, batch, first) for name in batch.schema.names}
+        numbers = np.empty((batch.num_rows, len(wanted.numbers)))
+        for i, name in enumerate(wanted.numbers):
+            values = columns[name]
+            if isinstance(values, Words):
+                raise self._text_error(name)
+            numbers[:, i] = values
+        return drop_missing_rows(
+            self.source, wanted, numbers, {name: columns[name] for name in wanted.others},
+            may_drop=self.reading.drop_missing, lines=range(first, first + len(numbers)),
+        )  # fmt: skip
+
+    def _batches(self, wanted: Wanted, rows: int | None) -> Iterator[tuple[int, Any]]:
+        """Yield (first row, batch of pyarrow); of a file without rows one that is empty."""
         columns = [*wanted.numbers, *wanted.others]
         expected, found = self.file.metadata.num_rows, 0
         with explain_damage(self.source, "a sound Parquet file"):
             if rows is not None:
                 self._check_text(wanted, MOST_TEXT * rows)
             if not expected:
-                yield from self.file.schema_arrow.empty_table().select(columns).to_batches() or [
-                    self.arrow.RecordBatch.from_pylist([], self.file.schema_arrow).select(columns)
-                ]
+                nothing = self.arrow.RecordBatch.from_pylist([], self.file.schema_arrow)
+                yield 0, nothing.select(columns)
                 return
             batches = self.file.iter_batches(rows or ROWS, columns=columns, use_threads=not rows)
             for batch in batches:
+                yield found, batch
                 found += batch.num_rows
-                yield batch
         if found != expected:
             raise TableError(f"{self.source}: holds {found} rows, and says {expected}")
 

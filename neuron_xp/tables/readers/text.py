@@ -5,6 +5,7 @@ a second look, Python's csv reads the same block again, for the line and for the
 """
 
 import math
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -39,11 +40,13 @@ from neuron_xp.threads import count_threads, run_ahead
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
-HEADER, BLOCK = 2**16, 2**21
-"""Bytes of text that are read at first, and that are parsed at a time: more are no faster."""
-LONGEST_ROW, LONGEST_BOUNDED_ROW = 2**28, 2**23
+HEADER, BLOCK, PIECE = 2**16, 2**22, 2**18
+"""Bytes of text that are read at first, that a thread is given, and that pyarrow parses at a time:
+the last stay in the processor's cache, and were the fastest."""
+ROWS_OF_CELLS = 2**8
+"""Bytes of text for each column, at least: pyarrow sets each up for every block."""
+LONGEST_ROW, LONGEST_BOUNDED_ROW = 2**26, 2**23
 """Bytes, the second where memory is limited."""
-NULLS = [f"{left}{word}{right}" for word in MISSING for left in ("", " ") for right in ("", " ")]
 
 
 @contextmanager
@@ -53,6 +56,8 @@ def open_text_table(path: Path, reading: Reading) -> Iterator["TextTable"]:
     compression = COMPRESSIONS.get(path.suffix.lower())
     kind = Path(path.stem).suffix if compression else path.suffix
     delimiter = reading.delimiter or DELIMITERS[kind.lower()]
+    if not delimiter.isascii():
+        raise TableError(f"{path.name}: delimiter must be an ASCII character; got {delimiter!r}")
     if delimiter == reading.decimal:
         raise TableError(f"{path.name}: {delimiter!r} cannot be delimiter and decimal mark")
     with path.open("rb") as file, arrow.input_stream(file, compression=compression) as stream:
@@ -97,9 +102,9 @@ class TextTable(OpenTable):
 
     def chunks(self, wanted: Wanted, rows: int | None = None) -> Iterator[Cells]:
         """Parse block after block, as many at a time as there are threads."""
-        size = BLOCK
         if rows is None:
             self.blocks.longest = LONGEST_ROW
+            size = max(BLOCK, ROWS_OF_CELLS * len(self.names))
         else:
             size = min(BLOCK, 16 * rows * len(self.names))
         parse = partial(self._parse, wanted)
@@ -145,23 +150,29 @@ class TextTable(OpenTable):
     def _read(self, wanted: Wanted, block: bytes) -> tuple[np.ndarray, dict[str, Words], int]:
         """Parse the wanted columns of a block: (numbers, others, nulls of the numbers)."""
         arrow, csv = self.arrow, self.arrow.csv
+        if block.startswith(BOM_UTF8):  # in the first cell, and not of the file
+            block = b"\n" + block
         types = dict.fromkeys(wanted.numbers, arrow.float64())
         types |= dict.fromkeys(wanted.others, arrow.dictionary(arrow.int32(), arrow.string()))
         has_quotes = b'"' in block
-        table = csv.read_csv(
-            arrow.BufferReader(block),
-            csv.ReadOptions(
-                column_names=self.names, use_threads=False, block_size=len(block) + 1
-            ),
-            csv.ParseOptions(
-                delimiter=self.blocks.delimiter, newlines_in_values=has_quotes,
-                quote_char='"' if has_quotes else False,
-            ),
-            csv.ConvertOptions(
-                column_types=types, include_columns=list(types), null_values=NULLS,
-                strings_can_be_null=True, decimal_point=self.reading.decimal,
-            ),
+        parsing = csv.ParseOptions(
+            delimiter=self.blocks.delimiter, newlines_in_values=has_quotes,
+            quote_char='"' if has_quotes else False,
         )  # fmt: skip
+        converting = csv.ConvertOptions(
+            column_types=types, include_columns=list(types), null_values=list(MISSING),
+            true_values=[], false_values=[],  # a wide table has a copy of each for a column
+            strings_can_be_null=True, decimal_point=self.reading.decimal,
+        )  # fmt: skip
+
+        def read(size: int) -> Any:
+            reading = csv.ReadOptions(column_names=self.names, use_threads=False, block_size=size)
+            return csv.read_csv(arrow.BufferReader(block), reading, parsing, converting)
+
+        try:
+            table = read(max(PIECE, ROWS_OF_CELLS * len(self.names)))
+        except arrow.ArrowInvalid:  # perhaps of a row that is longer
+            table = read(len(block) + 1)
         numbers = np.empty((table.num_rows, len(wanted.numbers)))
         for i in range(len(wanted.numbers)):
             numbers[:, i] = to_numpy(table.column(i), np.nan)
@@ -185,6 +196,7 @@ class TextTable(OpenTable):
             and np.isnan(numbers).sum() == nulls
             and (self.reading.drop_missing or not missing)
             and b"\0" not in block
+            and _are_quotes_plain(block, self.blocks.delimiter)
             and _is_utf8(block)
         )
 
@@ -194,8 +206,9 @@ class TextTable(OpenTable):
         Returns the line of each, their text, and how many were left out for a missing cell.
         """
         decimal, width = self.reading.decimal, len(self.names)
-        places = [(i, name) for i, name in enumerate(self.names) if name in wanted.numbers]
-        others = [(i, name) for i, name in enumerate(self.names) if name in wanted.others]
+        index = {name: i for i, name in enumerate(self.names)}
+        places = [(index[name], name) for name in wanted.numbers]
+        others = [(index[name], name) for name in wanted.others]
         lines, kept, start, dropped = [], [], 0, 0
         for end, number, row in self.blocks.split_rows(block, line):
             where, first, start = f"{self.source}, line {number}", start, end
@@ -218,6 +231,17 @@ class TextTable(OpenTable):
 
 def _count(block: bytes, mark: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(block, "u1") == ord(mark)))
+
+
+def _are_quotes_plain(block: bytes, delimiter: str) -> bool:
+    """Tell whether all quotes are in pairs around whole cells, or doubled within these."""
+    if b'"' not in block:
+        return True
+    letters = np.frombuffer(block, "u1")
+    at = np.flatnonzero(letters == ord('"'))
+    before, after = at[0::2] - 1, at[1::2] + 1
+    around = letters[np.concatenate([before[before >= 0], after[after < len(letters)]])]
+    return len(at) % 2 == 0 and bool(np.isin(around, [*f'"\r\n{delimiter}'.encode()]).all())
 
 
 def _is_utf8(block: bytes) -> bool:

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from neuron_xp.errors import one_line
@@ -29,9 +30,9 @@ class TextBlocks:
         while True:
             more: bytes = self.stream.read(max(size, len(block)))  # twice as much: copied few times
             block += more
-            if not self.line_end and more:
+            if not self.line_end:
                 block = block.removeprefix(codecs.BOM_UTF8)
-                self.line_end = b"\n" if b"\n" in block else b"\r"
+                self.line_end = _find_line_end(block, is_whole=not more)
             end = self._find_end(block) if more else len(block)
             if end or not more:
                 self._rest = block[end:]
@@ -84,6 +85,8 @@ class TextBlocks:
 
     def _find_end(self, block: bytes) -> int:
         """Find the end of the last whole row, 0 for none: a line break in quotes ends none."""
+        if not self.line_end:
+            return 0
         last = end = block.rfind(self.line_end) + 1
         if b'"' not in block:
             return end
@@ -92,8 +95,16 @@ class TextBlocks:
         if end or not last:
             return end
         # a quote in the middle of a cell begins nothing
-        *_, end, _ = [0, 0, *(read for read, *_ in self.split_rows(block, 1, strict=False))]
+        with suppress(TableError):  # of a cell that is too long, which is said by its line
+            *_, end, _ = [0, 0, *(read for read, *_ in self.split_rows(block, 1, strict=False))]
         return end
+
+
+def _find_line_end(block: bytes, *, is_whole: bool) -> bytes:
+    """Find what ends the lines of text; nothing where more must be read to tell."""
+    if b"\n" in block or (is_whole and b"\r" not in block):
+        return b"\n"
+    return b"\r" if is_whole or b"\r" in block[:-1] else b""
 
 
 def _check_line(where: str, line: str) -> None:
