@@ -6,7 +6,6 @@ worker that says nothing is given up, and a cluster without workers counts as lo
 """
 
 import asyncio
-import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -17,13 +16,12 @@ from typing import Any, Protocol
 
 import dask
 
+from neuron_xp.cluster.silence import Silence, longest_silence
 from neuron_xp.errors import ClusterLostError
 from neuron_xp.threads import count_threads
 
 PATIENCE = 30.0
 FAN_IN = 16
-HEARTBEATS = 10
-"""So many must be missing, however little the patience; Dask's own limit asks for them, too."""
 dask.config.update_defaults({"neuron-xp": {"patience": PATIENCE, "fan-in": FAN_IN}})
 
 
@@ -81,36 +79,6 @@ class LocalScheduler:
         return reduce(merge, dask.compute(*(call(*task) for task in tasks)))
 
 
-class Silence:
-    """Counts the seconds for which workers have been silent.
-
-    The seconds are those that the client waited, and not a clock's: a command that was stopped,
-    and goes on, has heard of nobody in between.
-    """
-
-    def __init__(self) -> None:
-        self.heard: dict[str, float] = {}
-        self.seconds: dict[str, float] = {}
-
-    def find(self, heard: dict[str, float], turn: float, limit: float) -> list[str]:
-        """Return the workers of whom there was nothing new for `limit` seconds, once.
-
-        heard : when each was heard of last
-        turn : the seconds since this was asked before
-        """
-        self.seconds = {
-            worker: self.seconds.get(worker, 0.0) + turn
-            if self.heard.get(worker) == moment
-            else 0.0
-            for worker, moment in heard.items()
-        }
-        self.heard = heard
-        silent = [worker for worker, seconds in self.seconds.items() if seconds >= limit]
-        for worker in silent:
-            self.seconds[worker] = -math.inf
-        return silent
-
-
 class Cluster:
     """The scheduler of a client of dask.distributed."""
 
@@ -121,10 +89,9 @@ class Cluster:
         with _raising_cluster_lost(client):
             wanted = client.submit(int, pure=False)  # a cluster that adapts starts a worker for it
             try:
-                client.wait_for_workers(1, timeout=self.patience)
+                threads = self._ask(self.patience, _find_threads, client.scheduler)
             except TimeoutError:
                 raise ClusterLostError(_no_worker(client)) from None
-            threads = self._start(client.scheduler.ncores).result(self.patience)
             self.threads = sum(threads.values())
             self.threads_a_machine = max(_count_by_machine(threads).values())
             wanted.release()
@@ -184,7 +151,7 @@ class Cluster:
                             raise
                         heard = self._hear_workers(turn)
                         without_workers = 0.0 if heard else without_workers + turn
-                        limit = _longest_silence(self.patience, len(heard))
+                        limit = longest_silence(self.patience, len(heard))
                         self._give_up(silence.find(heard, turn, limit), limit)
         finally:
             running.cancel()
@@ -192,13 +159,10 @@ class Cluster:
 
     def _hear_workers(self, seconds: float) -> dict[str, float]:
         """Return when the scheduler heard last of each worker, by its own clock."""
-        asking = self._start(self.client.scheduler.identity)
         try:
-            workers = asking.result(seconds)["workers"]
+            workers = self._ask(seconds, self.client.scheduler.identity)["workers"]
         except TimeoutError:  # a scheduler that says nothing
             return {}
-        finally:
-            asking.cancel()
         return {address: worker["last_seen"] for address, worker in workers.items()}
 
     def _give_up(self, workers: list[str], seconds: float) -> None:
@@ -222,6 +186,14 @@ class Cluster:
             )
         )
 
+    def _ask(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what the function gives; raise TimeoutError where that takes longer."""
+        asking = self._start(function, *arguments)
+        try:
+            return asking.result(seconds)
+        finally:
+            asking.cancel()
+
     def _start(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run the function in the client's own loop: return a concurrent future of its result."""
 
@@ -231,11 +203,17 @@ class Cluster:
         return asyncio.run_coroutine_threadsafe(run(), self.client.loop.asyncio_loop)
 
 
-def _longest_silence(patience: float, workers: int) -> float:
-    """Return the seconds of silence after which one of so many workers is given up."""
-    from distributed.scheduler import heartbeat_interval
+async def _find_threads(scheduler: Any) -> dict[str, int]:
+    """Return how many threads each worker has, as soon as one runs.
 
-    return max(patience, HEARTBEATS * float(heartbeat_interval(workers)))
+    Distributed's wait_for_workers looks at its timeout between answers: it waits for ever for a
+    scheduler that says nothing.
+    """
+    while True:
+        workers = (await scheduler.identity())["workers"]
+        if any(worker["status"] == "running" for worker in workers.values()):
+            return {address: worker["nthreads"] for address, worker in workers.items()}
+        await asyncio.sleep(0.1)
 
 
 def _count_by_machine(threads: Mapping[str, int]) -> Counter[str]:

@@ -16,6 +16,7 @@ from parts_data import CHUNKS, RATE, SETTINGS, examples
 
 import neuron_xp
 from neuron_xp.cluster import scheduler as clusters
+from neuron_xp.cluster.silence import Silence
 
 pytestmark = pytest.mark.xdist_group("cluster")  # deadlines: one at a time
 
@@ -93,7 +94,7 @@ def test_a_large_network_on_the_cluster(client):
 
 
 def test_a_worker_is_silent_when_nothing_new_is_heard_of_it():
-    silence = clusters.Silence()
+    silence = Silence()
     heard = [{"a": 1.0, "b": float(min(moment, 9))} for moment in range(30)]
     found = [silence.find(workers, 1.0, limit=8.0) for workers in heard]
     assert {n: workers for n, workers in enumerate(found) if workers} == {8: ["a"], 17: ["b"]}

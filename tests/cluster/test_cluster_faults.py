@@ -141,6 +141,16 @@ def test_a_scheduler_that_says_nothing_is_said(tmp_path):
         cluster.scheduler.kill()
 
 
+def test_a_scheduler_that_says_nothing_before_a_training_is_said(tmp_path):
+    """Stopped after the client has joined it, and before it was asked for workers."""
+    inputs, targets = examples()
+    with patience(2.0), deadline(60), processes(tmp_path, 0) as cluster, client_of(cluster):
+        cluster.scheduler.send_signal(signal.SIGSTOP)
+        with pytest.raises(neuron_xp.ClusterLostError, match=r"no worker is at .*checkpoint="):
+            neuron_xp.train(inputs, targets, backend="dask", **SETTINGS)
+        cluster.scheduler.kill()
+
+
 @pytest.mark.slow
 def test_a_cluster_that_starts_workers_when_there_is_work():
     inputs, targets = examples()
