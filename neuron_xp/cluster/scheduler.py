@@ -22,12 +22,11 @@ from neuron_xp.threads import count_threads
 
 PATIENCE = 30.0
 FAN_IN = 16
-dask.config.update_defaults({"neuron-xp": {"patience": PATIENCE, "fan-in": FAN_IN}})
 
 
 def read_patience() -> float:
     """Return the seconds for which a worker, or a cluster without one, is waited for."""
-    return float(dask.config.get("neuron-xp.patience"))
+    return float(dask.config.get("neuron-xp.patience", PATIENCE))
 
 
 def merge_values(values: list[Any], *, merge: Callable[[Any, Any], Any]) -> Any:
@@ -85,7 +84,7 @@ class Cluster:
     def __init__(self, client: Any) -> None:
         self.client = client
         self.patience = read_patience()
-        self.fan_in = int(dask.config.get("neuron-xp.fan-in"))
+        self.fan_in = int(dask.config.get("neuron-xp.fan-in", FAN_IN))
         with _raising_cluster_lost(client):
             wanted = client.submit(int, pure=False)  # a cluster that adapts starts a worker for it
             try:

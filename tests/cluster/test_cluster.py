@@ -3,6 +3,7 @@
 import logging
 import os
 import subprocess
+import sys
 import time
 
 import dask
@@ -100,6 +101,20 @@ def test_a_worker_is_silent_when_nothing_new_is_heard_of_it():
     assert {n: workers for n, workers in enumerate(found) if workers} == {8: ["a"], 17: ["b"]}
     assert silence.find({"a": 2.0}, 1.0, limit=8.0) == []
     assert silence.find({}, 1.0, limit=8.0) == []
+
+
+def test_patience_that_was_set_for_a_while_leaves_the_default():
+    """Also where our modules came while it was set, as they do when a cluster is needed."""
+    code = (
+        "import dask\n"
+        "with dask.config.set({'neuron-xp.patience': 2}):\n"
+        "    from neuron_xp.cluster.scheduler import read_patience\n"
+        "    print(read_patience())\n"
+        "print(read_patience())"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "DASK_NEURON_XP__PATIENCE"}
+    said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert said.split() == ["2.0", "30.0"]
 
 
 @pytest.mark.slow
