@@ -2,11 +2,13 @@
 
 import random
 import zipfile
+from pathlib import Path
 
 import damaged_tables
 import numpy as np
 import pytest
 from mutations import count_cases
+from peak_memory import MB, NEEDS_PROC, measure_growth
 from table_files import refused
 
 from neuron_xp.files.npy import open_npy_rows
@@ -38,6 +40,33 @@ def test_a_mutated_table_is_refused_in_a_line_or_can_be_read(tmp_path, ending):
             kept = path.rename(tmp_path / f"found{ending}")
             raise AssertionError(f"number {number}, kept as {kept}") from error
     assert read > COUNT // len(ENDINGS) // 100, "some are still tables"
+
+
+MUTATIONS = """
+import random
+import pyarrow.csv, pyarrow.parquet
+folder, ending, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+sys.path += sys.argv[4:]
+import damaged_tables, test_damaged_tables
+damaged_tables.real_files()
+chance, path, said = random.Random(ending), folder / f"data{ending}", 0
+before = peak()
+for _ in range(count):
+    path.write_bytes(damaged_tables.mutate(ending, chance))
+    said += test_damaged_tables.examine(path, drop_missing=True)
+"""
+
+
+@NEEDS_PROC
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_no_mutation_takes_much_memory_or_keeps_it(tmp_path, ending):
+    """64 kB for each file that was read, say, would be more."""
+    pytest.importorskip("pyarrow", reason="needs pyarrow")
+    here = Path(__file__).parent
+    growth, said = measure_growth(MUTATIONS, tmp_path, ending, 1000, here, here.parent)
+    assert int(said) > 10
+    assert growth < 80 * MB
 
 
 def examine(path, *, drop_missing):
