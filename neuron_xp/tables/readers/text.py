@@ -104,9 +104,8 @@ class TextTable(OpenTable):
         """Parse block after block, as many at a time as there are threads."""
         if rows is None:
             self.blocks.longest = LONGEST_ROW
-            size = max(BLOCK, ROWS_OF_CELLS * len(self.names))
-        else:
-            size = min(BLOCK, 16 * rows * len(self.names))
+        size = BLOCK if rows is None else min(BLOCK, 16 * rows * len(self.names))
+        size = max(size, ROWS_OF_CELLS * len(self.names))
         parse = partial(self._parse, wanted)
         first = True
         for cells in run_ahead(parse, self._read_blocks(size), count_threads()):
