@@ -66,3 +66,16 @@ def test_a_damaged_file_in_a_process(tmp_path, ending):
     run = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert is_one_line(run.returncode, run.stdout, run.stderr, name), run
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("memory", MEMORY)
+def test_statistics_that_do_not_fit_end_no_process(tmp_path, memory):
+    """Of a column that may have nulls, where the schema says that it has none."""
+    pytest.importorskip("pyarrow", reason="needs pyarrow")
+    content, schema = damaged_tables.real_files()[".parquet"], b"\x25\x02\x18\x06length"
+    assert content.count(schema) == 1
+    path = tmp_path / "data.parquet"
+    path.write_bytes(content.replace(schema, schema.replace(b"\x02", b"\x00")))
+    line = spell_line(path.name, ".parquet", memory)
+    [said] = run_lines(tmp_path, [line]).values()
+    assert is_one_line(*said, path.name), said

@@ -99,7 +99,10 @@ class ParquetTable(OpenTable):
 
     def _check_text(self, wanted: Wanted, most: int) -> None:
         """Raise for a group of rows with more bytes of text than memory can be asked for."""
-        groups = map(self.file.metadata.row_group, range(self.file.metadata.num_row_groups))
+        metadata = self.file.metadata
+        found = map(metadata.row_group, range(metadata.num_row_groups))
+        # pyarrow ends the process at some damaged columns: only large groups are asked for theirs
+        groups = (group for group in found if group.total_byte_size > most)
         for column in (group.column(i) for group in groups for i in range(group.num_columns)):
             size, name = column.total_uncompressed_size, column.path_in_schema
             if column.physical_type == "BYTE_ARRAY" and name in wanted.others and size > most:
