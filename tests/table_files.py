@@ -47,7 +47,7 @@ def write(path, columns):
 
 def at_most(rows):
     """Chunks of so many rows."""
-    return lambda wanted: rows
+    return lambda file, wanted: rows
 
 
 def sample(kind, rows=150, classes=2):

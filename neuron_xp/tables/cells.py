@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from reprlib import repr as short
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
@@ -212,10 +212,12 @@ class OpenTable(ABC):
 
     source : the file's name, for messages
     names : of all columns
+    column_bytes : what reading takes for each wanted column, however few rows are read at a time
     """
 
     source: str
     names: tuple[str, ...]
+    column_bytes: ClassVar[int] = 0
 
     @abstractmethod
     def chunks(self, wanted: Wanted, rows: int | None = None) -> Iterator[Cells]:

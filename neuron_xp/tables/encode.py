@@ -100,7 +100,7 @@ def read_chunks(
             notes = note_differences(columns, file.source, file.names) if first is None else ()
             first = _check_like_first(first, file)
             wanted = select_for_model(columns, file.source, file.names, targets=targets)
-            for cells in file.chunks(wanted, None if rows is None else rows(wanted)):
+            for cells in file.chunks(wanted, None if rows is None else rows(file, wanted)):
                 count, dropped = count + len(cells.lines), dropped + cells.dropped
                 yield replace(_encode(cells, columns), notes=notes)
                 notes = ()

@@ -30,8 +30,8 @@ READERS: dict[str, Callable[[Path, Reading], AbstractContextManager[OpenTable]]]
     ".parquet": open_parquet_table,
 }
 
-RowLimit: TypeAlias = Callable[[Wanted], int]
-"""How many rows of the wanted columns make a chunk, at most."""
+RowLimit: TypeAlias = Callable[[OpenTable, Wanted], int]
+"""How many rows of the wanted columns of a file make a chunk, at most."""
 
 LARGEST_CHUNK = 2**22
 """Bytes: larger ones are read no faster."""
@@ -39,6 +39,8 @@ SHARE = 64
 """Of the memory, for a chunk: it is there in several forms at a time."""
 TEXT_BYTES = 128
 """Of a cell that is held as text, about."""
+LEAST_BYTES = 2**25
+"""What a library takes at any rate, and less is not asked after."""
 
 
 def open_table(part: Path, reading: Reading) -> AbstractContextManager[OpenTable]:
@@ -70,7 +72,7 @@ def limit_rows(max_memory: int, inputs: int = 0) -> RowLimit:
     max_memory : bytes
     inputs : how many columns of float64 are made of a row
     """
-    return partial(_count_rows, chunk_bytes(max_memory), inputs)
+    return partial(_count_rows, max_memory, inputs)
 
 
 def chunk_bytes(max_memory: int) -> int:
@@ -78,9 +80,15 @@ def chunk_bytes(max_memory: int) -> int:
     return min(max_memory // SHARE, LARGEST_CHUNK)
 
 
-def _count_rows(size: int, inputs: int, wanted: Wanted) -> int:
-    row = 8 * (len(wanted.numbers) + inputs) + TEXT_BYTES * len(wanted.others)
-    return max(1, size // row)
+def _count_rows(max_memory: int, inputs: int, file: OpenTable, wanted: Wanted) -> int:
+    numbers, others = len(wanted.numbers), len(wanted.others)
+    least = file.column_bytes * (numbers + others)
+    if least > max(max_memory, LEAST_BYTES):
+        raise TableError(
+            f"{file.source}: to read {numbers + others:,} columns takes about {least:,} bytes, and "
+            f"max_memory is {max_memory:,}; give max_memory={least}, or save the table as .npy"
+        )
+    return max(1, chunk_bytes(max_memory) // (8 * (numbers + inputs) + TEXT_BYTES * others))
 
 
 # --- the parts -------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def survey_file(
     """
     with open_table(Path(path), reading) as file:
         wanted = select_for_training(reading, file.source, file.names)
-        chunks = file.chunks(wanted, None if rows is None else rows(wanted))
+        chunks = file.chunks(wanted, None if rows is None else rows(file, wanted))
         return survey_chunks(chunks, file.names)
 
 

@@ -80,10 +80,10 @@ def examine(path, *, drop_missing):
         is_read(path, lambda: open_npy_rows(path).files[:0])
     return sum([
         is_read(path, lambda: [read_training_table(path, reading)]),
-        is_read(path, lambda: survey_file(path, reading, lambda wanted: 8) and []),
+        is_read(path, lambda: survey_file(path, reading, lambda file, wanted: 8) and []),
         is_read(path, lambda: read_chunks([path], reading, columns, targets=True)),
         is_read(path, lambda: read_chunks([path], reading, columns, targets=False,
-                                          rows=lambda wanted: 8)),
+                                          rows=lambda file, wanted: 8)),
     ]) > 0  # fmt: skip
 
 

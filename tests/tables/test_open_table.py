@@ -50,7 +50,7 @@ def test_a_file_is_closed_when_its_chunks_are_abandoned(tmp_path, nothing_open, 
     columns, reading = sample(kind)
     path = write(tmp_path / f"data{kind}", columns)
     known = read_training_table(path, reading).columns
-    chunks = read_chunks([path], reading, known, targets=True, rows=lambda wanted: 1)
+    chunks = read_chunks([path], reading, known, targets=True, rows=lambda file, wanted: 1)
     next(chunks)
     assert str(path) in open_files(tmp_path)
     chunks.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from reprlib import repr as short
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -55,6 +55,7 @@ def open_parquet_table(path: Path, reading: Reading) -> Iterator["ParquetTable"]
 class ParquetTable(OpenTable):
     """A Parquet file, a pyarrow.parquet.ParquetFile, and the module pyarrow."""
 
+    column_bytes: ClassVar[int] = BUFFER + 2**13
     file: Any
     arrow: Any
     reading: Reading

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from reprlib import repr as short
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -96,6 +96,7 @@ def _spells_number(text: str) -> bool:
 class TextTable(OpenTable):
     """A text file behind its header, and the module pyarrow."""
 
+    column_bytes: ClassVar[int] = 2**14  # measured: 5 kB of pyarrow's for each block at work
     blocks: TextBlocks
     arrow: Any
     reading: Reading
