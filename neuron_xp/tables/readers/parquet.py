@@ -19,7 +19,6 @@ from neuron_xp.tables.cells import (
     TableError,
     Values,
     Wanted,
-    Words,
     check_names,
     large_integer_error,
     missing_error,
@@ -71,10 +70,7 @@ class ParquetTable(OpenTable):
             columns = {name: self._convert(name, batch, first) for name in batch.schema.names}
         numbers = np.empty((batch.num_rows, len(wanted.numbers)))
         for i, name in enumerate(wanted.numbers):
-            values = columns[name]
-            if isinstance(values, Words):
-                raise self._text_error(name)
-            numbers[:, i] = values
+            numbers[:, i] = columns[name]
         return drop_missing_rows(
             self.source, wanted, numbers, {name: columns[name] for name in wanted.others},
             may_drop=self.reading.drop_missing, lines=range(first, first + len(numbers)),
@@ -85,6 +81,9 @@ class ParquetTable(OpenTable):
         columns = [*wanted.numbers, *wanted.others]
         expected, found = self.file.metadata.num_rows, 0
         with explain_damage(self.source, "a sound Parquet file"):
+            for name in wanted.numbers:
+                if self._is_text(self.file.schema_arrow.field(name).type):
+                    raise self._text_error(name)
             if rows is not None:
                 self._check_text(wanted, MOST_TEXT * rows)
             if not expected:
@@ -112,13 +111,18 @@ class ParquetTable(OpenTable):
                     f"rows, and {most:,} fit; write smaller groups, or give max_memory=None"
                 )
 
+    def _is_text(self, kind: Any) -> bool:
+        types = self.arrow.types
+        kind = kind.value_type if types.is_dictionary(kind) else kind
+        return bool(types.is_string(kind) or types.is_large_string(kind))
+
     def _convert(self, name: str, batch: Any, first: int) -> Values:
         column, types = batch.column(name), self.arrow.types
         is_dictionary = types.is_dictionary(column.type)
-        kind = column.type.value_type if is_dictionary else column.type
-        if types.is_string(kind) or types.is_large_string(kind):
+        if self._is_text(column.type):
             words = column if is_dictionary else column.dictionary_encode()
             return to_words(words, self.reading.decimal)
+        kind = column.type.value_type if is_dictionary else column.type
         column = column.cast(kind)
         numbers = types.is_integer, types.is_floating, types.is_boolean, types.is_null
         if not any(is_one(kind) for is_one in numbers):
