@@ -11,6 +11,7 @@ from neuron_xp.tables.cells import Reading, TableError
 from neuron_xp.tables.columns import select_for_training
 from neuron_xp.tables.encode import read_chunks, read_training_table
 from neuron_xp.tables.files import READERS, open_table
+from neuron_xp.tables.readers import text
 
 KINDS = [".csv", ".tsv", ".npy", ".parquet"]
 
@@ -91,3 +92,29 @@ def test_a_list_of_names_will_do(tmp_path):
         words = f"{role} must be a list of names; got 'colour': give {role}=['colour']"
         with pytest.raises(TypeError, match=f"^{re.escape(words)}$"):
             Reading(**{role: "colour"})
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_how_text_is_cut_changes_nothing(tmp_path, monkeypatch, line_end):
+    """Blocks and pieces have words of their own, and quotes and blank lines where they end."""
+    generator = np.random.default_rng(5)
+    words = ["", "b", '"b"', '"a,b"', '"two\nlines"', '"""q"""', '5" pipe']
+    rows = [
+        f"{generator.standard_normal()},{words[generator.integers(0, 2 + i // 100)]},{'xyz'[i % 3]}"
+        for i in range(600)
+    ]
+    rows[250:250] = [""] * 70
+    path = tmp_path / "data.csv"
+    path.write_bytes(line_end.join(["x,word,kind", *rows]).encode())
+    reading = Reading("kind", categories=["word"], drop_missing=True)
+    whole = read_training_table(path, reading)
+    assert whole.columns.categories == (("word", ('"q"', '5" pipe', "a,b", "b", "two\nlines")),)
+    for block, piece in ((2**8, 2**4), (2**9, 2**20), (2**12, 2**8)):
+        monkeypatch.setattr(text, "BLOCK", block)
+        monkeypatch.setattr(text, "PIECE", piece)
+        monkeypatch.setattr(text, "HEADER", 7)
+        monkeypatch.setattr(text, "ROWS_OF_CELLS", 1)
+        table = read_training_table(path, reading)
+        assert (table.inputs == whole.inputs).all()
+        assert (table.targets == whole.targets).all()
+        assert (table.columns, table.dropped) == (whole.columns, whole.dropped)

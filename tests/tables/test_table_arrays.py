@@ -249,7 +249,9 @@ def test_faults_in_parquet(parquet, columns, message):
     refused(message, parquet(**columns), ON_KIND)
 
 
-def test_parquet_without_pyarrow(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match=r"^Parquet needs pyarrow; type: pip install pyarrow$"):
-        read_training_table(save(tmp_path, b"", "data.parquet"), ON_KIND)
+@pytest.mark.parametrize(("name", "what"), [("a.parquet", "Parquet"), ("a.csv", "a text table")])
+def test_without_pyarrow(tmp_path, monkeypatch, name, what):
+    for module in ("pyarrow", "pyarrow.csv", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"^{what} needs pyarrow; type: pip install pyarrow$"):
+        read_training_table(save(tmp_path, b"", name), ON_KIND)
