@@ -34,7 +34,7 @@ from neuron_xp.tables.cells import (
 from neuron_xp.tables.readers.arrow import import_pyarrow, to_numpy, to_words
 from neuron_xp.tables.readers.damage import explain_damage
 from neuron_xp.tables.readers.missing import drop_missing_rows
-from neuron_xp.tables.readers.text_blocks import TextBlocks
+from neuron_xp.tables.readers.text_blocks import TextBlocks, are_quotes_plain
 from neuron_xp.threads import count_threads, run_ahead
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -196,7 +196,7 @@ class TextTable(OpenTable):
             and np.isnan(numbers).sum() == nulls
             and (self.reading.drop_missing or not missing)
             and b"\0" not in block
-            and _are_quotes_plain(block, self.blocks.delimiter)
+            and are_quotes_plain(block, self.blocks.delimiter)
             and _is_utf8(block)
         )
 
@@ -231,17 +231,6 @@ class TextTable(OpenTable):
 
 def _count(block: bytes, mark: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(block, "u1") == ord(mark)))
-
-
-def _are_quotes_plain(block: bytes, delimiter: str) -> bool:
-    """Tell whether all quotes are in pairs around whole cells, or doubled within these."""
-    if b'"' not in block:
-        return True
-    letters = np.frombuffer(block, "u1")
-    at = np.flatnonzero(letters == ord('"'))
-    before, after = at[0::2] - 1, at[1::2] + 1
-    around = letters[np.concatenate([before[before >= 0], after[after < len(letters)]])]
-    return len(at) % 2 == 0 and bool(np.isin(around, [*f'"\r\n{delimiter}'.encode()]).all())
 
 
 def _is_utf8(block: bytes) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+
 from neuron_xp.errors import one_line
 from neuron_xp.tables.cells import TableError
 
@@ -93,12 +95,23 @@ class TextBlocks:
             return end
         while end and block.count(b'"', 0, end) % 2:
             end = block.rfind(self.line_end, 0, block.rfind(b'"', 0, end)) + 1
-        if end or not last:
+        if not last or (end and are_quotes_plain(block[:end], self.delimiter)):
             return end
         # a quote in the middle of a cell begins nothing
         with suppress(TableError):  # of a cell that is too long, which is said by its line
             *_, end, _ = [0, 0, *(read for read, *_ in self.split_rows(block, 1, strict=False))]
         return end
+
+
+def are_quotes_plain(block: bytes, delimiter: str) -> bool:
+    """Tell whether all quotes are in pairs around whole cells, or doubled within these."""
+    if b'"' not in block:
+        return True
+    letters = np.frombuffer(block, "u1")
+    at = np.flatnonzero(letters == ord('"'))
+    before, after = at[0::2] - 1, at[1::2] + 1
+    around = letters[np.concatenate([before[before >= 0], after[after < len(letters)]])]
+    return len(at) % 2 == 0 and bool(np.isin(around, [*f'"\r\n{delimiter}'.encode()]).all())
 
 
 def _find_line_end(block: bytes, *, is_whole: bool) -> bytes:
