@@ -18,7 +18,7 @@ from neuron_xp.tables.advice import advise_kind
 from neuron_xp.tables.cells import OpenTable, Reading, TableError, Wanted
 from neuron_xp.tables.readers.arrays import open_npy_table, open_npz_table
 from neuron_xp.tables.readers.parquet import open_parquet_table
-from neuron_xp.tables.readers.text import COMPRESSIONS, DELIMITERS, open_text_table
+from neuron_xp.tables.readers.text import find_kind, open_text_table
 
 P = TypeVar("P", bound=PurePath)
 
@@ -54,13 +54,6 @@ def open_table(part: Path, reading: Reading) -> AbstractContextManager[OpenTable
         advice = advise_kind(part.name) or f"choose from {', '.join(READERS)}"
         raise TableError(f"{part.name}: unknown kind of table {part.suffix!r}; {advice}")
     return reader(part, reading)
-
-
-def find_kind(file: PurePath) -> str:
-    """Find the kind of a file by its name: its extension, for text the one before '.gz', say."""
-    suffix = file.suffix.lower()
-    inner = PurePath(file.stem).suffix.lower()
-    return inner if suffix in COMPRESSIONS and inner in DELIMITERS else suffix
 
 
 # --- the size of a chunk ---------------------------------------------------------------

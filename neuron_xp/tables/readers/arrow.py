@@ -23,8 +23,7 @@ def to_numpy(column: Any, missing: float) -> np.ndarray:
 
     By DLPack: pyarrow's own to_numpy imports pandas where that is installed, for half a second.
     """
-    if hasattr(column, "combine_chunks"):
-        column = column.combine_chunks()
+    column = _combine(column)
     return np.from_dlpack(column.fill_null(missing) if column.null_count else column)
 
 
@@ -33,8 +32,12 @@ def to_words(column: Any, decimal: str) -> Words:
 
     Python sees each distinct word once, and not each row.
     """
-    if hasattr(column, "combine_chunks"):
-        column = column.combine_chunks()
+    column = _combine(column)
     codes = to_numpy(column.indices, -1)
     words = [word.strip() for word in column.dictionary.to_pylist()]
     return find_gaps(Words(codes, tuple(words), decimal))
+
+
+def _combine(column: Any) -> Any:
+    """Return a pyarrow.Array, of the chunks of a pyarrow.ChunkedArray."""
+    return column.combine_chunks() if hasattr(column, "combine_chunks") else column

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from reprlib import repr as short
 from typing import Any, ClassVar
 
@@ -49,13 +49,18 @@ LONGEST_ROW, LONGEST_BOUNDED_ROW = 2**26, 2**23
 """Bytes, the second where memory is limited."""
 
 
+def find_kind(file: PurePath) -> str:
+    """Find the kind of a file by its name: its extension, for text the one before '.gz', say."""
+    suffix, inner = file.suffix.lower(), PurePath(file.stem).suffix.lower()
+    return inner if suffix in COMPRESSIONS and inner in DELIMITERS else suffix
+
+
 @contextmanager
 def open_text_table(path: Path, reading: Reading) -> Iterator["TextTable"]:
     """Open a text file whose first line names the columns; ImportError without pyarrow."""
     arrow = import_pyarrow("csv", "a text table")
     compression = COMPRESSIONS.get(path.suffix.lower())
-    kind = Path(path.stem).suffix if compression else path.suffix
-    delimiter = reading.delimiter or DELIMITERS[kind.lower()]
+    delimiter = reading.delimiter or DELIMITERS[find_kind(path)]
     if not delimiter.isascii():
         raise TableError(f"{path.name}: delimiter must be an ASCII character; got {delimiter!r}")
     if delimiter == reading.decimal:
