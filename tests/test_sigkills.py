@@ -5,6 +5,7 @@ NEURON_XP_LARGE=1 kills 3,000 times, another number so often; NEURON_XP_SEED dra
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -13,56 +14,103 @@ from pathlib import Path
 import pytest
 from mutations import count_cases
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
+
 TABLE = Path(__file__).parent.parent / "examples" / "data" / "wine.csv"
 KILLS = count_cases(default=20, large=3000)
 SEED = int(os.environ.get("NEURON_XP_SEED", "1"))
 LINE = [
-    sys.executable, "-m", "neuron_xp", "train", str(TABLE), "--target", "cultivar", "-o", "model",
-    "--force", "--max-memory", "16MiB", "--optimizer", "gradient_descent", "--iterations", "600",
-    "--checkpoint", "run", "--checkpoint-every", "2", "--resume",
+    "train", str(TABLE), "--target", "cultivar", "-o", "model", "--force", "--max-memory", "16MiB",
+    "--optimizer", "gradient_descent", "--iterations", "600", "--checkpoint", "run",
+    "--checkpoint-every", "2", "--resume",
 ]  # fmt: skip
 
+# The command in a fork of a process that has imported it: what is killed is then its work, and
+# not Python's start. It writes the number of each process, and then how that ended.
+SERVER = """
+import os, sys
+from neuron_xp.cli.app import main
+from neuron_xp.workflows import table_training  # and what the command imports when it is needed
 
-def start(folder):
-    (folder / "temporary").mkdir(parents=True, exist_ok=True)
-    return subprocess.Popen(
-        LINE, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        env=os.environ | {"TMPDIR": str(folder / "temporary")},
-    )  # fmt: skip
+for folder in map(str.strip, iter(sys.stdin.readline, '')):
+    process = os.fork()
+    if process == 0:
+        status = 3
+        try:
+            os.chdir(folder)
+            os.environ["TMPDIR"] = "temporary"
+            os.dup2(os.open("/dev/null", os.O_WRONLY), 1)
+            status = main(sys.argv[1:])
+        finally:
+            os._exit(status)
+    print(process, flush=True)
+    sys.stdin.readline()  # until then nobody else gets its number
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+"""
 
 
-def finish(folder):
-    """Let the run end; its bytes, and what it has left."""
-    process = start(folder)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    left = sorted(path.name for path in folder.iterdir())
-    assert left == ["model", "run", "run.previous", "temporary"]
-    assert list((folder / "temporary").iterdir()) == []
-    return (folder / "model").read_bytes(), (folder / "run").read_bytes()
+class Server:
+    """The process whose forks are killed."""
+
+    def __init__(self, process):
+        self.process = process
+
+    def start(self, folder):
+        """Begin a training there; its process."""
+        (folder / "temporary").mkdir(parents=True, exist_ok=True)
+        self.process.stdin.write(f"{folder}\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def wait(self):
+        """How the training ended: its status, or minus the signal that killed it."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def finish(self, folder):
+        """Let a training end; its bytes, once nothing else is seen to be left."""
+        self.start(folder)
+        assert self.wait() == 0
+        left = sorted(path.name for path in folder.iterdir())
+        assert left == ["model", "run", "run.previous", "temporary"]
+        assert list((folder / "temporary").iterdir()) == []
+        return (folder / "model").read_bytes(), (folder / "run").read_bytes()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
-def test_kills_change_no_bit_and_leave_nothing(tmp_path):
+@pytest.fixture
+def server():
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER, *LINE],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        yield Server(process)
+        process.stdin.close()
+
+
+def test_kills_change_no_bit_and_leave_nothing(server, tmp_path):
     chance = random.Random(SEED)
-    expected = finish(tmp_path / "whole")
-    folder, kills, runs, began = tmp_path / "killed", 0, 0, False
+    server.finish(tmp_path / "first")  # which compiles what is not compiled yet
+    began = time.monotonic()
+    expected = server.finish(tmp_path / "whole")
+    longest = time.monotonic() - began
+    folder, kills, since, there = tmp_path / "killed", 0, 0, False
     while kills < KILLS:
-        process = start(folder)
-        end = time.monotonic() + chance.uniform(0.5, 3.0)
-        while time.monotonic() < end and process.poll() is None:
+        process = server.start(folder)
+        end = time.monotonic() + chance.uniform(0, longest)
+        while time.monotonic() < end:
+            assert not there or (folder / "run").exists()
             there = (folder / "run").exists()
-            assert there or not began
-            began = there
             time.sleep(0.0005)
-        process.kill()
-        process.communicate()
-        kills += process.returncode == -9
-        assert (folder / "run").exists() or not began
-        if process.returncode == 0 or runs < kills // 5:
-            assert finish(folder) == expected
-            runs, began = runs + 1, False
+        os.kill(process, signal.SIGKILL)
+        status = server.wait()
+        assert status in (0, -signal.SIGKILL)
+        kills, since = kills + (status != 0), since + (status != 0)
+        assert not there or (folder / "run").exists()
+        if status == 0 or since == 5:
+            assert server.finish(folder) == expected
+            since, there = 0, False
             for name in ("run", "run.previous", "model"):
                 (folder / name).unlink()
     if folder.exists():
-        assert finish(folder) == expected
+        assert server.finish(folder) == expected
