@@ -19,6 +19,9 @@ Loop: TypeAlias = Callable[..., Any]
 Summand: TypeAlias = Callable[..., tuple[Any, ...]]
 """function(block, *values, method=) -> what the block adds to some sums, to be merged."""
 
+Think: TypeAlias = Callable[..., Any]
+"""think(inputs, parameters, scaling) -> outputs of the last layer, or None; see `Kernels`."""
+
 SUMMANDS: dict[Summand, tuple[bool, bool]] = {
     steps.block_losses: (True, False),
     steps.block_sums: (False, True),
@@ -58,6 +61,14 @@ class Kernels(Steps, Protocol):
 
     def find_summand(self, function: Summand) -> Summand | None:
         """Return sums(examples, *values) that does the same as the function, if there is one."""
+
+    def find_think(self, *, logits: bool) -> Think | None:
+        """Return think(inputs, parameters, scaling), if there is one.
+
+        It finds the outputs, or weighted sums, of the last layer, as NumPy or whoever owns the
+        inputs would. Nobody need have looked at these: it returns None for some that may be not
+        finite, or whose subnormals may count, which are to be 0.
+        """
 
 
 class MakeKernels(Protocol):

@@ -11,7 +11,8 @@ import numpy as np
 
 from neuron_xp.backends.libraries import open_host_backend
 from neuron_xp.backends.probe.trust import choose_arithmetic
-from neuron_xp.model.network import Ending, NeuralNetwork
+from neuron_xp.model.network import NeuralNetwork
+from neuron_xp.model.position import Ending
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import think
 from neuron_xp.neuron.losses import RULES

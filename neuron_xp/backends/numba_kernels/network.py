@@ -30,6 +30,7 @@ from neuron_xp.backends.numba_kernels.leaf import (
 )
 from neuron_xp.backends.numba_kernels.rules import (
     SOFTMAX,
+    WEIGHTED_SUMS,
     find_deltas,
     find_losses,
     find_sigmoids,
@@ -134,36 +135,41 @@ def _find_sums(plan, rows, first, leaf):
 
 
 @kept
-def iterate(plan, parameters, data, start, stop, accumulator, learning_rate, l2, count):
+def iterate(plan, parameters, data, start, stop, accumulator, outputs, learning_rate, l2, count):
     """Run `count` iterations on the examples start ... stop - 1, in one thread.
 
-    With none to run, add the examples to the exact sums once: one function does both, because
-    it takes seconds to compile. `start` is a multiple of 64.
+    With none to run, add the examples to the exact sums once, and store what the last layer
+    makes of them if there is an array for it: one function does all, because it takes seconds
+    to compile. `start` is a multiple of 64. Tells what `_add_leaves` does.
     """
     leaf, units = make_leaf(plan, data, accumulator.shape[1]), look_up_units(accumulator)
+    is_finite = True
     for _ in range(max(count, 1)):
-        _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator)
+        is_finite = _add_leaves(
+            plan, parameters, data, start, stop, leaf, units, accumulator, outputs
+        )
         if count > 0:
             _adjust(plan, parameters, accumulator, learning_rate, l2)
             renew_units(accumulator, units)
+    return is_finite
 
 
 @compiled
-def _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator):
-    """Add the examples start ... stop - 1 to the exact sums."""
+def _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator, outputs):
+    """Add the examples start ... stop - 1 to the exact sums; store their outputs, if asked to.
+
+    Tells then whether the first neuron's weighted sums are all finite. So are the inputs if they
+    are: one that is not would stay so, whatever it is multiplied by and added to.
+    """
     arrange_weights(plan, parameters, leaf)
-    flat, features = data.flat, plan.sizes[0]
+    is_finite = True
     for first in range(start, stop, LEAF):
         count = min(LEAF, stop - first)
-        rows, row = flat, first * features
-        if row + LEAF * features + LANES > flat.shape[0]:
-            copy_inputs(data.inputs, first, count, leaf.copied)
-            rows, row = leaf.copied, _ZERO
-        if data.mean.shape[0] > 0:
-            standardize(rows, row, features, data, leaf.standardized)
-            rows, row = leaf.standardized, _ZERO
+        rows, row = _find_rows(plan, data, first, count, leaf)
         copy_targets(data.targets, first, count, leaf.targets)
         _forward(plan, parameters, rows, row, leaf)
+        if outputs.shape[0] > 0:
+            is_finite = _store_outputs(plan, first, count, leaf, outputs) and is_finite
         if plan.losses:
             find_losses(plan, data, first, count, leaf)
         if plan.gradients:
@@ -171,6 +177,33 @@ def _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator):
             _back_propagate(plan, rows, leaf)
             _find_sums(plan, rows, row, leaf)
         accumulate(leaf.sums, accumulator, units)
+    return is_finite
+
+
+@compiled
+def _store_outputs(plan, first, count, leaf, outputs):
+    """Store what the last layer makes of a leaf; tell whether the first neuron's z are finite."""
+    last, is_finite = plan.neurons - plan.sizes[-1], True
+    found = leaf.z if plan.rule == WEIGHTED_SUMS else leaf.outputs
+    for j in range(plan.sizes[-1]):
+        for r in range(count):
+            outputs[first + r, j] = found[last + j, r] + 0.0
+    for r in range(count):
+        is_finite = is_finite and abs(leaf.z[0, r]) < np.inf
+    return is_finite
+
+
+@spliced
+def _find_rows(plan, data, first, count, leaf):
+    """Find the inputs of a leaf, 64 rows of a flat array, and where in it they begin."""
+    rows, row, features = data.flat, first * plan.sizes[0], plan.sizes[0]
+    if row + LEAF * features + LANES > rows.shape[0]:
+        copy_inputs(data.inputs, first, count, leaf.copied)
+        rows, row = leaf.copied, _ZERO
+    if data.mean.shape[0] > 0:
+        standardize(rows, row, features, data, leaf.standardized)
+        rows, row = leaf.standardized, _ZERO
+    return rows, row
 
 
 @kept

@@ -6,8 +6,9 @@ from neuron_xp.backends.numba_kernels.functions import exp, flush, log, log1p, s
 from neuron_xp.neuron.reproducible.elementary import SMALLEST_FACTOR, SMALLEST_PRODUCT
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
-ARTICLE_RULE, CROSS_ENTROPY, SOFTMAX = 0, 1, 2
+ARTICLE_RULE, CROSS_ENTROPY, SOFTMAX, WEIGHTED_SUMS = 0, 1, 2, 3
 
+# where nothing is learned, the last layer's weighted sums may be what is wanted
 RULE_CODES = {
     "error_weighted_derivative": ARTICLE_RULE,
     "cross_entropy": CROSS_ENTROPY,
