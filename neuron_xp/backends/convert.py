@@ -52,25 +52,19 @@ def convert_numbers(
     dimensions: int,
     requirement: Requirement | None = None,
     first_row: int = 0,
-    look: bool = True,
 ) -> Array:
     """Return the value as an array of `dtype` on the backend, finite, and as required.
 
     Call it inside `backend.context()`. Magnitudes below 2^-1022 become 0. Messages count rows
-    from `first_row`. Without a look the numbers may be any: for what finds out by itself.
+    from `first_row`.
     """
     array = as_plain_array(name, value)
     source = find_backend(array)
     if dtype == "float64" and not _widens_exactly(source) and _is_narrow(array, source):
         array, source = source.to_host(array).astype("float32"), open_host_backend()
     with source.context():
-        if 0 in array.shape:
-            raise ValueError(f"{name} are empty: shape {tuple(array.shape)}")
-        if array.ndim != dimensions:
-            raise _dimensions_error(name, array.shape, dimensions)
+        _check_shape(name, array.shape, dimensions)
         array = _widen(name, array, source, dtype)
-        if not look and str(source) == str(backend):
-            return source.xp.astype(array, getattr(source.xp, dtype), copy=False)
         finite = Requirement(lambda x: ~source.xp.isfinite(x), "must be finite numbers")
         _check_numbers(name, array, finite, source, first_row=first_row)
         if requirement is not None:
@@ -80,6 +74,22 @@ def convert_numbers(
             on_host = source.to_host(array)
         array = backend.from_host(np.asarray(on_host, dtype=dtype))
     return _round(name, array, backend, dtype, first_row)
+
+
+def convert_unseen(name: str, value: Any, backend: Backend, *, dimensions: int) -> Array:
+    """Return the value as an array of float64 on the backend, whatever its floats are.
+
+    For what finds out by itself whether they are finite, and takes subnormals for 0.
+    """
+    array = as_plain_array(name, value)
+    source = find_backend(array)
+    with source.context():
+        _check_shape(name, array.shape, dimensions)
+        if str(source) != str(backend) or (_is_narrow(array, source) and source.compiled):
+            array, source = source.to_host(array), open_host_backend()
+    with source.context():
+        wide = source.xp.astype(_widen(name, array, source, "float64"), source.xp.float64)
+    return wide if str(source) == str(backend) else backend.from_host(wide)
 
 
 def _round(name: str, array: Array, backend: Backend, dtype: str, first_row: int) -> Array:
@@ -201,11 +211,14 @@ def _too_large_error(name: str, dtype: str) -> ValueError:
     )
 
 
-def _dimensions_error(name: str, shape: tuple[int, ...], dimensions: int) -> ValueError:
-    one_example = (name, len(shape), dimensions) == ("inputs", 1, 2)
-    hint = "; for one example give [inputs]" if one_example else ""
-    expected = f"{name} must have the shape {MEANING[name, dimensions]}"
-    return ValueError(f"{expected}; got {tuple(shape)}{hint}")
+def _check_shape(name: str, shape: tuple[int, ...], dimensions: int) -> None:
+    if 0 in shape:
+        raise ValueError(f"{name} are empty: shape {tuple(shape)}")
+    if len(shape) != dimensions:
+        one_example = (name, len(shape), dimensions) == ("inputs", 1, 2)
+        hint = "; for one example give [inputs]" if one_example else ""
+        expected = f"{name} must have the shape {MEANING[name, dimensions]}"
+        raise ValueError(f"{expected}; got {tuple(shape)}{hint}")
 
 
 def count_dimensions(value: Any) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neuron_xp.backends.backend import Backend, is_lazy
-from neuron_xp.backends.convert import convert_numbers, count_dimensions
+from neuron_xp.backends.convert import convert_numbers, convert_unseen, count_dimensions
 from neuron_xp.backends.engine import choose_block_rows, compile_think, find_think
 from neuron_xp.backends.examples import pad_rows
 from neuron_xp.backends.libraries import find_backend, open_backend
@@ -116,23 +116,23 @@ class NeuralNetwork:
         outputs = None
         with self.backend.context():
             if kernel is not None:
-                x = self._convert(inputs, dimensions, look=False)
-                outputs = kernel(x, self.parameters, self.scaling)
+                x = convert_unseen("inputs", inputs, self.backend, dimensions=dimensions)
+                outputs = kernel(self._shape(x), self.parameters, self.scaling)
             if outputs is None:
-                outputs = self._compute_blocks(self._convert(inputs, dimensions), logits)
+                is_double = self.weights[0].dtype == self.backend.xp.float64
+                x = convert_numbers(
+                    "inputs", inputs, self.backend,
+                    dtype="float64" if is_double else "float32", dimensions=dimensions,
+                )  # fmt: skip
+                outputs = self._compute_blocks(self._shape(x), logits)
         return outputs[0, :] if dimensions == 1 else outputs
 
-    def _convert(self, inputs: Any, dimensions: int, *, look: bool = True) -> Array:
-        """Return the inputs as (examples, features) on the backend; see `convert_numbers`."""
-        xp, features = self.backend.xp, self.weights[0].shape[0]
-        dtype = "float64" if self.weights[0].dtype == xp.float64 else "float32"
-        x = convert_numbers(
-            "inputs", inputs, self.backend, dtype=dtype, dimensions=dimensions, look=look
-        )
-        given = x.shape[-1]
+    def _shape(self, x: Array) -> Array:
+        """Return inputs as (examples, features), of which there must be as many as are known."""
+        features, given = self.weights[0].shape[0], x.shape[-1]
         if given != features:
             raise ValueError(f"inputs have {given} features but the network has {features}")
-        return xp.reshape(x, (-1, features))
+        return x if x.ndim == 2 else self.backend.xp.reshape(x, (1, features))
 
     def _compute_blocks(self, x: Array, logits: bool) -> Array:
         arithmetic, rule = self.settings.arithmetic, self.settings.rule

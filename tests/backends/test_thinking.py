@@ -118,6 +118,16 @@ def test_subnormal_inputs_are_0_whatever_the_weight(exponent, backend):
         assert found.tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize("shape", [(0, 2), (2,), (0,), (3, 4), (2, 2, 2), ()], ids=str)
+def test_shapes_are_refused_in_the_same_words(shape, backend):
+    network, inputs = make_network((3, 2)), np.ones(shape)
+    with pytest.raises(ValueError, match="inputs") as expected:
+        on(network, HOST.without_kernels()).think(inputs)
+    with pytest.raises(ValueError, match="inputs") as found:
+        on(network, backend).think(inputs)
+    assert str(found.value) == str(expected.value)
+
+
 def test_threads_change_nothing():
     network = make_network((40, 3), "softmax_cross_entropy")
     inputs = np.random.RandomState(2).standard_normal((20_000, 40))

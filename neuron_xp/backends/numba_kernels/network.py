@@ -51,22 +51,22 @@ def _store_by_rows(columns, rows):
 
 
 @spliced
-def _forward(plan, parameters, rows, first, leaf):
-    """Find z and the output of every neuron, from 64 rows of inputs."""
+def _forward(plan, parameters, rows, first, count, leaf):
+    """Find z and the output of every neuron, from the first `count` of 64 rows of inputs."""
     inputs, no_tiny_inputs, weight, neuron = plan.sizes[0], plan.no_tiny_inputs, _ZERO, _ZERO
     last = plan.neurons - plan.sizes[-1]
     for neurons in plan.sizes[1:]:
-        size = pad(inputs)
         for j in range(neuron, neuron + neurons):
             z = leaf.z[j]
             weighted_sum(
-                rows, first, inputs, leaf.forward, weight, size, no_tiny_inputs, leaf.segments, z
-            )
+                rows, first, inputs, leaf.forward, weight, inputs, count, no_tiny_inputs,
+                leaf.segments, z,
+            )  # fmt: skip
             if plan.has_biases:
                 _add(z, parameters[plan.weights + j])
             if plan.rule != SOFTMAX or j < last:
-                find_sigmoids(z, leaf.outputs[j], leaf.deltas[j])
-            weight += size
+                find_sigmoids(z, count, leaf.outputs[j], leaf.deltas[j])
+            weight += pad(inputs)
         rows, first, inputs, no_tiny_inputs = leaf.output_rows, neuron * LEAF, neurons, _MAY_BE_TINY
         neuron += neurons
         if neuron < plan.neurons:
@@ -85,7 +85,7 @@ def _add(z, bias):
 
 
 @spliced
-def _back_propagate(plan, rows, leaf):
+def _back_propagate(plan, rows, count, leaf):
     """Find the deltas of the hidden layers from those of the last one."""
     # of the type of the inputs' rows, so that one `weighted_sum` is compiled for both
     delta_rows = leaf.delta_rows if plan.gradients else rows
@@ -101,22 +101,24 @@ def _back_propagate(plan, rows, leaf):
                 multiply_by_one(leaf.deltas[after], leaf.backward[weight + i * size], errors)
             else:
                 weighted_sum(
-                    delta_rows, first, neurons, leaf.backward, weight + i * size, size,
+                    delta_rows, first, neurons, leaf.backward, weight + i * size, neurons, count,
                     _MAY_BE_TINY, leaf.segments, errors,
                 )  # fmt: skip
-            _adjust_errors(errors, leaf.outputs[neuron + i])
+            _adjust_errors(errors, leaf.outputs[neuron + i], count)
         after = neuron
 
 
 @compiled
-def _adjust_errors(errors, outputs):
+def _adjust_errors(errors, outputs, count):
     for r in range(LEAF):
         gradient = outputs[r] * (1.0 - outputs[r])
         errors[r] = flush(errors[r] * gradient, SMALLEST_FACTOR)
+    for r in range(count, LEAF):  # of an earlier leaf
+        errors[r] = 0.0
 
 
 @spliced
-def _find_sums(plan, rows, first, leaf):
+def _find_sums(plan, rows, first, count, leaf):
     """Find what the leaf adds to the sum for each parameter."""
     inputs, no_tiny_inputs, weight, neuron = plan.sizes[0], plan.no_tiny_inputs, _ZERO, _ZERO
     sums = leaf.sums[plan.sizes[-1] :] if plan.losses else leaf.sums
@@ -124,8 +126,9 @@ def _find_sums(plan, rows, first, leaf):
         for j in range(neurons):
             delta = leaf.deltas[neuron + j]
             sum_over_examples(
-                rows, first, inputs, delta, no_tiny_inputs, leaf.row, sums, weight + j, neurons
-            )
+                rows, first, inputs, delta, count, no_tiny_inputs, leaf.row, sums, weight + j,
+                neurons,
+            )  # fmt: skip
         weight += inputs * neurons
         rows, first, inputs, no_tiny_inputs = leaf.output_rows, neuron * LEAF, neurons, _MAY_BE_TINY
         neuron += neurons
@@ -167,15 +170,15 @@ def _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator, o
         count = min(LEAF, stop - first)
         rows, row = _find_rows(plan, data, first, count, leaf)
         copy_targets(data.targets, first, count, leaf.targets)
-        _forward(plan, parameters, rows, row, leaf)
+        _forward(plan, parameters, rows, row, count, leaf)
         if outputs.shape[0] > 0:
             is_finite = _store_outputs(plan, first, count, leaf, outputs) and is_finite
         if plan.losses:
             find_losses(plan, data, first, count, leaf)
         if plan.gradients:
             find_deltas(plan, data, first, count, leaf)
-            _back_propagate(plan, rows, leaf)
-            _find_sums(plan, rows, row, leaf)
+            _back_propagate(plan, rows, count, leaf)
+            _find_sums(plan, rows, row, count, leaf)
         accumulate(leaf.sums, accumulator, units)
     return is_finite
 
@@ -197,12 +200,16 @@ def _store_outputs(plan, first, count, leaf, outputs):
 def _find_rows(plan, data, first, count, leaf):
     """Find the inputs of a leaf, 64 rows of a flat array, and where in it they begin."""
     rows, row, features = data.flat, first * plan.sizes[0], plan.sizes[0]
+    is_new = leaf.first[0] != first
     if row + LEAF * features + LANES > rows.shape[0]:
-        copy_inputs(data.inputs, first, count, leaf.copied)
+        if is_new:
+            copy_inputs(data.inputs, first, count, leaf.copied)
         rows, row = leaf.copied, _ZERO
     if data.mean.shape[0] > 0:
-        standardize(rows, row, features, data, leaf.standardized)
+        if is_new:
+            standardize(rows, row, features, data, leaf.standardized)
         rows, row = leaf.standardized, _ZERO
+    leaf.first[0] = first
     return rows, row
 
 
