@@ -1,14 +1,21 @@
-"""The first use: what is imported."""
+"""The first use: what is imported, what is compiled and said."""
 
 import ast
 import inspect
+import logging
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
 import neuron_xp
+from neuron_xp.backends.libraries import open_backend
+from neuron_xp.backends.probe.confidence import has_right_kernels
+from neuron_xp.cli import app
+
+NUMPY = open_backend("numpy")
 
 
 def run_code(code, *arguments, **environment):
@@ -49,3 +56,129 @@ def test_every_public_name_is_found_and_listed():
     assert set(neuron_xp.__all__) <= set(run_code(code).stdout.split())
     with pytest.raises(AttributeError, match=r"module 'neuron_xp' has no attribute 'tarin'"):
         neuron_xp.tarin  # noqa: B018
+
+
+def test_the_demo_imports_what_it_needs():
+    """Neither what draws bars, nor other commands, nor all of NumPy, nor what a compiler knows."""
+    has_right_kernels(NUMPY)  # now they are compiled
+    code = (
+        "import sys; from neuron_xp.cli.app import main; main(['demo'])\n"
+        "print(*(m for m in sys.argv[1:] if m in sys.modules), file=sys.stderr)"
+    )
+    others = "rich", "neuron_xp.cli.on_models", "numpy.testing", "numba.typed.typeddict"
+    assert run_code(code, *others).stderr == "\n"
+
+
+@pytest.mark.parametrize("name", app.COMMANDS)
+def test_commands_are_found_by_their_names(name):
+    context = app.click.Context(app.commands)
+    assert app.commands.get_command(context, name).name == name
+
+
+# --- kernels that are compiled ---------------------------------------------------------
+
+COMPILING = "compiling kernels, once on this machine; about ten seconds ..."
+
+
+def add_one(x):
+    return x + 1
+
+
+def double(x):
+    return x * 2
+
+
+@pytest.fixture
+def compiler(monkeypatch, tmp_path):
+    """The compiler of a process that has compiled nothing, with an empty folder."""
+    numba = pytest.importorskip("numba", reason="the kernels need the extra 'fast'")
+    from neuron_xp.backends.numba_kernels import compiler
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(compiler._announcer, "_first", None)
+    monkeypatch.setattr(compiler._announcer, "kernels", [])
+    return compiler
+
+
+def test_compiling_is_logged_once_in_a_process(compiler, caplog, monkeypatch):
+    caplog.set_level(logging.INFO, "neuron_xp")
+    assert compiler.allocating(add_one)(1) == 2  # anybody's function
+    assert not caplog.records
+    kernel = compiler.kept(add_one)
+    assert not compiler.is_kept(kernel, 1)
+    assert (kernel(1), compiler.kept(double)(2)) == (2, 4)
+    assert compiler.is_kept(kernel, 1)
+    assert not compiler.is_kept(kernel, 1.0)
+    begun, done = caplog.records
+    assert begun.getMessage() == COMPILING
+    assert re.fullmatch(r"compiled kernels in \d+\.\d seconds", done.getMessage())
+    assert {begun.levelno, done.levelno} == {logging.INFO}  # by default nobody sees it
+
+    caplog.clear()
+    monkeypatch.setattr(compiler._announcer, "_first", None)
+    assert compiler.kept(add_one)(1) == 2  # as in a later process: it is loaded
+    assert not caplog.records
+
+
+def test_the_end_of_a_compilation_that_fails_is_logged(compiler, caplog):
+    caplog.set_level(logging.INFO, "neuron_xp")
+    with pytest.raises(Exception, match="Failed in nopython"):
+        compiler.kept(add_one)("text")
+    assert [record.under_way for record in caplog.records] == [True, False]
+
+
+def run_command(folder, *words):
+    run = run_code(
+        "from neuron_xp.cli.app import console; console()", *words, NUMBA_CACHE_DIR=str(folder)
+    )
+    return run.stdout, run.stderr
+
+
+@pytest.mark.slow
+def test_a_command_says_that_it_compiles_and_later_nothing(tmp_path):
+    pytest.importorskip("numba", reason="the kernels need the extra 'fast'")
+    assert "kernels: not yet compiled on this machine" in run_command(tmp_path, "backends")[0]
+    shown, said = run_command(tmp_path, "demo")
+    assert said == f"neuron-xp: {COMPILING}\n"
+    assert "as published" in shown
+    shown, said = run_command(tmp_path, "demo")
+    assert said == ""
+    assert "as published" in shown
+    assert run_command(tmp_path, "backends")[0].endswith("kernels: compiled on this machine\n")
+
+
+class Spinner:
+    """What rich's status is to the command."""
+
+    def __init__(self, text):
+        self.text, self.turns = text, None
+
+    def start(self):
+        self.turns = True
+
+    def stop(self):
+        self.turns = False
+
+
+def test_a_terminal_has_a_spinner_while_it_compiles(monkeypatch):
+    from rich.console import Console
+    from rich.file_proxy import FileProxy
+
+    from neuron_xp.cli.output import LogLines
+
+    said, spinners = [], []
+    monkeypatch.setattr(
+        Console, "status", lambda self, text: spinners.append(Spinner(text)) or spinners[-1]
+    )
+    monkeypatch.setattr(Console, "is_terminal", True)
+    monkeypatch.setattr(Console, "is_dumb_terminal", False)
+    lines = LogLines(said.append)
+    record = logging.makeLogRecord({"msg": COMPILING, "under_way": True})
+    lines.emit(record)
+    (spinner,) = spinners
+    assert (spinner.text, spinner.turns, said) == (f"neuron-xp: {COMPILING}", True, [])
+    lines.emit(logging.makeLogRecord({"msg": "compiled", "under_way": False}))
+    assert (spinner.turns, said) == (False, [])
+    monkeypatch.setattr(sys, "stderr", FileProxy(Console(stderr=True), sys.stderr))  # it has a bar
+    lines.emit(record)
+    assert (len(spinners), said) == (1, [COMPILING])

@@ -11,6 +11,7 @@ import numpy as np
 
 from neuron_xp.backends.backend import SUMMANDS, Summand
 from neuron_xp.backends.numba_kernels import network as kernel
+from neuron_xp.backends.numba_kernels.compiler import is_kept
 from neuron_xp.backends.numba_kernels.leaf import LeafSource, NetworkPlan
 from neuron_xp.backends.numba_kernels.rules import RULE_CODES
 from neuron_xp.backends.numba_kernels.vectors import WIDTH
@@ -79,6 +80,13 @@ class NumbaKernels:
     def find_summand(self, function: Summand) -> Summand | None:
         """See `backend.Kernels`."""
         return partial(self._sum, function) if function in SUMMANDS else None
+
+    def is_compiled(self) -> bool:
+        """Tell whether this machine keeps the kernel of iterations compiled, without doing it."""
+        ones = np.ones((1, 1))
+        work = self._lay_out(block_sums, Examples(ones, ones), Parameters((ones,)))
+        plan, flat, data = work.plan, work.parameters, work.data
+        return is_kept(kernel.iterate, plan, flat, data, *work.ranges[0], work.sums[0], 0.0, 0.0, 0)
 
     def _sum(
         self, function: Summand, examples: Examples, parameters: Parameters
