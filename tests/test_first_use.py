@@ -1,4 +1,4 @@
-"""The first use: what is imported, what is compiled and said."""
+"""The first use: what is imported, what is compiled and said, what is missing and said."""
 
 import ast
 import inspect
@@ -8,14 +8,17 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
+from neuron_xp.backends.opening import missing_kernels
+from neuron_xp.backends.opening.missing_kernels import estimate_seconds, hint_at_kernels
 from neuron_xp.backends.probe.confidence import has_right_kernels
 from neuron_xp.cli import app
 
-NUMPY = open_backend("numpy")
+NUMPY, STRICT = open_backend("numpy"), open_backend("array_api_strict")
 
 
 def run_code(code, *arguments, **environment):
@@ -182,3 +185,71 @@ def test_a_terminal_has_a_spinner_while_it_compiles(monkeypatch):
     monkeypatch.setattr(sys, "stderr", FileProxy(Console(stderr=True), sys.stderr))  # it has a bar
     lines.emit(record)
     assert (len(spinners), said) == (1, [COMPILING])
+
+
+# --- Numba that is missing -------------------------------------------------------------
+
+HINT = (
+    "array operations do this training, which take many times as long as kernels, since "
+    "Numba is not installed; type: pip install 'neuron-xp[fast]'"
+)
+WITHOUT_NUMBA = "import sys; sys.modules['numba'] = None\n"
+LONG_TRAINING = """
+import neuron_xp
+for _ in range(2):
+    try:  # it would be long, and ends at once
+        neuron_xp.train(iterations=10**6, on_progress=lambda progress: 1 / 0, progress_every=1)
+    except ZeroDivisionError:
+        pass
+"""
+
+
+@pytest.fixture
+def no_numba(monkeypatch):
+    monkeypatch.setattr(missing_kernels.importlib.util, "find_spec", lambda name: None)
+    missing_kernels._hint_once.cache_clear()
+    yield
+    missing_kernels._hint_once.cache_clear()
+
+
+def test_a_long_training_without_numba_is_told_once_what_would_help():
+    assert run_code(WITHOUT_NUMBA + LONG_TRAINING).stderr == f"{HINT}\n"
+    assert run_code(WITHOUT_NUMBA + "import neuron_xp; neuron_xp.train(iterations=9)").stderr == ""
+
+
+def test_the_command_says_what_would_help(tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("a,b\n" + "1,1\n0,0\n" * 9)
+    program = WITHOUT_NUMBA + "from neuron_xp.cli.app import console; console()"
+    words = "--optimizer", "gradient_descent", "--learning-rate", "1e-9", "--tolerance", "0.9"
+    run = run_code(
+        program, "train", str(table), "-o", str(tmp_path / "model"), "--iterations", "1000000",
+        "--target", "b", *words,
+    )  # fmt: skip
+    assert run.stderr.splitlines()[0] == f"neuron-xp: {HINT}"
+    assert run.stderr.count(HINT) == 1
+    found = run_code(program, "backends").stdout
+    assert found.endswith(
+        "kernels: none, as Numba is not installed; type: pip install 'neuron-xp[fast]'\n"
+    )
+
+
+def test_only_long_trainings_on_a_processor_are_told(no_numba, caplog):
+    hint_at_kernels(NUMPY, (3, 1), 4, 10_000)  # the article's: seconds
+    hint_at_kernels(STRICT, (20, 1), 10**6, 10_000)
+    assert not caplog.records
+    hint_at_kernels(NUMPY, (20, 1), 10**6, 100)
+    hint_at_kernels(NUMPY, (20, 1), 10**6, 100)
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()) == ("WARNING", HINT)
+
+
+def test_nobody_is_told_where_numba_is(caplog):
+    pytest.importorskip("numba", reason="the kernels need the extra 'fast'")
+    hint_at_kernels(NUMPY, (20, 1), 10**6, 10**6)
+    assert not caplog.records
+
+
+def test_the_estimate_grows_with_the_work():
+    sizes = estimate_seconds((20, 1), 1000, 100), estimate_seconds((20, 16, 1), 1000, 100)
+    assert np.all(np.diff([0.0, *sizes, estimate_seconds((20, 16, 1), 10**6, 100)]) > 0)
