@@ -17,6 +17,7 @@ from neuron_xp.backends.opening import missing_kernels
 from neuron_xp.backends.opening.missing_kernels import estimate_seconds, hint_at_kernels
 from neuron_xp.backends.probe.confidence import has_right_kernels
 from neuron_xp.cli import app
+from neuron_xp.cli.output import LogLines
 
 NUMPY, STRICT = open_backend("numpy"), open_backend("array_api_strict")
 
@@ -167,8 +168,6 @@ def test_a_terminal_has_a_spinner_while_it_compiles(monkeypatch):
     from rich.console import Console
     from rich.file_proxy import FileProxy
 
-    from neuron_xp.cli.output import LogLines
-
     said, spinners = [], []
     monkeypatch.setattr(
         Console, "status", lambda self, text: spinners.append(Spinner(text)) or spinners[-1]
@@ -185,6 +184,13 @@ def test_a_terminal_has_a_spinner_while_it_compiles(monkeypatch):
     monkeypatch.setattr(sys, "stderr", FileProxy(Console(stderr=True), sys.stderr))  # it has a bar
     lines.emit(record)
     assert (len(spinners), said) == (1, [COMPILING])
+
+
+def test_a_closed_stderr_does_no_harm_to_what_is_logged():
+    def say(line):
+        raise BrokenPipeError
+
+    LogLines(say).emit(logging.makeLogRecord({"msg": COMPILING}))
 
 
 # --- Numba that is missing -------------------------------------------------------------

@@ -5,7 +5,7 @@ import logging
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -114,7 +114,10 @@ class LogLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say a record; one with `under_way` begins something, or ends it without a word."""
-        under_way = getattr(record, "under_way", None)
+        with suppress(OSError):  # that nobody reads stderr is no fault of what is logged
+            self._show(record, getattr(record, "under_way", None))
+
+    def _show(self, record: logging.LogRecord, under_way: bool | None) -> None:
         if self._spinner is not None:
             self._spinner.stop()
             self._spinner = None
