@@ -73,6 +73,11 @@ def test_the_demo_imports_what_it_needs():
     assert run_code(code, *others).stderr == "\n"
 
 
+def test_the_command_imports_no_commands_before_one_is_named():
+    code = "import sys, neuron_xp.cli.app; print('numpy' in sys.modules, 'rich' in sys.modules)"
+    assert run_code(code).stdout == "False False\n"
+
+
 @pytest.mark.parametrize("name", app.COMMANDS)
 def test_commands_are_found_by_their_names(name):
     context = app.click.Context(app.commands)

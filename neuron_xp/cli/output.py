@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import click
 
 import neuron_xp
 from neuron_xp.errors import show_text
 from neuron_xp.files.durable import write_durably
-from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
 from neuron_xp.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Tell = Callable[[neuron_xp.Progress], object]
+Tell: TypeAlias = "Callable[[neuron_xp.Progress], object]"
 """A callback of a training."""
 
 
@@ -177,6 +176,8 @@ def write_json(file: Path | None, results: Sequence[Any], **more: Any) -> None:
     """Write dataclasses and what they were measured with, if a file is given."""
     if file is None:
         return
+    from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
+
     record = {
         "neuron_xp": neuron_xp.__version__,
         "contract_version": CONTRACT_VERSION,
