@@ -112,10 +112,11 @@ def compiler(monkeypatch, tmp_path):
 def test_compiling_is_logged_once_in_a_process(compiler, caplog, monkeypatch):
     caplog.set_level(logging.INFO, "neuron_xp")
     assert compiler.allocating(add_one)(1) == 2  # anybody's function
+    assert compiler.kept_small(double)(1) == 2
     assert not caplog.records
     kernel = compiler.kept(add_one)
     assert not compiler.is_kept(kernel, 1)
-    assert (kernel(1), compiler.kept(double)(2)) == (2, 4)
+    assert (kernel(1), compiler.kept(double)(2.0)) == (2, 4)
     assert compiler.is_kept(kernel, 1)
     assert not compiler.is_kept(kernel, 1.0)
     begun, done = caplog.records

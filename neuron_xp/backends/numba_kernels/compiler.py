@@ -184,9 +184,15 @@ def _warn_once(message: str) -> None:
 
 
 def kept(function: Callable[..., Any]) -> Any:
-    """Compile a function once on this machine (a decorator)."""
-    dispatcher = allocating(function)
+    """Compile a function once on this machine, and log that it takes a while (a decorator)."""
+    dispatcher = kept_small(function)
     _announcer.kernels.append(dispatcher)
+    return dispatcher
+
+
+def kept_small(function: Callable[..., Any]) -> Any:
+    """Compile a function once on this machine, which takes a second or two (a decorator)."""
+    dispatcher = allocating(function)
     try:
         dispatcher._cache = _Cache(function)
     except RuntimeError:
