@@ -9,6 +9,7 @@ LEARN_CLASSES = (
     "to learn classes use neuron_xp.NeuronClassifier, or give their numbers: "
     "numpy.unique(targets, return_inverse=True)[1]"
 )
+INSTALL_KERNELS = "pip install 'neuron-xp[fast]'"
 NO_DASK = "dask is not installed; type: pip install 'neuron-xp[dask]'"
 
 

@@ -2,18 +2,12 @@
 
 import sys
 import weakref
-from typing import Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+if TYPE_CHECKING:  # rich takes a while to import, and most trainings are over sooner
+    from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
 
 
 class ProgressBar:
@@ -28,7 +22,6 @@ class ProgressBar:
 
     def __init__(self, *, transient: bool = False) -> None:
         self.transient = transient
-        self._console = Console(stderr=True)
         self._bar: Progress | None = None
         self._stop: weakref.finalize[..., Any] | None = None
 
@@ -38,8 +31,16 @@ class ProgressBar:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @cached_property
+    def _console(self) -> "Console":
+        from rich.console import Console
+
+        return Console(stderr=True)
+
     def __call__(self, progress: Any) -> None:
         """Show the news of a training: a `neuron_xp.Progress`."""
+        if self.transient and self._bar is None and progress.ending is not None:
+            return  # nothing of it would stay
         if self._console.is_jupyter:  # where rich's own bar needs widgets
             sys.stdout.write(f"\r{_tell(progress)}" + "\n" * (progress.ending is not None))
             sys.stdout.flush()
@@ -84,8 +85,17 @@ def _tell(progress: Any) -> str:
     return f"{progress}{ending}".ljust(79)
 
 
-def _make_bar(iterations: int | None, console: Console, *, transient: bool) -> Progress:
+def _make_bar(iterations: int | None, console: "Console", *, transient: bool) -> "Progress":
     """Return a bar of so many iterations; None promises nothing, and counts them."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     amount: tuple[ProgressColumn, ...] = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     if iterations is None:
         amount = (SpinnerColumn(), TextColumn("{task.completed} iterations"))

@@ -137,6 +137,8 @@ def is_array(x: object) -> bool:
 
 def find_backend(array: Array) -> Backend:
     """Find the backend of this array's library and device."""
+    if isinstance(array, np.ndarray | np.generic):
+        return open_host_backend()
     xp = array_api_compat.array_namespace(array)
     if hasattr(array, "devices") and len(array.devices()) > 1:
         raise UnusableBackendError("an array lies on several devices; give it on one")

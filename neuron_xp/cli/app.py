@@ -1,5 +1,6 @@
 """The command `neuron-xp`: its commands, its signals, its exit status."""
 
+import logging
 import os
 import re
 import signal
@@ -8,21 +9,27 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 
 import click
 
 import neuron_xp
-from neuron_xp.cli import bench, on_backends, on_models, on_tables
-from neuron_xp.cli.hints import in_flags
-from neuron_xp.cli.output import Outcome, Tell, show_progress
+from neuron_xp.cli.output import LogLines, Outcome, Tell, show_progress
 from neuron_xp.errors import one_line, show_text
 
-COMMANDS = (
-    *on_backends.COMMANDS,
-    bench.run_bench,
-    *on_tables.COMMANDS,
-    *on_models.COMMANDS,
-)
+COMMANDS = {
+    "demo": "on_backends",
+    "backends": "on_backends",
+    "matrix": "on_backends",
+    "bench": "bench",
+    "train": "on_tables",
+    "example": "on_tables",
+    "predict": "on_models",
+    "evaluate": "on_models",
+    "verify": "on_models",
+    "show": "on_models",
+}
+"""The commands, by the modules that have them."""
 
 
 _STOPPING = [signal.SIGINT, signal.SIGTERM, *([] if os.name == "nt" else [signal.SIGHUP])]
@@ -36,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number in _STOPPING:
             if signal.getsignal(number) != signal.SIG_IGN:  # as nohup does with SIGHUP
                 signal.signal(number, _stop)
-        with _warnings_in_a_line():
+        with _warnings_in_a_line(), _log_in_lines():
             outcome = commands.main(arguments, prog_name="neuron-xp", standalone_mode=False)
         status = _print_outcome(outcome) if isinstance(outcome, Outcome) else int(outcome or 0)
         if sys.stdout is not None:
@@ -47,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
     except neuron_xp.TrainingDivergedError as error:
-        return _fail(in_flags(str(error)), 1)
+        return _fail(_in_flags(str(error)), 1)
     except BrokenPipeError:  # the reader left, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -56,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         advice = "give --max-memory, fewer --features, or no --categories of many words"
         return _fail(f"the memory does not suffice{wanted}; {advice}", 2)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
-        return _fail(in_flags(_spell_error(error)), 2)
+        return _fail(_in_flags(_spell_error(error)), 2)
 
 
 def _spell_error(error: Exception) -> str:
@@ -78,7 +85,7 @@ def _fill_closed_streams() -> None:
 
 def _print_outcome(outcome: Outcome) -> int:
     for note in outcome.notes:
-        _say(in_flags(note))
+        _say(_in_flags(note))
     if sys.stdout is None:
         return _fail("stdout is closed, and what it was to show is lost", outcome.status or 1)
     print(outcome.text, file=sys.stderr if outcome.data else sys.stdout)
@@ -91,6 +98,12 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
+def _in_flags(message: str) -> str:
+    from neuron_xp.cli.hints import in_flags  # which imports every command
+
+    return in_flags(message)
+
+
 def _say(message: str) -> None:
     line = re.sub(r"\s*\n\s*", " ", message)  # click lists choices in lines
     print(f"neuron-xp: {show_text(line, 2000)}", file=sys.stderr)
@@ -101,11 +114,25 @@ def _warnings_in_a_line() -> Iterator[None]:
     """Say each warning when it comes, as notes and errors are said."""
 
     def show(message: Warning | str, *place: object) -> None:
-        _say(f"warning: {in_flags(' '.join(str(message).split()))}")
+        _say(f"warning: {_in_flags(' '.join(str(message).split()))}")
 
     with warnings.catch_warnings():
         warnings.showwarning = show  # type: ignore[assignment]
         yield
+
+
+@contextmanager
+def _log_in_lines() -> Iterator[None]:
+    """Say what the library logs, down to what it does that takes a while."""
+    log, handler = logging.getLogger("neuron_xp"), LogLines(_say)
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
 
 
 class _StoppedError(SystemExit):
@@ -142,17 +169,33 @@ def _make_bar() -> AbstractContextManager[Tell]:
     return show_progress(_stop_if_asked)
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands, each imported when it is asked for."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """List their names."""
+        return sorted(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return the command of a name; None if there is none."""
+        if name not in COMMANDS:
+            return None
+        commands = import_module(f"neuron_xp.cli.{COMMANDS[name]}").COMMANDS
+        found: click.Command = next(command for command in commands if command.name == name)
+        return found
+
+
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(neuron_xp.__version__)
 @click.pass_context
 def commands(context: click.Context) -> Outcome | None:
     """A neuron that learns, with the same bits on every array library."""
     context.obj = _make_bar
     return Outcome(context.get_help()) if context.invoked_subcommand is None else None
-
-
-for command in COMMANDS:
-    commands.add_command(command)
 
 
 def console() -> None:

@@ -122,3 +122,6 @@ def run_bench(file: Path | None, force: bool, **given: Any) -> Outcome:
     wrong = bench.bits_differ(measured)
     lines = [format_table(HEADER, [format_cells(found) for found in measured]), *LEGEND]
     return Outcome("\n".join([*lines, DIFFERENT] if wrong else lines), status=1 if wrong else 0)
+
+
+COMMANDS = (run_bench,)

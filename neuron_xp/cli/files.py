@@ -61,7 +61,7 @@ class TableCommand(click.Command):
         if name == "--delimiter":
             return "A shell wants quotes around it: --delimiter ';'."
         group = ctx.find_root().command
-        train = group.commands.get("train") if isinstance(group, click.Group) else None
+        train = group.get_command(ctx, "train") if isinstance(group, click.Group) else None
         options = {text for option in getattr(train, "params", ()) for text in option.opts}
         if name in options:
             return "The model knows it from its training: leave it out."

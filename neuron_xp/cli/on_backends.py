@@ -13,7 +13,7 @@ import neuron_xp
 from neuron_xp import checks
 from neuron_xp.article import ARTICLE_QUESTION
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.probe.status import list_statuses
+from neuron_xp.backends.probe.status import describe_kernels, list_statuses
 from neuron_xp.cli.output import (
     FORCE,
     JSON,
@@ -61,16 +61,15 @@ def _on_host(network: neuron_xp.NeuralNetwork, array: Any) -> Any:
 
 @click.command("backends")
 def list_backends() -> Outcome:
-    """The array libraries: version, device, usable or why not."""
-    return Outcome(
-        format_table(
-            ("backend", "version", "device", "usable", "reason"),
-            [
-                (s.name, s.version, s.device, "yes" if s.usable else "no", s.reason)
-                for s in list_statuses()
-            ],
-        )
+    """The array libraries: version, device, usable or why not; and the kernels."""
+    table = format_table(
+        ("backend", "version", "device", "usable", "reason"),
+        [
+            (s.name, s.version, s.device, "yes" if s.usable else "no", s.reason)
+            for s in list_statuses()
+        ],
     )
+    return Outcome(f"{table}\n{describe_kernels()}")
 
 
 MATRIX_HEADER = (

@@ -1,29 +1,31 @@
 """Output of the commands: outcomes, tables, progress."""
 
 import json
+import logging
 import platform
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import click
-from rich.console import Console
-from rich.progress import Progress as Bar
-from rich.table import Table
 
 import neuron_xp
-from neuron_xp.cli.files import check_output
 from neuron_xp.errors import show_text
 from neuron_xp.files.durable import write_durably
-from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
 from neuron_xp.progress import ProgressBar
-from neuron_xp.workflows.table_scoring import Score
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+    from neuron_xp.workflows.table_scoring import Score
 
 T = TypeVar("T")
 
-Tell = Callable[[neuron_xp.Progress], object]
+Tell: TypeAlias = "Callable[[neuron_xp.Progress], object]"
 """A callback of a training."""
 
 
@@ -59,6 +61,9 @@ def align_pairs(pairs: Sequence[tuple[str, str]]) -> str:
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Format a table: with lines on a terminal, as aligned plain text in a pipe."""
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console()
     if console.is_terminal:
         table = Table(*header)
@@ -75,7 +80,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def list_score(score: Score, what: str) -> list[tuple[str, str]]:
+def list_score(score: "Score", what: str) -> list[tuple[str, str]]:
     """List a score as (name, value) pairs."""
     lines = [(what, f"{score.rows} rows, loss {score.loss:.6g}")]
     if score.accuracy is not None:
@@ -95,6 +100,49 @@ def show_progress(stop_if_asked: Callable[[], None]) -> Iterator[Tell]:
         yield tell
 
 
+class LogLines(logging.Handler):
+    """Says in lines what the library logs; on a terminal a spinner turns while it is under way.
+
+    say : prints a line
+    """
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        super().__init__()
+        self.say = say
+        self._spinner: Status | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say a record; one with `under_way` begins something, or ends it without a word."""
+        with suppress(OSError):  # that nobody reads stderr is no fault of what is logged
+            self._show(record, getattr(record, "under_way", None))
+
+    def _show(self, record: logging.LogRecord, under_way: bool | None) -> None:
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
+        if under_way is False:
+            return
+        console = _find_free_terminal() if under_way else None
+        if console is None:
+            self.say(record.getMessage())
+        else:
+            self._spinner = console.status(f"neuron-xp: {record.getMessage()}")
+            self._spinner.start()
+
+
+def _find_free_terminal() -> "Console | None":
+    """Return stderr if it is a terminal that can be drawn on, and has no bar.
+
+    Lines that are printed while there is a bar rich puts above it.
+    """
+    from rich.console import Console
+    from rich.file_proxy import FileProxy
+
+    console = Console(stderr=True)
+    can_draw = console.is_terminal and not console.is_dumb_terminal
+    return console if can_draw and not isinstance(sys.stderr, FileProxy) else None
+
+
 def list_with_bar(
     results: Iterable[T], count: int, keep: Callable[[list[T]], object] = lambda found: None
 ) -> list[T]:
@@ -102,6 +150,9 @@ def list_with_bar(
 
     keep : called with those that there are, after each
     """
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
     console, found = Console(stderr=True), list[T]()
     with Bar(console=console, transient=True, disable=not console.is_terminal) as progress:
         for result in progress.track(results, count, description="training"):
@@ -116,6 +167,8 @@ def check_json(file: Path | None, *, force: bool) -> None:
         return
     if not file.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {str(file.parent)!r}", param_hint="--json")
+    from neuron_xp.cli.files import check_output  # which knows tables and models
+
     check_output(file, force=force)
 
 
@@ -123,6 +176,8 @@ def write_json(file: Path | None, results: Sequence[Any], **more: Any) -> None:
     """Write dataclasses and what they were measured with, if a file is given."""
     if file is None:
         return
+    from neuron_xp.neuron.reproducible.elementary import CONTRACT_VERSION
+
     record = {
         "neuron_xp": neuron_xp.__version__,
         "contract_version": CONTRACT_VERSION,

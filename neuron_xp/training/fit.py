@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from neuron_xp.backends.opening.missing_kernels import hint_at_kernels
 from neuron_xp.backends.probe.rounding import check_rounding
 from neuron_xp.errors import ClusterLostError, LearningWarning
 from neuron_xp.model.checkpoint import Saving
@@ -28,6 +29,9 @@ from neuron_xp.training.loops.lbfgs import Memory, iterate_lbfgs
 from neuron_xp.training.loops.loop import Pace, State, is_recorded
 from neuron_xp.training.preparation import compute_mean_loss, find_scaling
 from neuron_xp.training.report import Progress, Reporter
+
+PASSES_OF_LBFGS = 100
+"""Looks at all examples until it has converged, about."""
 
 
 def fit(
@@ -56,6 +60,7 @@ def fit(
     say : puts a warning into the words of whoever called
     pace : how often the host looks in; None suits the data
     """
+    _hint_at_kernels(data, settings)
     reporter = Reporter(on_progress, settings, every=progress_every)
     pace = pace or _choose_pace(data, saving, progress_every)
     held = nullcontext() if saving is None else saving.hold()
@@ -126,6 +131,13 @@ def _fit(
     except OSError as error:  # what is trained is not lost to a full disk
         warnings.warn(f"the training is done, and {error}", stacklevel=4)
     return make_network(state)
+
+
+def _hint_at_kernels(data: TrainingSet, settings: Settings) -> None:
+    if settings.arithmetic == "reproducible":
+        most = PASSES_OF_LBFGS if settings.optimizer == "lbfgs" else settings.iterations
+        rows, iterations = settings.batch_size or data.rows, min(most, settings.iterations)
+        hint_at_kernels(data.network_backend, data.layer_sizes, rows, iterations)
 
 
 def _insist(save: Callable[[State], None], state: State) -> None:

@@ -8,7 +8,6 @@ with an addition unless it is told to.
 
 from typing import NamedTuple
 
-import array_api_compat.numpy as xp
 import numpy as np
 
 from neuron_xp.backends.numba_kernels.compiler import allocating, compiled, inlined
@@ -24,7 +23,7 @@ from neuron_xp.neuron.reproducible.exact_sum import BITS, BROKEN, HALF_DIGIT, LE
 
 _ZERO = np.int64(0)  # typed: Numba compiles a function anew for each constant that it is given
 # Read by the compiler as constants: it then knows that nothing overwrites them.
-_GRID = exact_sum.grid(xp=xp)
+_GRID = exact_sum.grid(xp=np)
 _LIMIT, _UNITS = _GRID.limit, np.ascontiguousarray(_GRID.units.T)
 
 

@@ -1,7 +1,9 @@
 """Ways in which Numba compiles the kernels, as decorators."""
 
+import logging
 import os
 import pickle
+import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -11,8 +13,10 @@ from typing import Any
 
 import llvmlite
 import numba
+from numba.core import event as events
 from numba.core.caching import FunctionCache
 from numba.core.compiler import Compiler
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from neuron_xp.errors import one_line
@@ -53,8 +57,13 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled function, or None if it is to be compiled."""
-        target_context.refresh()
+        """Return the compiled function, or None if it is to be compiled.
+
+        Machine code needs the runtime that allocates its arrays, but none of what Numba knows of
+        Python's functions, whose modules take longer to import than all kernels to load: they
+        are for the compiler, which asks for them itself.
+        """
+        rtsys.initialize(target_context)
         key = self._index_key(sig, target_context.codegen())
         path = self._name_file(key)
         try:
@@ -119,6 +128,51 @@ def _warn_that_none_is_kept(where: str) -> None:
     )
 
 
+class _Announcer(events.Listener):  # type: ignore[misc]
+    """Logs the first compilation of a kernel in this process: others are done sooner.
+
+    Numba tells its listeners of every function that it compiles, in one thread at a time, and
+    of none that it loads.
+    """
+
+    def __init__(self) -> None:
+        self.kernels = list[Any]()
+        self._first: dict[str, Any] | None = None
+        self._began = 0.0
+
+    def on_start(self, event: events.Event) -> None:
+        """Log that it begins."""
+        if self._first is None and any(event.data["dispatcher"] is k for k in self.kernels):
+            self._first, self._began = event.data, time.perf_counter()
+            _log.info(
+                "compiling kernels, once on this machine; about ten seconds ...",
+                extra={"under_way": True},
+            )
+
+    def on_end(self, event: events.Event) -> None:
+        """Log that it is done."""
+        if self._first is not None and event.data is self._first:
+            seconds = time.perf_counter() - self._began
+            _log.info("compiled kernels in %.1f seconds", seconds, extra={"under_way": False})
+
+
+_log = logging.getLogger("neuron_xp")
+_announcer = _Announcer()
+events.register("numba:compile", _announcer)
+
+
+def is_kept(kernel: Any, *arguments: Any) -> bool:
+    """Tell whether the machine code for such arguments is on disk: nothing is compiled for it."""
+    if not isinstance(kernel._cache, _Cache):
+        return False
+    signature = tuple(map(kernel.typeof_pyval, arguments))
+    key = kernel._cache._index_key(signature, kernel.targetctx.codegen())
+    try:
+        return _read_checked(kernel._cache._name_file(key), key) is not None
+    except (OSError, ValueError):
+        return False
+
+
 _told = set[str]()
 
 
@@ -130,7 +184,14 @@ def _warn_once(message: str) -> None:
 
 
 def kept(function: Callable[..., Any]) -> Any:
-    """Compile a function once on this machine (a decorator)."""
+    """Compile a function once on this machine, and log that it takes a while (a decorator)."""
+    dispatcher = kept_small(function)
+    _announcer.kernels.append(dispatcher)
+    return dispatcher
+
+
+def kept_small(function: Callable[..., Any]) -> Any:
+    """Compile a function once on this machine, which takes a second or two (a decorator)."""
     dispatcher = allocating(function)
     try:
         dispatcher._cache = _Cache(function)

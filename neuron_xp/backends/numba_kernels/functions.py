@@ -1,6 +1,5 @@
 """Functions of one number, compiled by Numba into the loops that call them."""
 
-import array_api_compat.numpy as xp
 import numpy as np
 
 from neuron_xp.backends.numba_kernels.compiler import inlined
@@ -16,7 +15,7 @@ from neuron_xp.neuron.reproducible.elementary import (
 from neuron_xp.neuron.reproducible.logarithm import COEFFICIENTS
 
 # Read by the compiler as constants: it then knows that nothing overwrites them.
-_EXP, _LOG = elementary.exp_tables(xp=xp), logarithm.log_tables(xp=xp)
+_EXP, _LOG = elementary.exp_tables(xp=np), logarithm.log_tables(xp=np)
 _EXP_HIGH, _EXP_LOW = _EXP.high, _EXP.low
 _LOG_HIGH, _LOG_LOW = _LOG.high, _LOG.low
 

@@ -7,11 +7,11 @@ from functools import partial
 from itertools import pairwise, starmap
 from typing import NamedTuple
 
-import array_api_compat.numpy as xp
 import numpy as np
 
 from neuron_xp.backends.backend import SUMMANDS, Summand, Think
 from neuron_xp.backends.numba_kernels import network as kernel
+from neuron_xp.backends.numba_kernels.compiler import is_kept
 from neuron_xp.backends.numba_kernels.leaf import LeafSource, NetworkPlan
 from neuron_xp.backends.numba_kernels.rules import RULE_CODES, WEIGHTED_SUMS
 from neuron_xp.backends.numba_kernels.vectors import WIDTH
@@ -109,7 +109,7 @@ class NumbaKernels:
         that is not taken for 0.
         """
         weights, biases = (
-            tuple(flush(x, SMALLEST_FACTOR, xp=xp) for x in arrays) for arrays in parameters
+            tuple(flush(x, SMALLEST_FACTOR, xp=np) for x in arrays) for arrays in parameters
         )
         if not (abs(weights[0]) < SMALLEST_PRODUCT / SMALLEST_NORMAL).all():
             return None
@@ -127,6 +127,14 @@ class NumbaKernels:
         with ThreadPoolExecutor(max(1, len(nothing) - 1)) as pool:  # idle, it starts no thread
             share_tasks(work, ranges, nothing, pool)
         return outputs if all(finite) else None
+
+    def is_compiled(self) -> bool:
+        """Tell whether this machine keeps the kernel of iterations compiled, without doing it."""
+        ones = np.ones((1, 1))
+        work = self._lay_out(block_sums, Examples(ones, ones), Parameters((ones,)))
+        plan, flat, data = work.plan, work.parameters, work.data
+        of_data = plan, flat, data, *work.ranges[0], work.sums[0], NO_OUTPUTS
+        return is_kept(kernel.iterate, *of_data, 0.0, 0.0, 0)
 
     def _sum(
         self, function: Summand, examples: Examples, parameters: Parameters

@@ -81,7 +81,7 @@ class Leaf(NamedTuple):
 @allocating
 def make_leaf(plan, data, sums):
     """Return an empty leaf, for a network and a number of sums over examples."""
-    segments = 1 + plan.sizes.max() // SEGMENT
+    segments = 1 + _find_largest(plan.sizes) // SEGMENT
     inputs = plan.sizes[0] * LEAF + LANES
     return Leaf(
         np.full(1, -1),
@@ -101,6 +101,15 @@ def make_leaf(plan, data, sums):
         np.zeros(LANES),
         Segments(np.empty((segments, LEAF)), np.empty((segments, LEAF)), np.empty((LANES, LEAF))),
     )
+
+
+@compiled
+def _find_largest(sizes):
+    # Numba's own `max` comes with much more code, and with SciPy's linear algebra
+    largest = sizes[0]
+    for size in sizes[1:]:
+        largest = max(largest, size)
+    return largest
 
 
 @compiled

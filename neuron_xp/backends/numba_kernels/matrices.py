@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neuron_xp.backends.numba_kernels.compiler import kept
+from neuron_xp.backends.numba_kernels.compiler import kept_small
 from neuron_xp.backends.numba_kernels.functions import flush
 from neuron_xp.neuron.reproducible.elementary import LANES, SEGMENT, SMALLEST_PRODUCT
 
@@ -10,7 +10,7 @@ MOST_TERMS = SEGMENT
 """Terms of a sum, at most: longer ones are added in segments."""
 
 
-@kept
+@kept_small
 def multiply_small(a, b):
     """Return a @ b; see `elementary.weighted_sum`."""
     rows, count, columns = a.shape[0], a.shape[1], b.shape[1]

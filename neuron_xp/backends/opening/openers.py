@@ -23,14 +23,12 @@ from neuron_xp.neuron.types import Namespace
 
 def open_numpy(device: Any) -> Backend:
     """Open NumPy's, which has one device."""
-    import array_api_compat.numpy as xp
-
     if device not in (None, "cpu"):
         raise ValueError("numpy has only the device 'cpu'; for a GPU name another backend too")
     return Backend(
         name="numpy",
         version=np.__version__,
-        xp=xp,
+        xp=np,  # which follows the standard; array_api_compat's would import all of NumPy first
         device="cpu",
         to_host=np.asarray,
         context=partial(np.errstate, all="ignore"),

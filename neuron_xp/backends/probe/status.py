@@ -1,12 +1,13 @@
 """Status of every backend: usable here, or why not."""
 
+import importlib.util
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from neuron_xp.backends.backend import name_device
 from neuron_xp.backends.libraries import LIBRARIES, open_library
-from neuron_xp.errors import MissingBackendError, UnusableBackendError, one_line
+from neuron_xp.errors import INSTALL_KERNELS, MissingBackendError, UnusableBackendError, one_line
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,21 @@ def list_statuses() -> Iterator[Status]:
                 )
             except UnusableBackendError as error:
                 yield _say_unusable(name, name_device(device), error)
+
+
+def describe_kernels() -> str:
+    """Say in a line whether the processor's arrays have kernels, compiled here already or not."""
+    if importlib.util.find_spec("numba") is None:
+        return f"kernels: none, as Numba is not installed; type: {INSTALL_KERNELS}"
+    try:
+        from neuron_xp.backends.numba_kernels.kernels import NumbaKernels
+
+        kernels = NumbaKernels("cross_entropy", no_tiny_inputs=True, threads=1)
+        if kernels.is_compiled():
+            return "kernels: compiled on this machine"
+    except Exception as error:  # of imports and compilers
+        return f"kernels: cannot be used ({one_line(error)})"
+    return "kernels: not yet compiled on this machine; the first training does it in ten seconds"
 
 
 def _say_unusable(name: str, device: str, error: UnusableBackendError) -> Status:
