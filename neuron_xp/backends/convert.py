@@ -6,22 +6,26 @@ A value is looked at where it is and as it is, before anything is moved or round
 import math
 import os
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial, reduce
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.libraries import find_backend, is_array, open_host_backend
+from neuron_xp.backends.probe.rounding import keeps_subnormals
 from neuron_xp.errors import LEARN_CLASSES, one_line
-from neuron_xp.neuron.reproducible.elementary import SMALLEST_NORMAL, TINY_INPUT, flush
+from neuron_xp.neuron.extremes import Extremes, find_extremes, merge_extremes
+from neuron_xp.neuron.reproducible.elementary import SMALLEST_NORMAL, flush
 from neuron_xp.neuron.types import Array
 
 LOOK_ELEMENTS = 2**18
 """Numbers that are looked at together, where the library does not want more."""
 MOST_LOOK_ELEMENTS = 2**22
 """However many it wants: threads that convert parts side by side share the memory."""
+FEW = 2**11
+"""Numbers that array operations look at sooner than a kernel."""
 
 DIGITS = {"float64": 53, "float32": 24}
 MEANING = {
@@ -33,84 +37,102 @@ MEANING = {
 
 
 class Requirement(NamedTuple):
-    """A function that is true where an array is bad, and the words that say what it must be.
+    """Ends between which finite numbers must lie, and the words that say so.
 
     advise : what to do about a bad number: the end of a message
     """
 
-    is_bad: Callable[[Array], Array]
+    least: float
+    most: float
     words: str
     advise: Callable[[float], str] = lambda value: ""
 
 
+FINITE = Requirement(-math.inf, math.inf, "must be finite numbers")
+LARGEST_SINGLE = math.nextafter(2.0**128 - 2.0**103, 0)  # what is larger is rounded to infinity
+FITS_SINGLE = Requirement(-LARGEST_SINGLE, LARGEST_SINGLE, "must fit into float32")
+
+Look: TypeAlias = Callable[[np.ndarray], Extremes | None]
+"""Finds the extremes of (rows, columns) of floats; or None, where that is for array operations."""
+
+
 def convert_numbers(
+    name: str, value: Any, backend: Backend, *, dtype: str, dimensions: int
+) -> Array:
+    """Return the value as a finite array of `dtype` on the backend; see `convert_and_look`."""
+    return convert_and_look(name, value, backend, dtype=dtype, dimensions=dimensions)[0]
+
+
+def convert_and_look(
     name: str,
     value: Any,
     backend: Backend,
     *,
     dtype: str,
     dimensions: int,
-    requirement: Requirement | None = None,
+    requirement: Requirement = FINITE,
     first_row: int = 0,
-) -> Array:
-    """Return the value as an array of `dtype` on the backend, finite, and as required.
+    look: Look | None = None,
+) -> tuple[Array, Extremes]:
+    """Return the value as an array of `dtype` on the backend, as required, and its extremes.
 
     Call it inside `backend.context()`. Magnitudes below 2^-1022 become 0. Messages count rows
-    from `first_row`.
+    from `first_row`. All numbers are read once, unless one is to be named, or becomes 0.
+    look : what finds the extremes of many numbers in the host's memory sooner
     """
     array = as_plain_array(name, value)
     source = find_backend(array)
-    if dtype == "float64" and not _widens_exactly(source) and _is_narrow(array, source):
+    is_narrow = _is_real(array, source) and array.dtype != source.xp.float64
+    if is_narrow and dtype == "float64" and not _widens_exactly(source):
         array, source = source.to_host(array).astype("float32"), open_host_backend()
     with source.context():
         if 0 in array.shape:
             raise ValueError(f"{name} are empty: shape {tuple(array.shape)}")
         if array.ndim != dimensions:
             raise _dimensions_error(name, array.shape, dimensions)
-        array = _widen(name, array, source, dtype)
-        finite = Requirement(lambda x: ~source.xp.isfinite(x), "must be finite numbers")
-        _check_numbers(name, array, finite, source, first_row=first_row)
-        if requirement is not None:
-            _check_numbers(name, array, requirement, source, first_row=first_row)
-    if str(source) != str(backend):
+        floats = _widen(name, array, source, dtype)
+        found, sees_all = _look_at(floats, source, look)
+        ends = float(found.low.min()), float(found.high.max())
+        if not _is_real(array, source) and max(-ends[0], ends[1]) >= 2.0 ** DIGITS[dtype]:
+            raise _too_large_error(name, dtype)
+        for must in (FINITE, requirement):
+            _check_numbers(name, floats, ends, must, source, first_row=first_row)
+    is_fresh = source is not backend and str(source) != str(backend)
+    if is_fresh:
         with source.context():
-            on_host = source.to_host(array)
-        array = backend.from_host(np.asarray(on_host, dtype=dtype))
-    return _round(name, array, backend, dtype, first_row)
-
-
-def _round(name: str, array: Array, backend: Backend, dtype: str, first_row: int) -> Array:
-    """Return the array as `dtype`, without subnormals; ValueError for what float32 cannot hold."""
-    xp = backend.xp
-    rounded = xp.astype(array, getattr(xp, dtype), copy=False)
+            on_host = source.to_host(floats)
+        floats = backend.from_host(np.asarray(on_host, dtype=dtype))
+    rounded = backend.xp.astype(floats, getattr(backend.xp, dtype), copy=False)
     if dtype == "float32":
-        fits = Requirement(
-            lambda x: ~xp.isfinite(xp.astype(x, xp.float32)), "must fit into float32"
-        )
-        _check_numbers(name, array, fits, backend, first_row=first_row)
-        return rounded
-    if _needs_no_flush(rounded, backend):
-        return rounded
-    return flush(rounded, SMALLEST_NORMAL, xp=xp)
+        _check_numbers(name, floats, ends, FITS_SINGLE, backend, first_row=first_row)
+        return rounded, Extremes(*(end.astype(dtype).astype("float64") for end in found))
+    if found.smallest < SMALLEST_NORMAL:
+        flushed = flush(rounded, SMALLEST_NORMAL, xp=backend.xp)
+        return flushed, _look_at(flushed, backend, look)[0]
+    if sees_all and (is_fresh or _may_stay(rounded)):
+        return rounded, found
+    return flush(rounded, SMALLEST_NORMAL, xp=backend.xp), found
+
+
+def _may_stay(array: Array) -> bool:
+    """Tell whether the array is better not copied: a large one, or one that lies in order."""
+    in_order = isinstance(array, np.ndarray) and array.flags.c_contiguous and array.flags.aligned
+    return in_order or math.prod(array.shape) > LOOK_ELEMENTS
 
 
 def _widen(name: str, array: Array, source: Backend, dtype: str) -> Array:
-    """Return integers as floats, and the smallest floats as float32: exactly, or refused."""
+    """Return integers as floats, and the smallest floats as float32."""
     xp = source.xp
     if xp.isdtype(array.dtype, "complex floating"):
         raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}")
-    if not xp.isdtype(array.dtype, "real floating"):
-        floats = xp.astype(array, getattr(xp, dtype))
-        if not _holds_for_all(lambda x: xp.abs(x) < 2.0 ** DIGITS[dtype], floats, source):
-            raise _too_large_error(name, dtype)
-        return floats
-    usual = array.dtype in (xp.float64, xp.float32)
-    return array if usual else xp.astype(array, xp.float32)
+    if not _is_real(array, source):
+        return xp.astype(array, getattr(xp, dtype))
+    is_usual = array.dtype in (xp.float64, xp.float32)
+    return array if is_usual else xp.astype(array, xp.float32)
 
 
-def _is_narrow(array: Array, source: Backend) -> bool:
-    is_float = source.xp.isdtype(array.dtype, "real floating")
-    return bool(is_float and array.dtype != source.xp.float64)
+def _is_real(array: Array, source: Backend) -> bool:
+    return bool(source.xp.isdtype(array.dtype, "real floating"))
 
 
 @lru_cache(maxsize=64)
@@ -221,43 +243,58 @@ def _cut_row_blocks(array: Array, backend: Backend) -> Iterator[tuple[int, Array
         yield start, array[start : min(start + step, rows), ...]
 
 
-def _holds_for_all(condition: Callable[[Array], Array], array: Array, backend: Backend) -> bool:
-    return all(bool(backend.xp.all(condition(rows))) for _, rows in _cut_row_blocks(array, backend))
-
-
 def _check_numbers(
-    name: str, array: Array, requirement: Requirement, backend: Backend, *, first_row: int
+    name: str,
+    array: Array,
+    ends: tuple[float, float],
+    must: Requirement,
+    backend: Backend,
+    *,
+    first_row: int,
 ) -> None:
-    """Raise ValueError that names the first bad number, if there is one."""
+    """Raise ValueError that names the first bad number, if the ends show that there is one."""
+    if -math.inf < ends[0] and ends[1] < math.inf and must.least <= ends[0] <= ends[1] <= must.most:
+        return
     xp = backend.xp
     for start, rows in _cut_row_blocks(array, backend):
-        bad = requirement.is_bad(rows)
+        bad = ~xp.isfinite(rows) | (rows < must.least) | (rows > must.most)
         if bool(xp.any(bad)):
             flat = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int64)))
             row, *rest = (int(i) for i in np.unravel_index(flat, rows.shape))
             index = ", ".join(map(str, [first_row + start + row, *rest]))
             value = float(xp.reshape(rows, (-1,))[flat])
-            advice = requirement.advise(value)
-            raise ValueError(f"{name}[{index}] is {value!r}; {name} {requirement.words}{advice}")
+            advice = must.advise(value)
+            raise ValueError(f"{name}[{index}] is {value!r}; {name} {must.words}{advice}")
 
 
-def has_no_tiny_inputs(array: Array, backend: Backend) -> bool:
-    """Tell whether every number is 0 or at least 2^-60 in magnitude."""
-    return _none_is_below(TINY_INPUT, array, backend)
+def _look_at(array: Array, backend: Backend, look: Look | None) -> tuple[Extremes, bool]:
+    """Find the extremes, as NumPy arrays; and tell whether magnitudes below 2^-1022 are seen."""
+    rows = backend.xp.reshape(array, (-1, 1)) if array.ndim == 1 else array
+    on_host = backend.make_kernels is not None and backend.free_bytes is None
+    if look is not None and on_host and math.prod(array.shape) >= FEW:
+        found = look(backend.to_host(rows))
+        if found is not None:
+            return found, True
+    return _look_by_arrays(rows, backend), _sees_subnormals(array, backend)
 
 
-def _none_is_below(smallest: float, array: Array, backend: Backend) -> bool:
-    return _holds_for_all(lambda x: (x == 0) | (backend.xp.abs(x) >= smallest), array, backend)
+def _look_by_arrays(array: Array, backend: Backend) -> Extremes:
+    def find(rows: Array) -> Extremes:
+        found = find_extremes(rows, xp=backend.xp)
+        return Extremes(*(backend.to_host(end).astype("float64") for end in found))
+
+    found = (find(rows) for _, rows in _cut_row_blocks(array, backend))
+    return reduce(partial(merge_extremes, xp=np), found)
 
 
-def _needs_no_flush(array: Array, backend: Backend) -> bool:
-    """Tell whether a large array, which is better not copied, certainly holds no subnormals.
+def _sees_subnormals(array: Array, backend: Backend) -> bool:
+    """Tell whether the library certainly looks at subnormals of the array as they are.
 
-    Some threads, and XLA, take subnormals for 0, and the answer is then not to be believed:
-    so they are shown some first, as many as a library with threads gives to all of them.
+    Some threads, and XLA, take them for 0: so they are shown some first, as many as a library with
+    threads gives to all of them. NumPy has none, and of a small array a copy costs no more.
     """
-    if math.prod(array.shape) <= LOOK_ELEMENTS or not _none_is_below(
-        SMALLEST_NORMAL, array, backend
-    ):
+    if backend.threaded:
+        return keeps_subnormals()
+    if math.prod(array.shape) <= LOOK_ELEMENTS:
         return False
     return bool(backend.xp.all(backend.from_host(np.full(LOOK_ELEMENTS, 2.0**-1030)) != 0))

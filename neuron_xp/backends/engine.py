@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial, reduce
 from typing import Any
 
+import numpy as np
+
 from neuron_xp.backends.backend import (
     Backend,
     Engine,
@@ -27,6 +29,7 @@ from neuron_xp.backends.probe.confidence import (
 from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.arithmetic import Arithmetic
+from neuron_xp.neuron.extremes import Extremes, find_extremes
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
@@ -226,7 +229,7 @@ def choose_host_arithmetic(host: Backend, name: str) -> Arithmetic:
     confidence = Confidence("the kernel of small matrices", on_host=True)
 
     def import_kernel() -> tuple[Callable[..., Array], int] | None:
-        from neuron_xp.backends.numba_kernels.matrices import MOST_TERMS, multiply_small
+        from neuron_xp.backends.numba_kernels.host.matrices import MOST_TERMS, multiply_small
 
         a, b = draw_start([(3, 75), (75, 2)], seed=1)
         if (multiply_small(a, b) == arithmetic.weighted_sum(a, b)).all():
@@ -245,3 +248,35 @@ def choose_host_arithmetic(host: Backend, name: str) -> Arithmetic:
         return confidence.call(kernel, arithmetic.weighted_sum, inputs, weights)
 
     return replace(arithmetic, weighted_sum=weighted_sum)
+
+
+def find_extremes_by_kernel(
+    x: np.ndarray, *, backend: Backend, arithmetic: str, threads: int
+) -> Extremes | None:
+    """Find the extremes of (rows, columns) on the host; see `neuron.extremes`.
+
+    Return None where the backend does not train by kernels on the host, or this one fails.
+    """
+    if backend.free_bytes is not None or name_engine(backend, arithmetic) != "kernels":
+        return None
+    confidence, kernel = _open_look()
+    return confidence.call(kernel, lambda *_: None, x, threads)
+
+
+@lru_cache(maxsize=1)
+def _open_look() -> tuple[Confidence, Callable[[np.ndarray, int], Extremes | None]]:
+    """Return the kernel that looks at data, and confidence in it, if it finds what it should."""
+    confidence = Confidence("the kernel that looks at the data", on_host=True)
+
+    def import_kernel() -> Callable[[np.ndarray, int], Extremes | None]:
+        from neuron_xp.backends.numba_kernels.host import look
+
+        (x,) = draw_start([(70, 9)], seed=1)
+        x[::3, :4] *= 2.0**-1040
+        x[1::7] = -0.0
+        found, expected = look.find_extremes(x), find_extremes(x, xp=np)
+        if any(a.tobytes() != b.tobytes() for a, b in zip(found, expected, strict=True)):
+            confidence.lose("does not find what there is (report it)")
+        return look.find_extremes
+
+    return confidence, confidence.call(import_kernel, lambda: lambda *_: None)

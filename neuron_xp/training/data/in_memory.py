@@ -3,16 +3,19 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from neuron_xp.backends.backend import Backend, Engine
-from neuron_xp.backends.convert import has_no_tiny_inputs
-from neuron_xp.backends.engine import choose_block_rows, choose_engine
-from neuron_xp.backends.examples import TOO_HEAVY, copy_to_host, take_rows
+from neuron_xp.backends.engine import (
+    choose_block_rows,
+    choose_engine,
+    find_extremes_by_kernel,
+)
+from neuron_xp.backends.examples import TOO_HEAVY, convert_examples, copy_to_host, take_rows
 from neuron_xp.model.fingerprint import (
     GROUP,
     MOST_GROUPS,
@@ -24,7 +27,9 @@ from neuron_xp.model.fingerprint import (
     spell_groups,
 )
 from neuron_xp.model.settings import Settings
+from neuron_xp.neuron.extremes import Extremes
 from neuron_xp.neuron.layers import Parameters, flatten
+from neuron_xp.neuron.reproducible.elementary import TINY_INPUT
 from neuron_xp.neuron.reproducible.exact_sum import LEAF, add_exactly
 from neuron_xp.neuron.step import Examples, Scaling, blocks, sum_over_blocks
 from neuron_xp.neuron.types import Array
@@ -33,13 +38,17 @@ from neuron_xp.training.data.batches import take_batch
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """Examples in the memory of one device; see `TrainingSet`."""
+    """Examples in the memory of one device; see `TrainingSet`.
+
+    extremes : of the inputs
+    """
 
     examples: Examples
     settings: Settings
     backend: Backend
     dtype: str
     threads: int
+    extremes: Extremes
     in_parts: bool = False
 
     @property
@@ -66,12 +75,12 @@ class InMemory:
     @cached_property
     def engine(self) -> Engine:
         """The code that runs the iterations."""
-        settings, inputs = self.settings, self.examples.inputs
+        settings = self.settings
         return choose_engine(
             self.backend,
             settings.arithmetic,
             settings.rule,
-            no_tiny_inputs=bool(settings.standardize) or has_no_tiny_inputs(inputs, self.backend),
+            no_tiny_inputs=bool(settings.standardize) or bool(self.extremes.smallest >= TINY_INPUT),
             block=self._block_rows(),
             threads=self.threads,
         )
@@ -121,13 +130,7 @@ class InMemory:
 
     def find_extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSet`."""
-        xp, to_host = self.backend.xp, self.backend.to_host
-        ends = [
-            [to_host(end(block.inputs, axis=0)).astype("float64") for end in (xp.min, xp.max)]
-            for block in blocks(self.examples, self.engine.method.block_rows)
-        ]
-        low, high = zip(*ends, strict=True)
-        return np.min(low, axis=0), np.max(high, axis=0)
+        return self.extremes.low, self.extremes.high
 
     def measure_class_sums(self) -> float:
         """See `TrainingSet`."""
@@ -198,3 +201,25 @@ class InMemory:
         found = self.engine.losses_and_sums(parameters, self.examples)
         losses, *sums = (self.backend.to_host(x).astype("float64") for x in found)
         return losses, flatten(Parameters(tuple(sums)), xp=np)
+
+
+def open_in_memory(
+    given: dict[str, Any], settings: Settings, backend: Backend, *, dtype: str, threads: int
+) -> InMemory:
+    """Open inputs, targets and sample weights that somebody gives, after one look at each.
+
+    Raises ValueError or TypeError for what cannot be learned from.
+    """
+    look = partial(
+        find_extremes_by_kernel, backend=backend, arithmetic=settings.arithmetic, threads=threads
+    )
+    with backend.context():
+        seen = convert_examples(**given, backend=backend, dtype=dtype, look=look)
+    return InMemory(
+        examples=seen.examples,
+        settings=settings,
+        backend=backend,
+        dtype=dtype,
+        threads=threads,
+        extremes=seen.inputs,
+    )
