@@ -123,7 +123,7 @@ def _may_stay(array: Array) -> bool:
 def _widen(name: str, array: Array, source: Backend, dtype: str) -> Array:
     """Return integers as floats, and the smallest floats as float32."""
     xp = source.xp
-    if xp.isdtype(array.dtype, "complex floating"):
+    if not _is_real(array, source) and xp.isdtype(array.dtype, "complex floating"):
         raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}")
     if not _is_real(array, source):
         return xp.astype(array, getattr(xp, dtype))
@@ -132,6 +132,8 @@ def _widen(name: str, array: Array, source: Backend, dtype: str) -> Array:
 
 
 def _is_real(array: Array, source: Backend) -> bool:
+    if isinstance(array, np.ndarray):
+        return bool(array.dtype.kind == "f")
     return bool(source.xp.isdtype(array.dtype, "real floating"))
 
 
@@ -150,6 +152,8 @@ def _widens_exactly(source: Backend) -> bool:
 
 def as_plain_array(name: str, value: Any) -> Any:
     """Return the value as a plain array; raise for what only looks like one."""
+    if type(value) is np.ndarray:
+        return _check_real(name, value)
     kind = type(value).__name__
     if getattr(value, "requires_grad", False):
         raise ValueError(f"{name} require grad; give {name}.detach()")
@@ -191,7 +195,7 @@ def _check_real(name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         hint = _suggest_real(name, array)
         raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}{hint}")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _suggest_real(name: str, array: np.ndarray) -> str:
@@ -244,14 +248,9 @@ def _cut_row_blocks(array: Array, backend: Backend) -> Iterator[tuple[int, Array
 
 
 def _check_numbers(
-    name: str,
-    array: Array,
-    ends: tuple[float, float],
-    must: Requirement,
-    backend: Backend,
-    *,
+    name: str, array: Array, ends: tuple[float, float], must: Requirement, backend: Backend, *,
     first_row: int,
-) -> None:
+) -> None:  # fmt: skip
     """Raise ValueError that names the first bad number, if the ends show that there is one."""
     if -math.inf < ends[0] and ends[1] < math.inf and must.least <= ends[0] <= ends[1] <= must.most:
         return
@@ -281,7 +280,7 @@ def _look_at(array: Array, backend: Backend, look: Look | None) -> tuple[Extreme
 def _look_by_arrays(array: Array, backend: Backend) -> Extremes:
     def find(rows: Array) -> Extremes:
         found = find_extremes(rows, xp=backend.xp)
-        return Extremes(*(backend.to_host(end).astype("float64") for end in found))
+        return Extremes(*(np.asarray(backend.to_host(end), "float64") for end in found))
 
     found = (find(rows) for _, rows in _cut_row_blocks(array, backend))
     return reduce(partial(merge_extremes, xp=np), found)

@@ -144,17 +144,20 @@ def copy_to_host(examples: Examples, backend: Backend) -> Examples:
 
 def find_common_backend(values: dict[str, Any]) -> Backend | None:
     """Return the one backend of the arrays among the values; None for lists, which go anywhere."""
-    found: dict[str, tuple[str, Backend]] = {}
-    for name, value in values.items():
-        if is_array(value):
-            backend = find_backend(as_plain_array(name, value))
-            found.setdefault(str(backend), (name, backend))
-    if len(found) > 1:
-        (first, (one, _)), (second, (other, _)) = list(found.items())[:2]
-        raise ValueError(
-            f"{one} are in {first} but {other} are in {second}; give both in one place"
-        )
-    return next((backend for _, backend in found.values()), None)
+    arrays = {
+        name: find_backend(as_plain_array(name, value))
+        for name, value in values.items()
+        if is_array(value)
+    }
+    if not arrays:
+        return None
+    (one, first), *others = arrays.items()
+    for other, second in others:
+        if second is not first and str(second) != str(first):
+            raise ValueError(
+                f"{one} are in {first} but {other} are in {second}; give both in one place"
+            )
+    return first
 
 
 def pad_rows(x: Array, backend: Backend, *, most: int) -> Array:

@@ -132,11 +132,13 @@ def _name_library(xp: Namespace) -> str:
 
 def is_array(x: object) -> bool:
     """Tell whether x is an array of a library that follows the Array API standard."""
-    return bool(array_api_compat.is_array_api_obj(x))
+    return isinstance(x, np.ndarray) or bool(array_api_compat.is_array_api_obj(x))
 
 
 def find_backend(array: Array) -> Backend:
     """Find the backend of this array's library and device."""
+    if isinstance(array, np.ndarray):
+        return open_host_backend()
     xp = array_api_compat.array_namespace(array)
     if hasattr(array, "devices") and len(array.devices()) > 1:
         raise UnusableBackendError("an array lies on several devices; give it on one")

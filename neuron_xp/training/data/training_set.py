@@ -209,11 +209,13 @@ def _open_in_memory(given: Given, settings: Settings, where: Where) -> InMemory:
 
 def _choose_backend(home: Backend | None, where: Where) -> Backend:
     """Return the backend that was asked for, else the data's own `home`, else NumPy's."""
-    asked = where.backend
+    asked, device = where.backend, where.device
+    if asked is None and device is None:
+        return home or open_host_backend()
     if asked is None:
         asked = "numpy" if home is None else home.xp
-    chosen = open_backend(asked, where.device)
-    if home is None or where.device is not None or isinstance(where.backend, Backend):
+    chosen = open_backend(asked, device)
+    if home is None or device is not None or isinstance(asked, Backend):
         return chosen
     return home if home.name == chosen.name else chosen
 
