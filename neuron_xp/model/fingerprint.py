@@ -15,7 +15,7 @@ def fingerprint_arrays(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
     digest = sha256()
     for name, array in arrays:
         digest.update(f"{name} {array.dtype.name} {tuple(array.shape)}\n".encode())
-        digest.update(_bytes(array))
+        digest.update(_bytes(array).reshape(-1).data)
     return digest.hexdigest()
 
 
@@ -28,12 +28,12 @@ MOST_GROUPS = 256
 
 def digest_groups(first_row: int, *tables: np.ndarray) -> dict[int, int]:
     """Return a digest of each group of 64 rows, by its number; the first row is at a multiple."""
-    digests = {}
+    digests, rows = {}, [_bytes(table) for table in tables]
     for start in range(0, len(tables[0]), GROUP):
         number = (first_row + start) // GROUP
         group = sha256(f"{number}\n".encode())
-        for table in tables:
-            group.update(_bytes(table[start : start + GROUP]))
+        for bytes_ in rows:
+            group.update(bytes_[start : start + GROUP].reshape(-1).data)
         digests[number] = int.from_bytes(group.digest(), "little")
     return digests
 
@@ -77,6 +77,7 @@ def fingerprint_data(digest: int, *shapes: tuple[int, ...]) -> str:
     return sha256(f"{shapes} {digest % 2**256:064x}".encode()).hexdigest()
 
 
-def _bytes(array: np.ndarray) -> bytes:
-    data: bytes = (array + 0.0).astype(array.dtype.newbyteorder("<")).tobytes()
-    return data
+def _bytes(array: np.ndarray) -> np.ndarray:
+    """Return the bytes of each row: little-endian, with 0.0 in place of -0.0."""
+    numbers = np.asarray(array + 0.0, dtype=array.dtype.newbyteorder("<"), order="C")
+    return numbers.reshape(len(numbers), -1).view("uint8")

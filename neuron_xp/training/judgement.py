@@ -10,13 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from neuron_xp.backends.libraries import open_host_backend
-from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.model.network import Ending, NeuralNetwork
 from neuron_xp.model.settings import Settings
-from neuron_xp.neuron.layers import think
-from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
-from neuron_xp.neuron.step import Examples, standardize
+from neuron_xp.neuron.step import Examples
 from neuron_xp.training.data.training_set import TrainingSet
 
 MOST_PRODUCTS = 2**22
@@ -105,14 +102,8 @@ def _take_sample(data: TrainingSet) -> Examples:
 
 
 def _count_answers(network: NeuralNetwork, sample: Examples) -> Answers:
-    host = open_host_backend()
-    arithmetic = choose_arithmetic(host, network.settings.arithmetic, no_tiny_inputs=False)
-    on_host = NeuralNetwork.from_model(network.to_model(), host)
-    activation = RULES[network.settings.rule].activation
-    with host.context():
-        inputs = standardize(sample.inputs, on_host.scaling, arithmetic=arithmetic)
-        outputs = think(inputs, on_host.parameters, activation=activation, arithmetic=arithmetic)
-    targets = sample.targets
+    on_host = NeuralNetwork.from_model(network.to_model(), open_host_backend())
+    targets, outputs = sample.targets, on_host.think(sample.inputs)
     if targets.shape[1] == 1:  # the class that is not named
         targets, outputs = (np.concatenate([1 - x, x], axis=1) for x in (targets, outputs))
     weight = np.ones(len(targets)) if sample.sample_weight is None else sample.sample_weight[:, 0]

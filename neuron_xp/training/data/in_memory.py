@@ -3,8 +3,9 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from itertools import pairwise
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,9 @@ from neuron_xp.neuron.extremes import Extremes
 from neuron_xp.neuron.layers import Parameters, flatten
 from neuron_xp.neuron.reproducible.elementary import TINY_INPUT
 from neuron_xp.neuron.reproducible.exact_sum import LEAF, add_exactly
-from neuron_xp.neuron.step import Examples, Scaling, blocks, sum_over_blocks
+from neuron_xp.neuron.step import Examples, Scaling, sum_over_blocks
 from neuron_xp.neuron.types import Array
+from neuron_xp.threads import run_ahead
 from neuron_xp.training.data.batches import take_batch
 
 
@@ -101,32 +103,43 @@ class InMemory:
 
     def fingerprint(self) -> str:
         """See `TrainingSet`."""
-        row, digest = 0, 0
-        for tables in self._tables():
-            digest += digest_rows(digest_groups(row, *tables))
-            row += len(tables[0])
+        digest = sum(self._map_blocks(lambda *block: digest_rows(digest_groups(*block))))
         arrays = self.examples[:3]
         return fingerprint_data(digest, *(tuple(x.shape) for x in arrays if x is not None))
 
     def fingerprint_unordered(self) -> str:
         """See `TrainingSet`."""
-        return f"{sum(mix_rows(*tables) for tables in self._tables()) % 2**64:016x}"
+        mixed = sum(self._map_blocks(lambda _, *tables: mix_rows(*tables)))
+        return f"{mixed % 2**64:016x}"
 
     def fingerprint_groups(self) -> tuple[str, ...]:
         """See `TrainingSet`."""
         if self.rows > GROUP * MOST_GROUPS:
             return ()
-        (tables,) = self._tables()
-        return spell_groups(keep_groups(digest_groups(0, *tables)))
+        groups = reduce(or_, self._map_blocks(digest_groups))
+        return spell_groups(keep_groups(groups))
 
-    def _tables(self) -> Iterator[list[np.ndarray]]:
-        """Yield inputs, targets and weights on the host, some rows at a time."""
-        for block in blocks(self.examples._replace(scaling=None), 2**16):
-            yield [
-                self.backend.to_host(array).astype("float64")
-                for array in block
-                if array is not None
-            ]
+    def _map_blocks(self, function: Callable[..., Any]) -> Iterator[Any]:
+        """Yield function(first row, inputs, targets, weights), on the host, of some rows at a time.
+
+        The first row is at a multiple of 64.
+        """
+        columns = self.examples.inputs.shape[1]
+        size = max(1, min(2**14, 2**22 // columns) // GROUP) * GROUP
+
+        def apply(start: int) -> Any:
+            arrays = (array for array in self.examples[:3] if array is not None)
+            with self.backend.context():  # threads do not inherit it
+                tables = [
+                    self.backend.to_host(array[start : min(start + size, self.rows), :])
+                    for array in arrays
+                ]
+            return function(start, *(table.astype("float64") for table in tables))
+
+        starts = range(0, self.rows, size)
+        if self.backend.threaded and len(starts) > 1:
+            return run_ahead(apply, starts, self.threads)
+        return map(apply, starts)
 
     def find_extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSet`."""
