@@ -19,6 +19,9 @@ Loop: TypeAlias = Callable[..., Any]
 Summand: TypeAlias = Callable[..., tuple[Any, ...]]
 """function(block, *values, method=) -> what the block adds to some sums, to be merged."""
 
+Think: TypeAlias = Callable[..., Any]
+"""think(inputs, parameters, scaling) -> outputs of the last layer, or None; see `Kernels`."""
+
 SUMMANDS: dict[Summand, tuple[bool, bool]] = {
     steps.block_losses: (True, False),
     steps.block_sums: (False, True),
@@ -59,6 +62,14 @@ class Kernels(Steps, Protocol):
     def find_summand(self, function: Summand) -> Summand | None:
         """Return sums(examples, *values) that does the same as the function, if there is one."""
 
+    def find_think(self, *, logits: bool) -> Think | None:
+        """Return think(inputs, parameters, scaling), if there is one.
+
+        It finds the outputs, or weighted sums, of the last layer, as NumPy or whoever owns the
+        inputs would. Nobody need have looked at these: it returns None for some that may be not
+        finite, or whose subnormals may count, which are to be 0.
+        """
+
 
 class MakeKernels(Protocol):
     """Compiles, or finds again, the kernels of a rule; see `Backend.make_kernels`."""
@@ -97,6 +108,8 @@ class Backend:
     compile(function), loop(step)
         The function compiled; and `run(count, weights, *data)`, which repeats
         `weights = step(weights, *data)`. Plain Python for a library that does not compile.
+    put(array)
+        A fresh NumPy array on the device; or None where the namespace's `asarray` does that.
     make_kernels(rule, no_tiny_inputs=, threads=)
         The `Kernels` of a learning rule; or None where array operations do all the work.
         no_tiny_inputs : every input is 0 or at least 2^-60 in magnitude, which saves tests
@@ -122,6 +135,7 @@ class Backend:
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
     compile: Callable[[Callable[..., Any]], Callable[..., Any]] = _unchanged
     loop: Callable[[Callable[..., Any]], Loop] = _python_loop
+    put: Callable[[np.ndarray], Array] | None = None
     make_kernels: MakeKernels | None = None
     threaded: bool = False
     compiled: bool = False
@@ -136,7 +150,10 @@ class Backend:
     def from_host(self, array: np.ndarray) -> Array:
         """Copy a NumPy array, with its type, to this device."""
         # a fresh one: some libraries refuse views that are read-only or run backwards
-        return self.xp.asarray(array.copy(order="C"), device=self.device)
+        fresh = array.copy(order="C")
+        if self.put is not None:
+            return self.put(fresh)
+        return self.xp.asarray(fresh, device=self.device)
 
     def without_kernels(self) -> "Backend":
         """Return this backend without its kernels: by array operations alone."""

@@ -5,27 +5,26 @@ A value is looked at where it is and as it is, before anything is moved or round
 
 import math
 import os
-from collections.abc import Callable, Iterator
-from functools import lru_cache, partial, reduce
+from collections.abc import Callable
+from functools import lru_cache
 from numbers import Integral, Real
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.libraries import find_backend, is_array, open_host_backend
-from neuron_xp.backends.probe.rounding import keeps_subnormals
+from neuron_xp.backends.probe.look import (
+    LOOK_ELEMENTS,
+    Look,
+    cut_row_blocks,
+    has_host_memory,
+    look_at,
+)
 from neuron_xp.errors import LEARN_CLASSES, one_line
-from neuron_xp.neuron.extremes import Extremes, find_extremes, merge_extremes
+from neuron_xp.neuron.extremes import Extremes
 from neuron_xp.neuron.reproducible.elementary import SMALLEST_NORMAL, flush
 from neuron_xp.neuron.types import Array
-
-LOOK_ELEMENTS = 2**18
-"""Numbers that are looked at together, where the library does not want more."""
-MOST_LOOK_ELEMENTS = 2**22
-"""However many it wants: threads that convert parts side by side share the memory."""
-FEW = 2**11
-"""Numbers that array operations look at sooner than a kernel."""
 
 DIGITS = {"float64": 53, "float32": 24}
 MEANING = {
@@ -51,9 +50,6 @@ class Requirement(NamedTuple):
 FINITE = Requirement(-math.inf, math.inf, "must be finite numbers")
 LARGEST_SINGLE = math.nextafter(2.0**128 - 2.0**103, 0)  # what is larger is rounded to infinity
 FITS_SINGLE = Requirement(-LARGEST_SINGLE, LARGEST_SINGLE, "must fit into float32")
-
-Look: TypeAlias = Callable[[np.ndarray], Extremes | None]
-"""Finds the extremes of (rows, columns) of floats; or None, where that is for array operations."""
 
 
 def convert_numbers(
@@ -82,16 +78,12 @@ def convert_and_look(
     """
     array = as_plain_array(name, value)
     source = find_backend(array)
-    is_narrow = _is_real(array, source) and array.dtype != source.xp.float64
-    if is_narrow and dtype == "float64" and not _widens_exactly(source):
+    if dtype == "float64" and not _widens_exactly(source) and _is_narrow(array, source):
         array, source = source.to_host(array).astype("float32"), open_host_backend()
     with source.context():
-        if 0 in array.shape:
-            raise ValueError(f"{name} are empty: shape {tuple(array.shape)}")
-        if array.ndim != dimensions:
-            raise _dimensions_error(name, array.shape, dimensions)
+        _check_shape(name, array.shape, dimensions)
         floats = _widen(name, array, source, dtype)
-        found, sees_all = _look_at(floats, source, look)
+        found, sees_all = look_at(floats, source, look)
         ends = float(found.low.min()), float(found.high.max())
         if not _is_real(array, source) and max(-ends[0], ends[1]) >= 2.0 ** DIGITS[dtype]:
             raise _too_large_error(name, dtype)
@@ -108,16 +100,38 @@ def convert_and_look(
         return rounded, Extremes(*(end.astype(dtype).astype("float64") for end in found))
     if found.smallest < SMALLEST_NORMAL:
         flushed = flush(rounded, SMALLEST_NORMAL, xp=backend.xp)
-        return flushed, _look_at(flushed, backend, look)[0]
-    if sees_all and (is_fresh or _may_stay(rounded)):
+        return flushed, look_at(flushed, backend, look)[0]
+    if sees_all and (is_fresh or _may_stay(rounded, backend)):
         return rounded, found
     return flush(rounded, SMALLEST_NORMAL, xp=backend.xp), found
 
 
-def _may_stay(array: Array) -> bool:
+def convert_unseen(name: str, value: Any, backend: Backend, *, dimensions: int) -> Array:
+    """Return the value as an array of float64 on the backend, whatever its floats are.
+
+    For what finds out by itself whether they are finite, and takes subnormals for 0.
+    """
+    array = as_plain_array(name, value)
+    source = find_backend(array)
+    with source.context():
+        _check_shape(name, array.shape, dimensions)
+        if not _is_real(array, source):
+            return convert_numbers(name, array, backend, dtype="float64", dimensions=dimensions)
+        if str(source) != str(backend) or (_is_narrow(array, source) and source.compiled):
+            array, source = source.to_host(array), open_host_backend()
+    with source.context():
+        wide = source.xp.astype(_widen(name, array, source, "float64"), source.xp.float64)
+    return wide if str(source) == str(backend) else backend.from_host(wide)
+
+
+def _may_stay(array: Array, backend: Backend) -> bool:
     """Tell whether the array is better not copied: a large one, or one that lies in order."""
-    in_order = isinstance(array, np.ndarray) and array.flags.c_contiguous and array.flags.aligned
-    return in_order or math.prod(array.shape) > LOOK_ELEMENTS
+    if math.prod(array.shape) > LOOK_ELEMENTS:
+        return True
+    if not has_host_memory(backend):
+        return False
+    flags = backend.to_host(array).flags
+    return bool(flags.c_contiguous and flags.aligned)
 
 
 def _widen(name: str, array: Array, source: Backend, dtype: str) -> Array:
@@ -135,6 +149,10 @@ def _is_real(array: Array, source: Backend) -> bool:
     if isinstance(array, np.ndarray):
         return bool(array.dtype.kind == "f")
     return bool(source.xp.isdtype(array.dtype, "real floating"))
+
+
+def _is_narrow(array: Array, source: Backend) -> bool:
+    return _is_real(array, source) and array.dtype != source.xp.float64
 
 
 @lru_cache(maxsize=64)
@@ -224,11 +242,14 @@ def _too_large_error(name: str, dtype: str) -> ValueError:
     )
 
 
-def _dimensions_error(name: str, shape: tuple[int, ...], dimensions: int) -> ValueError:
-    one_example = (name, len(shape), dimensions) == ("inputs", 1, 2)
-    hint = "; for one example give [inputs]" if one_example else ""
-    expected = f"{name} must have the shape {MEANING[name, dimensions]}"
-    return ValueError(f"{expected}; got {tuple(shape)}{hint}")
+def _check_shape(name: str, shape: tuple[int, ...], dimensions: int) -> None:
+    if 0 in shape:
+        raise ValueError(f"{name} are empty: shape {tuple(shape)}")
+    if len(shape) != dimensions:
+        one_example = (name, len(shape), dimensions) == ("inputs", 1, 2)
+        hint = "; for one example give [inputs]" if one_example else ""
+        expected = f"{name} must have the shape {MEANING[name, dimensions]}"
+        raise ValueError(f"{expected}; got {tuple(shape)}{hint}")
 
 
 def count_dimensions(value: Any) -> int:
@@ -236,15 +257,6 @@ def count_dimensions(value: Any) -> int:
     if isinstance(value, list | tuple):
         return 1 + max(map(count_dimensions, value), default=0)
     return getattr(value, "ndim", 0)
-
-
-def _cut_row_blocks(array: Array, backend: Backend) -> Iterator[tuple[int, Array]]:
-    """Yield (first row, rows): a few at a time, so that a look at them needs little memory."""
-    rows = array.shape[0]
-    elements = min(max(LOOK_ELEMENTS, backend.block_elements), MOST_LOOK_ELEMENTS)
-    step = max(1, elements // max(1, math.prod(array.shape[1:])))
-    for start in range(0, rows, step):
-        yield start, array[start : min(start + step, rows), ...]
 
 
 def _check_numbers(
@@ -255,7 +267,7 @@ def _check_numbers(
     if -math.inf < ends[0] and ends[1] < math.inf and must.least <= ends[0] <= ends[1] <= must.most:
         return
     xp = backend.xp
-    for start, rows in _cut_row_blocks(array, backend):
+    for start, rows in cut_row_blocks(array, backend):
         bad = ~xp.isfinite(rows) | (rows < must.least) | (rows > must.most)
         if bool(xp.any(bad)):
             flat = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int64)))
@@ -264,36 +276,3 @@ def _check_numbers(
             value = float(xp.reshape(rows, (-1,))[flat])
             advice = must.advise(value)
             raise ValueError(f"{name}[{index}] is {value!r}; {name} {must.words}{advice}")
-
-
-def _look_at(array: Array, backend: Backend, look: Look | None) -> tuple[Extremes, bool]:
-    """Find the extremes, as NumPy arrays; and tell whether magnitudes below 2^-1022 are seen."""
-    rows = backend.xp.reshape(array, (-1, 1)) if array.ndim == 1 else array
-    on_host = backend.make_kernels is not None and backend.free_bytes is None
-    if look is not None and on_host and math.prod(array.shape) >= FEW:
-        found = look(backend.to_host(rows))
-        if found is not None:
-            return found, True
-    return _look_by_arrays(rows, backend), _sees_subnormals(array, backend)
-
-
-def _look_by_arrays(array: Array, backend: Backend) -> Extremes:
-    def find(rows: Array) -> Extremes:
-        found = find_extremes(rows, xp=backend.xp)
-        return Extremes(*(np.asarray(backend.to_host(end), "float64") for end in found))
-
-    found = (find(rows) for _, rows in _cut_row_blocks(array, backend))
-    return reduce(partial(merge_extremes, xp=np), found)
-
-
-def _sees_subnormals(array: Array, backend: Backend) -> bool:
-    """Tell whether the library certainly looks at subnormals of the array as they are.
-
-    Some threads, and XLA, take them for 0: so they are shown some first, as many as a library with
-    threads gives to all of them. NumPy has none, and of a small array a copy costs no more.
-    """
-    if backend.threaded:
-        return keeps_subnormals()
-    if math.prod(array.shape) <= LOOK_ELEMENTS:
-        return False
-    return bool(backend.xp.all(backend.from_host(np.full(LOOK_ELEMENTS, 2.0**-1030)) != 0))

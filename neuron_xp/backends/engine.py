@@ -12,31 +12,31 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial, reduce
 from typing import Any
 
-import numpy as np
-
 from neuron_xp.backends.backend import (
     Backend,
     Engine,
     Kernels,
     Summand,
+    Think,
     compile_engine,
 )
 from neuron_xp.backends.probe.confidence import (
     Confidence,
     find_confidence,
     has_right_kernels,
+    has_tried_kernels,
 )
 from neuron_xp.backends.probe.trust import choose_arithmetic
+from neuron_xp.neuron import layers
 from neuron_xp.neuron import step as steps
 from neuron_xp.neuron.arithmetic import Arithmetic
-from neuron_xp.neuron.extremes import Extremes, find_extremes
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
-from neuron_xp.neuron.step import Examples, Method, merge_blocks
+from neuron_xp.neuron.step import Examples, Method, Scaling, merge_blocks
 from neuron_xp.neuron.types import Array
 from neuron_xp.random_start import draw_start
-from neuron_xp.threads import share_tasks
+from neuron_xp.threads import count_threads, share_tasks
 
 
 def name_engine(backend: Backend, arithmetic: str) -> str:
@@ -199,6 +199,54 @@ def _sum_by_arrays(function: Summand, method: Method, backend: Backend, threads:
     return sums
 
 
+MUCH_WORK = 2**20
+"""Rows times weights for which kernels, that may have to be compiled first, are worth it."""
+
+
+def find_think(
+    backend: Backend, rule: str, *, logits: bool, work: int, threads: int | None = None
+) -> Think | None:
+    """Return the kernels' think(inputs, parameters, scaling), where there is much to be done.
+
+    See `backend.Kernels`. There is little for a few rows, unless a compiler would see them; but
+    kernels that are at hand do that, too.
+
+    work : rows times weights
+    """
+    if backend.make_kernels is None:
+        return None
+    if not (work >= MUCH_WORK or backend.compiled or has_tried_kernels(backend)):
+        return None
+    return _find_think(backend, rule, logits, threads or count_threads())
+
+
+@lru_cache(maxsize=64)
+def _find_think(backend: Backend, rule: str, logits: bool, threads: int) -> Think | None:
+    kernels = _make_kernels(backend, "reproducible", rule, False, threads)
+    think = None if kernels is None else kernels.find_think(logits=logits)
+    if think is None:
+        return None
+    return partial(find_confidence(backend).call, think, lambda *arguments: None)
+
+
+@lru_cache(maxsize=64)
+def compile_think(backend: Backend, arithmetic: str, rule: str, *, logits: bool) -> Think:
+    """Return think(inputs, parameters, scaling) by array operations, compiled."""
+    functions = choose_arithmetic(backend, arithmetic, no_tiny_inputs=False)
+
+    def keep(z: Array, *, arithmetic: Arithmetic) -> Array:
+        return z + 0.0  # no sign of a zero: how many are added is nobody's business
+
+    def think(inputs: Array, parameters: Parameters, scaling: Scaling | None) -> Array:
+        x = steps.standardize(inputs, scaling, arithmetic=functions)
+        # trained parameters are so already; others may be anything
+        flushed = Parameters(*(tuple(map(functions.flush, arrays)) for arrays in parameters))
+        activation = keep if logits else RULES[rule].activation
+        return layers.think(x, flushed, activation=activation, arithmetic=functions)
+
+    return backend.compile(think)
+
+
 SMALL_BLOCK = 2**18
 """Numbers that a processor's cache holds: there is memory for some in each of many threads."""
 
@@ -248,35 +296,3 @@ def choose_host_arithmetic(host: Backend, name: str) -> Arithmetic:
         return confidence.call(kernel, arithmetic.weighted_sum, inputs, weights)
 
     return replace(arithmetic, weighted_sum=weighted_sum)
-
-
-def find_extremes_by_kernel(
-    x: np.ndarray, *, backend: Backend, arithmetic: str, threads: int
-) -> Extremes | None:
-    """Find the extremes of (rows, columns) on the host; see `neuron.extremes`.
-
-    Return None where the backend does not train by kernels on the host, or this one fails.
-    """
-    if backend.free_bytes is not None or name_engine(backend, arithmetic) != "kernels":
-        return None
-    confidence, kernel = _open_look()
-    return confidence.call(kernel, lambda *_: None, x, threads)
-
-
-@lru_cache(maxsize=1)
-def _open_look() -> tuple[Confidence, Callable[[np.ndarray, int], Extremes | None]]:
-    """Return the kernel that looks at data, and confidence in it, if it finds what it should."""
-    confidence = Confidence("the kernel that looks at the data", on_host=True)
-
-    def import_kernel() -> Callable[[np.ndarray, int], Extremes | None]:
-        from neuron_xp.backends.numba_kernels.host import look
-
-        (x,) = draw_start([(70, 9)], seed=1)
-        x[::3, :4] *= 2.0**-1040
-        x[1::7] = -0.0
-        found, expected = look.find_extremes(x), find_extremes(x, xp=np)
-        if any(a.tobytes() != b.tobytes() for a, b in zip(found, expected, strict=True)):
-            confidence.lose("does not find what there is (report it)")
-        return look.find_extremes
-
-    return confidence, confidence.call(import_kernel, lambda: lambda *_: None)

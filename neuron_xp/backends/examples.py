@@ -8,13 +8,13 @@ import numpy as np
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.convert import (
-    Look,
     Requirement,
     as_plain_array,
     convert_and_look,
     count_dimensions,
 )
 from neuron_xp.backends.libraries import find_backend, is_array
+from neuron_xp.backends.probe.look import Look
 from neuron_xp.neuron.extremes import Extremes
 from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array

@@ -41,7 +41,7 @@ from neuron_xp.cli.output import Outcome, align_pairs, list_score
 from neuron_xp.errors import did_you_mean
 from neuron_xp.files.durable import write_durably, write_elsewhere
 from neuron_xp.model.checkpoint import Saving
-from neuron_xp.model.network import Ending
+from neuron_xp.model.position import Ending
 from neuron_xp.model.settings import Settings
 from neuron_xp.tables.cells import Reading
 from neuron_xp.training.data.training_set import Where

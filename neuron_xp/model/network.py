@@ -1,53 +1,32 @@
 """The neural network that training returns: its weights, its outputs, its files."""
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from neuron_xp.backends.backend import Backend, is_lazy
-from neuron_xp.backends.convert import convert_numbers, count_dimensions
-from neuron_xp.backends.engine import choose_block_rows
+from neuron_xp.backends.convert import convert_numbers, convert_unseen, count_dimensions
+from neuron_xp.backends.engine import choose_block_rows, compile_think, find_think
 from neuron_xp.backends.examples import pad_rows
 from neuron_xp.backends.libraries import find_backend, open_backend
 from neuron_xp.backends.probe.rounding import check_rounding
-from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.files.durable import read_regular, write_durably
 from neuron_xp.frames import check_names, is_frame, read_frame
 from neuron_xp.model import model_file
 from neuron_xp.model.exports.torch_module import make_torch_module
 from neuron_xp.model.fingerprint import fingerprint_arrays
 from neuron_xp.model.model_file import Model
-from neuron_xp.model.position import History
+from neuron_xp.model.position import Ending, History
 from neuron_xp.model.settings import Settings
 from neuron_xp.model.summary import format_html
 from neuron_xp.model.table_use import TableUse
-from neuron_xp.neuron import layers
-from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.neuron.layers import Parameters
-from neuron_xp.neuron.losses import RULES
-from neuron_xp.neuron.step import Scaling, standardize
+from neuron_xp.neuron.step import Scaling
 from neuron_xp.neuron.types import Array
-
-Activation = Callable[..., Array]
-
-
-class Ending(NamedTuple):
-    """The end of a training.
-
-    reason : "converged", "settled", "limit", "no lower loss" or "stopped": the gradient came
-        within its tolerance, the loss fell by no more than its own, all iterations were done, no
-        step lowered the loss any more, or whoever watched the training ended it
-    iterations : how many were done
-    evaluations : how often L-BFGS has looked at loss and gradient; 0 for other optimizers
-    """
-
-    reason: str
-    iterations: int
-    evaluations: int = 0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,7 +85,7 @@ class NeuralNetwork:
         """
         if is_lazy(inputs):
             return self._think_lazily(inputs)
-        return self._compute(inputs, RULES[self.settings.rule].activation)
+        return self._compute(inputs)
 
     def logits(self, inputs: Any) -> Array:
         """Return the weighted sums, inputs @ weights + bias, of the last layer: before its sigmoid.
@@ -118,28 +97,46 @@ class NeuralNetwork:
         >>> print(neuron_xp.train().logits([1, 0, 0]))
         [9.67299303]
         """
-        return self._compute(inputs, _keep)
+        return self._compute(inputs, logits=True)
 
-    def _compute(self, inputs: Any, activation: Activation) -> Array:
-        """Return the last layer's activation of its weighted sums."""
+    def _compute(self, inputs: Any, *, logits: bool = False, threads: int | None = None) -> Array:
+        """Return the outputs, or the weighted sums, of the last layer."""
         if is_frame(inputs):
             inputs, names = read_frame("inputs", inputs)
             check_names("inputs", names, self.input_names, "network.input_names")
-        backend = self.backend
         check_rounding(self.settings.arithmetic)
-        with backend.context():
-            dtype = "float64" if self.weights[0].dtype == backend.xp.float64 else "float32"
-            dimensions = 1 if count_dimensions(inputs) == 1 else 2
-            x = convert_numbers("inputs", inputs, backend, dtype=dtype, dimensions=dimensions)
-            features = self.weights[0].shape[0]
-            given = x.shape[-1]
-            if given != features:
-                raise ValueError(f"inputs have {given} features but the network has {features}")
-            outputs = self._compute_blocks(backend.xp.reshape(x, (-1, features)), activation)
+        dimensions = 1 if count_dimensions(inputs) == 1 else 2
+        rows = len(inputs) if count_dimensions(inputs) == 2 else 1
+        kernel = None
+        if self.settings.arithmetic == "reproducible":
+            kernel = find_think(
+                self.backend, self.settings.rule, logits=logits, threads=threads,
+                work=rows * sum(math.prod(w.shape) for w in self.weights),
+            )  # fmt: skip
+        outputs = None
+        with self.backend.context():
+            if kernel is not None:
+                x = convert_unseen("inputs", inputs, self.backend, dimensions=dimensions)
+                outputs = kernel(self._shape(x), self.parameters, self.scaling)
+            if outputs is None:
+                is_double = self.weights[0].dtype == self.backend.xp.float64
+                x = convert_numbers(
+                    "inputs", inputs, self.backend,
+                    dtype="float64" if is_double else "float32", dimensions=dimensions,
+                )  # fmt: skip
+                outputs = self._compute_blocks(self._shape(x), logits)
         return outputs[0, :] if dimensions == 1 else outputs
 
-    def _compute_blocks(self, x: Array, activation: Activation) -> Array:
-        think = _compile_think(self.backend, self.settings.arithmetic, activation)
+    def _shape(self, x: Array) -> Array:
+        """Return inputs as (examples, features), of which there must be as many as are known."""
+        features, given = self.weights[0].shape[0], x.shape[-1]
+        if given != features:
+            raise ValueError(f"inputs have {given} features but the network has {features}")
+        return x if x.ndim == 2 else self.backend.xp.reshape(x, (1, features))
+
+    def _compute_blocks(self, x: Array, logits: bool) -> Array:
+        arithmetic, rule = self.settings.arithmetic, self.settings.rule
+        think = compile_think(self.backend, arithmetic, rule, logits=logits)
         parameters = self.parameters
         rows, block = x.shape[0], choose_block_rows([w.shape for w in self.weights], self.backend)
         blocks = (x[i : min(i + block, rows), :] for i in range(0, rows, block))
@@ -277,23 +274,5 @@ def _think_of_chunk(chunk: Array, network: NeuralNetwork) -> Array:
     """Return the outputs for a chunk, by the library that holds it."""
     if chunk.shape[0] == 0:
         return np.empty((0, network.weights[-1].shape[1]))
-    return NeuralNetwork.from_model(network.to_model(), find_backend(chunk)).think(chunk)
-
-
-def _keep(z: Array, *, arithmetic: Arithmetic) -> Array:
-    """Return the weighted sums as they are."""
-    return z
-
-
-@lru_cache(maxsize=64)
-def _compile_think(backend: Backend, name: str, activation: Activation) -> Any:
-    """Return think(inputs, parameters, scaling), compiled."""
-    arithmetic = choose_arithmetic(backend, name, no_tiny_inputs=False)
-
-    def think(inputs: Array, parameters: Parameters, scaling: Scaling | None) -> Array:
-        x = standardize(inputs, scaling, arithmetic=arithmetic)
-        # trained parameters are so already; others may be anything
-        flushed = (tuple(map(arithmetic.flush, arrays)) for arrays in parameters)
-        return layers.think(x, Parameters(*flushed), activation=activation, arithmetic=arithmetic)
-
-    return backend.compile(think)
+    network = NeuralNetwork.from_model(network.to_model(), find_backend(chunk))
+    return network._compute(chunk, threads=1)  # Dask's threads have a chunk each

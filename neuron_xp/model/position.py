@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,21 @@ from neuron_xp.neuron.optimizers.lbfgs import MEMORY as MOST_STEPS
 
 History: TypeAlias = tuple[tuple[int, float], ...]
 """(iterations done, loss) pairs."""
+
+
+class Ending(NamedTuple):
+    """The end of a training.
+
+    reason : "converged", "settled", "limit", "no lower loss" or "stopped": the gradient came
+        within its tolerance, the loss fell by no more than its own, all iterations were done, no
+        step lowered the loss any more, or whoever watched the training ended it
+    iterations : how many were done
+    evaluations : how often L-BFGS has looked at loss and gradient; 0 for other optimizers
+    """
+
+    reason: str
+    iterations: int
+    evaluations: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from neuron_xp.backends.libraries import open_host_backend
-from neuron_xp.model.network import Ending, NeuralNetwork
+from neuron_xp.model.network import NeuralNetwork
+from neuron_xp.model.position import Ending
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
 from neuron_xp.neuron.step import Examples

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import neuron_xp
-from neuron_xp.backends import convert, engine
 from neuron_xp.backends.libraries import open_host_backend
+from neuron_xp.backends.probe import look as looks
+from neuron_xp.backends.probe.confidence import Confidence
 from neuron_xp.neuron.extremes import find_extremes
 
 look = pytest.importorskip("neuron_xp.backends.numba_kernels.host.look")
@@ -29,7 +30,7 @@ WAYS = {
     "uint8": lambda x: np.clip(x, 0, 9).astype("uint8"),
     "bool": lambda x: x > 0,
 }
-LARGE = (300, 10)  # for a kernel: more than `convert.FEW`
+LARGE = (300, 10)  # for a kernel: more than `looks.FEW`
 
 
 def draw(shape):
@@ -128,7 +129,7 @@ def test_it_serves_whoever_has_kernels_on_the_host(library, monkeypatch):
         return look.find_extremes(x, threads)
 
     arrays = give(library)
-    monkeypatch.setattr(engine, "_open_look", lambda: (engine.Confidence("", on_host=True), find))
+    monkeypatch.setattr(looks, "_open_look", lambda: (Confidence("", on_host=True), find))
     neuron_xp.train(**arrays, iterations=0, backend=library)
     serves = library.make_kernels is not None and library.free_bytes is None
     assert seen == ([LARGE, (300, 10)] if serves else [])
@@ -159,9 +160,9 @@ def test_an_array_that_has_changed_is_looked_at_anew():
 
 @pytest.fixture
 def opened_anew():
-    engine._open_look.cache_clear()
+    looks._open_look.cache_clear()
     yield
-    engine._open_look.cache_clear()
+    looks._open_look.cache_clear()
 
 
 def check_that_arrays_do_it(monkeypatch, find, warning):
@@ -202,6 +203,6 @@ def test_a_kernel_that_finds_something_else_is_not_used(monkeypatch, opened_anew
 
 
 def test_few_numbers_are_looked_at_by_array_operations(monkeypatch):
-    monkeypatch.setattr(engine, "_open_look", lambda: pytest.fail("a kernel was asked for"))
-    x = np.ones((convert.FEW - 1, 1))
+    monkeypatch.setattr(looks, "_open_look", lambda: pytest.fail("a kernel was asked for"))
+    x = np.ones((looks.FEW - 1, 1))
     neuron_xp.train(x, x[:, 0], iterations=0)

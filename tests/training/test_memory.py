@@ -101,7 +101,7 @@ def test_a_server_of_many_shapes_does_not_grow(name):
         open_backend(name)
     except ImportError as error:
         pytest.skip(str(error))
-    shapes = count_cases(default=40 if name == "jax" else 200, large=10_000)
+    shapes = count_cases(default=200, large=10_000)
     run = subprocess.run(
         [sys.executable, "-c", SERVER, name, str(shapes)],
         capture_output=True, text=True, check=False,

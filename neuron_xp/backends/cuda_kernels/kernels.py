@@ -15,7 +15,7 @@ from importlib.resources import files
 from threading import Lock
 from typing import Any, NamedTuple
 
-from neuron_xp.backends.backend import SUMMANDS, Summand
+from neuron_xp.backends.backend import SUMMANDS, Summand, Think
 from neuron_xp.backends.cuda_kernels.problem import (
     Device,
     Kernel,
@@ -102,6 +102,10 @@ class RuleKernels:
     def find_summand(self, function: Summand) -> Summand | None:
         """See `backend.Kernels`."""
         return partial(self._sum, function) if function in SUMMANDS else None
+
+    def find_think(self, *, logits: bool) -> Think | None:
+        """See `backend.Kernels`: there is none."""
+        return None
 
     def _sum(
         self, function: Summand, examples: Examples, parameters: Parameters

@@ -17,8 +17,6 @@ from neuron_xp.backends.numba_kernels.vectors import (
     WIDTH,
     column_sums,
     row_sums,
-    unflushed_column_sums,
-    unflushed_row_sums,
 )
 from neuron_xp.neuron.reproducible import exact_sum
 from neuron_xp.neuron.reproducible.elementary import LANES, SEGMENT, SMALLEST_PRODUCT
@@ -46,20 +44,33 @@ def pad(count):
 
 
 @compiled
-def weighted_sum(rows, first, stride, weights, start, size, no_tiny_inputs, s, z):
-    """z[r] = the sum over i of rows[first + r * stride + i] * weights[start + i].
+def weighted_sum(rows, first, stride, weights, start, inputs, count, no_tiny_inputs, s, z):
+    """z[r] = the sum over i of rows[first + r * stride + i] * weights[start + i], for r < count.
 
-    `size`, the number of weights, is a result of `pad`, and the last ones are 0: what a row
-    reads of the next, it multiplies by 0.
+    The weights are followed by zeros, up to `pad(inputs)`: what a row reads of the next, it
+    multiplies by 0.
     """
+    size = pad(inputs)
     for part in range(0, size, SEGMENT):
-        row, weight, count = first + part, start + part, min(SEGMENT, size - part)
         sums = s.products[part // SEGMENT] if part else z
-        for r in range(0, LEAF, WIDTH):
+        width, terms = min(inputs - part, SEGMENT), min(size - part, SEGMENT)
+        for r in range(0, count, WIDTH):
+            row, weight = first + part + r * stride, start + part
             if no_tiny_inputs:
-                unflushed_row_sums(rows, row + r * stride, stride, weights, weight, count, sums, r)
+                if width > 3 * WIDTH:
+                    row_sums(4, True, rows, row, stride, weights, weight, terms, sums, r)
+                elif width > 2 * WIDTH:
+                    row_sums(3, True, rows, row, stride, weights, weight, terms, sums, r)
+                elif width > WIDTH:
+                    row_sums(2, True, rows, row, stride, weights, weight, terms, sums, r)
+                else:
+                    row_sums(1, True, rows, row, stride, weights, weight, terms, sums, r)
+            elif width > 2 * WIDTH:
+                row_sums(4, False, rows, row, stride, weights, weight, terms, sums, r)
+            elif width > WIDTH:
+                row_sums(2, False, rows, row, stride, weights, weight, terms, sums, r)
             else:
-                row_sums(rows, row + r * stride, stride, weights, weight, count, sums, r)
+                row_sums(1, False, rows, row, stride, weights, weight, terms, sums, r)
     if size > SEGMENT:
         copy(z, s.products[0])
         sum_terms(s.products, _divide_up(size, SEGMENT), s, z)
@@ -121,13 +132,18 @@ def multiply_by_one(x, weight, z):
 
 
 @compiled
-def sum_over_examples(rows, first, inputs, delta, no_tiny_inputs, row, sums, first_sum, step):
-    """sums[first_sum + i * step] = the sum over r of rows[first + r * inputs + i] * delta[r]."""
+def sum_over_examples(
+    rows, first, inputs, delta, count, no_tiny_inputs, row, sums, first_sum, step
+):
+    """sums[first_sum + i * step] = the sum over r of rows[first + r * inputs + i] * delta[r].
+
+    Of the rows from `count` on delta is 0.
+    """
     for start in range(0, inputs, WIDTH):
         if no_tiny_inputs:
-            unflushed_column_sums(rows, first + start, inputs, delta, row, 0)
+            column_sums(True, rows, first + start, inputs, delta, count, row, 0)
         else:
-            column_sums(rows, first + start, inputs, delta, row, 0)
+            column_sums(False, rows, first + start, inputs, delta, count, row, 0)
         for i in range(min(WIDTH, inputs - start)):
             sums[first_sum + (start + i) * step] = row[i]
 

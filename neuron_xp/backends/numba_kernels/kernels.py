@@ -7,18 +7,33 @@ from functools import partial
 from itertools import pairwise, starmap
 from typing import NamedTuple
 
+import array_api_compat.numpy as xp
 import numpy as np
 
-from neuron_xp.backends.backend import SUMMANDS, Summand
+from neuron_xp.backends.backend import SUMMANDS, Summand, Think
 from neuron_xp.backends.numba_kernels import network as kernel
 from neuron_xp.backends.numba_kernels.leaf import LeafSource, NetworkPlan
-from neuron_xp.backends.numba_kernels.rules import RULE_CODES
+from neuron_xp.backends.numba_kernels.rules import RULE_CODES, WEIGHTED_SUMS
 from neuron_xp.backends.numba_kernels.vectors import WIDTH
 from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.reproducible.elementary import (
+    SMALLEST_FACTOR,
+    SMALLEST_NORMAL,
+    SMALLEST_PRODUCT,
+    flush,
+)
 from neuron_xp.neuron.reproducible.exact_sum import LEAF, Accumulator
-from neuron_xp.neuron.step import Examples, block_losses, block_losses_and_sums, block_sums
+from neuron_xp.neuron.step import (
+    Examples,
+    Scaling,
+    block_losses,
+    block_losses_and_sums,
+    block_sums,
+)
 from neuron_xp.neuron.types import Array
 from neuron_xp.threads import share_tasks
+
+NO_OUTPUTS = np.empty((0, 0))
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,8 @@ class NumbaKernels:
         plan, flat, data = work.plan, work.parameters, work.data
         rates = float(learning_rate), float(l2 or 0.0)
         if len(work.sums) == 1:
-            kernel.iterate(plan, flat, data, *work.ranges[0], work.sums[0], *rates, count)
+            digits = work.sums[0]
+            kernel.iterate(plan, flat, data, *work.ranges[0], digits, NO_OUTPUTS, *rates, count)
         else:
             with ThreadPoolExecutor(len(work.sums) - 1) as pool:
                 for _ in range(count):
@@ -80,6 +96,38 @@ class NumbaKernels:
         """See `backend.Kernels`."""
         return partial(self._sum, function) if function in SUMMANDS else None
 
+    def find_think(self, *, logits: bool) -> Think:
+        """See `backend.Kernels`."""
+        return partial(self._think, WEIGHTED_SUMS if logits else RULE_CODES[self.rule])
+
+    def _think(
+        self, rule: int, inputs: Array, parameters: Parameters, scaling: Scaling | None
+    ) -> Array | None:
+        """Return the outputs; None for inputs that may be not finite, or tiny and still count.
+
+        One below 2^-1022, which is to be 0, has no effect if no weight turns it into a product
+        that is not taken for 0.
+        """
+        weights, biases = (
+            tuple(flush(x, SMALLEST_FACTOR, xp=xp) for x in arrays) for arrays in parameters
+        )
+        if not (abs(weights[0]) < SMALLEST_PRODUCT / SMALLEST_NORMAL).all():
+            return None
+        examples = Examples(inputs, np.empty((len(inputs), 0)), scaling=scaling)
+        plan = self._plan(Parameters(weights, biases), examples)._replace(rule=rule)
+        flat, data = _flatten(Parameters(weights, biases)), _lay_out(examples)
+        outputs, finite = np.empty((len(inputs), plan.sizes[-1])), list[bool]()
+
+        def work(rows: tuple[int, int], accumulator: Array) -> None:
+            done = kernel.iterate(plan, flat, data, *rows, accumulator, outputs, 0.0, 0.0, 0)
+            finite.append(done)
+
+        ranges = self._cut_rows(plan, len(inputs))
+        nothing = np.zeros((min(self.threads, len(ranges)), 4, 0), dtype="int64")
+        with ThreadPoolExecutor(max(1, len(nothing) - 1)) as pool:  # idle, it starts no thread
+            share_tasks(work, ranges, nothing, pool)
+        return outputs if all(finite) else None
+
     def _sum(
         self, function: Summand, examples: Examples, parameters: Parameters
     ) -> tuple[Accumulator, ...]:
@@ -97,28 +145,32 @@ class NumbaKernels:
 
     def _lay_out(self, function: Summand, examples: Examples, parameters: Parameters) -> "_Work":
         losses, gradients = SUMMANDS[function]
-        arrays = (*parameters.weights, *parameters.biases)
+        plan = self._plan(parameters, examples)._replace(losses=losses, gradients=gradients)
+        of_parameters = [x.shape for arrays in parameters for x in arrays]
+        shapes = [(plan.sizes[-1],)] * losses + of_parameters * gradients
+        ranges = self._cut_rows(plan, len(examples.inputs))
+        size = sum(map(math.prod, shapes))
+        return _Work(
+            plan=plan,
+            parameters=_flatten(parameters),
+            data=_lay_out(examples),
+            shapes=shapes,
+            ranges=ranges,
+            sums=np.zeros((min(self.threads, len(ranges)), 4, size), dtype="int64"),
+        )
+
+    def _plan(self, parameters: Parameters, examples: Examples) -> NetworkPlan:
+        """Return the plan of a network that adds nothing up."""
         sizes = [len(parameters.weights[0]), *(w.shape[1] for w in parameters.weights)]
-        plan = NetworkPlan(
+        return NetworkPlan(
             sizes=np.asarray(sizes),
             neurons=sum(sizes[1:]),
             weights=sum(a * b for a, b in pairwise(sizes)),
             has_biases=bool(parameters.biases),
             rule=RULE_CODES[self.rule],
             no_tiny_inputs=self.no_tiny_inputs or examples.scaling is not None,
-            losses=losses,
-            gradients=gradients,
-        )
-        shapes = [(sizes[-1],)] * losses + [x.shape for x in arrays] * gradients
-        ranges = self._cut_rows(plan, len(examples.inputs))
-        size = sum(map(math.prod, shapes))
-        return _Work(
-            plan=plan,
-            parameters=np.concatenate([x.reshape(-1) for x in arrays]),
-            data=_lay_out(examples),
-            shapes=shapes,
-            ranges=ranges,
-            sums=np.zeros((min(self.threads, len(ranges)), 4, size), dtype="int64"),
+            losses=False,
+            gradients=False,
         )
 
     def _cut_rows(self, plan: NetworkPlan, rows: int) -> list[tuple[int, int]]:
@@ -153,7 +205,8 @@ class _Work(NamedTuple):
 
     def add(self, rows: tuple[int, int], accumulator: Array) -> None:
         """Add a range of rows to an accumulator."""
-        kernel.iterate(self.plan, self.parameters, self.data, *rows, accumulator, 0.0, 0.0, 0)
+        work = self.plan, self.parameters, self.data, *rows, accumulator, NO_OUTPUTS
+        kernel.iterate(*work, 0.0, 0.0, 0)
 
     def accumulate(self) -> Array:
         """Return the exact sums over all examples: (4, sums)."""
@@ -174,6 +227,10 @@ class _Work(NamedTuple):
             arrays.append(flat[start:stop].reshape(shape))
             start = stop
         return tuple(arrays)
+
+
+def _flatten(parameters: Parameters) -> Array:
+    return np.concatenate([x.reshape(-1) for arrays in parameters for x in arrays])
 
 
 def _lay_out(examples: Examples) -> LeafSource:

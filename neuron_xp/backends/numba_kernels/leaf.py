@@ -49,6 +49,7 @@ class NetworkPlan(NamedTuple):
 class Leaf(NamedTuple):
     """Arrays in which a leaf is worked on. Neurons are counted from the first hidden one.
 
+    first : (1,), the number of the leaf's first example
     copied, standardized : (64 * inputs,), inputs that are not taken where they are
     targets : (outputs, 64)
     z, outputs, deltas : (neurons, 64), weighted sums, what the activation makes of them, and
@@ -59,6 +60,7 @@ class Leaf(NamedTuple):
     totals : (64,), of a softmax's exponentials
     """
 
+    first: np.ndarray
     copied: np.ndarray
     standardized: np.ndarray
     targets: np.ndarray
@@ -82,6 +84,7 @@ def make_leaf(plan, data, sums):
     segments = 1 + plan.sizes.max() // SEGMENT
     inputs = plan.sizes[0] * LEAF + LANES
     return Leaf(
+        np.full(1, -1),
         np.zeros(inputs),
         np.zeros(inputs if data.mean.shape[0] > 0 else 0),
         np.zeros((plan.sizes[-1], LEAF)),

@@ -30,6 +30,7 @@ from neuron_xp.backends.numba_kernels.leaf import (
 )
 from neuron_xp.backends.numba_kernels.rules import (
     SOFTMAX,
+    WEIGHTED_SUMS,
     find_deltas,
     find_losses,
     find_sigmoids,
@@ -50,22 +51,22 @@ def _store_by_rows(columns, rows):
 
 
 @spliced
-def _forward(plan, parameters, rows, first, leaf):
-    """Find z and the output of every neuron, from 64 rows of inputs."""
+def _forward(plan, parameters, rows, first, count, leaf):
+    """Find z and the output of every neuron, from the first `count` of 64 rows of inputs."""
     inputs, no_tiny_inputs, weight, neuron = plan.sizes[0], plan.no_tiny_inputs, _ZERO, _ZERO
     last = plan.neurons - plan.sizes[-1]
     for neurons in plan.sizes[1:]:
-        size = pad(inputs)
         for j in range(neuron, neuron + neurons):
             z = leaf.z[j]
             weighted_sum(
-                rows, first, inputs, leaf.forward, weight, size, no_tiny_inputs, leaf.segments, z
-            )
+                rows, first, inputs, leaf.forward, weight, inputs, count, no_tiny_inputs,
+                leaf.segments, z,
+            )  # fmt: skip
             if plan.has_biases:
                 _add(z, parameters[plan.weights + j])
             if plan.rule != SOFTMAX or j < last:
-                find_sigmoids(z, leaf.outputs[j], leaf.deltas[j])
-            weight += size
+                find_sigmoids(z, count, leaf.outputs[j], leaf.deltas[j])
+            weight += pad(inputs)
         rows, first, inputs, no_tiny_inputs = leaf.output_rows, neuron * LEAF, neurons, _MAY_BE_TINY
         neuron += neurons
         if neuron < plan.neurons:
@@ -84,7 +85,7 @@ def _add(z, bias):
 
 
 @spliced
-def _back_propagate(plan, rows, leaf):
+def _back_propagate(plan, rows, count, leaf):
     """Find the deltas of the hidden layers from those of the last one."""
     # of the type of the inputs' rows, so that one `weighted_sum` is compiled for both
     delta_rows = leaf.delta_rows if plan.gradients else rows
@@ -100,22 +101,24 @@ def _back_propagate(plan, rows, leaf):
                 multiply_by_one(leaf.deltas[after], leaf.backward[weight + i * size], errors)
             else:
                 weighted_sum(
-                    delta_rows, first, neurons, leaf.backward, weight + i * size, size,
+                    delta_rows, first, neurons, leaf.backward, weight + i * size, neurons, count,
                     _MAY_BE_TINY, leaf.segments, errors,
                 )  # fmt: skip
-            _adjust_errors(errors, leaf.outputs[neuron + i])
+            _adjust_errors(errors, leaf.outputs[neuron + i], count)
         after = neuron
 
 
 @compiled
-def _adjust_errors(errors, outputs):
+def _adjust_errors(errors, outputs, count):
     for r in range(LEAF):
         gradient = outputs[r] * (1.0 - outputs[r])
         errors[r] = flush(errors[r] * gradient, SMALLEST_FACTOR)
+    for r in range(count, LEAF):  # of an earlier leaf
+        errors[r] = 0.0
 
 
 @spliced
-def _find_sums(plan, rows, first, leaf):
+def _find_sums(plan, rows, first, count, leaf):
     """Find what the leaf adds to the sum for each parameter."""
     inputs, no_tiny_inputs, weight, neuron = plan.sizes[0], plan.no_tiny_inputs, _ZERO, _ZERO
     sums = leaf.sums[plan.sizes[-1] :] if plan.losses else leaf.sums
@@ -123,8 +126,9 @@ def _find_sums(plan, rows, first, leaf):
         for j in range(neurons):
             delta = leaf.deltas[neuron + j]
             sum_over_examples(
-                rows, first, inputs, delta, no_tiny_inputs, leaf.row, sums, weight + j, neurons
-            )
+                rows, first, inputs, delta, count, no_tiny_inputs, leaf.row, sums, weight + j,
+                neurons,
+            )  # fmt: skip
         weight += inputs * neurons
         rows, first, inputs, no_tiny_inputs = leaf.output_rows, neuron * LEAF, neurons, _MAY_BE_TINY
         neuron += neurons
@@ -134,43 +138,79 @@ def _find_sums(plan, rows, first, leaf):
 
 
 @kept
-def iterate(plan, parameters, data, start, stop, accumulator, learning_rate, l2, count):
+def iterate(plan, parameters, data, start, stop, accumulator, outputs, learning_rate, l2, count):
     """Run `count` iterations on the examples start ... stop - 1, in one thread.
 
-    With none to run, add the examples to the exact sums once: one function does both, because
-    it takes seconds to compile. `start` is a multiple of 64.
+    With none to run, add the examples to the exact sums once, and store what the last layer
+    makes of them if there is an array for it: one function does all, because it takes seconds
+    to compile. `start` is a multiple of 64. Tells what `_add_leaves` does.
     """
     leaf, units = make_leaf(plan, data, accumulator.shape[1]), look_up_units(accumulator)
+    is_finite = True
     for _ in range(max(count, 1)):
-        _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator)
+        is_finite = _add_leaves(
+            plan, parameters, data, start, stop, leaf, units, accumulator, outputs
+        )
         if count > 0:
             _adjust(plan, parameters, accumulator, learning_rate, l2)
             renew_units(accumulator, units)
+    return is_finite
 
 
 @compiled
-def _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator):
-    """Add the examples start ... stop - 1 to the exact sums."""
+def _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator, outputs):
+    """Add the examples start ... stop - 1 to the exact sums; store their outputs, if asked to.
+
+    Tells then whether the first neuron's weighted sums are all finite. So are the inputs if they
+    are: one that is not would stay so, whatever it is multiplied by and added to.
+    """
     arrange_weights(plan, parameters, leaf)
-    flat, features = data.flat, plan.sizes[0]
+    is_finite = True
     for first in range(start, stop, LEAF):
         count = min(LEAF, stop - first)
-        rows, row = flat, first * features
-        if row + LEAF * features + LANES > flat.shape[0]:
-            copy_inputs(data.inputs, first, count, leaf.copied)
-            rows, row = leaf.copied, _ZERO
-        if data.mean.shape[0] > 0:
-            standardize(rows, row, features, data, leaf.standardized)
-            rows, row = leaf.standardized, _ZERO
+        rows, row = _find_rows(plan, data, first, count, leaf)
         copy_targets(data.targets, first, count, leaf.targets)
-        _forward(plan, parameters, rows, row, leaf)
+        _forward(plan, parameters, rows, row, count, leaf)
+        if outputs.shape[0] > 0:
+            is_finite = _store_outputs(plan, first, count, leaf, outputs) and is_finite
         if plan.losses:
             find_losses(plan, data, first, count, leaf)
         if plan.gradients:
             find_deltas(plan, data, first, count, leaf)
-            _back_propagate(plan, rows, leaf)
-            _find_sums(plan, rows, row, leaf)
+            _back_propagate(plan, rows, count, leaf)
+            _find_sums(plan, rows, row, count, leaf)
         accumulate(leaf.sums, accumulator, units)
+    return is_finite
+
+
+@compiled
+def _store_outputs(plan, first, count, leaf, outputs):
+    """Store what the last layer makes of a leaf; tell whether the first neuron's z are finite."""
+    last, is_finite = plan.neurons - plan.sizes[-1], True
+    found = leaf.z if plan.rule == WEIGHTED_SUMS else leaf.outputs
+    for j in range(plan.sizes[-1]):
+        for r in range(count):
+            outputs[first + r, j] = found[last + j, r] + 0.0
+    for r in range(count):
+        is_finite = is_finite and abs(leaf.z[0, r]) < np.inf
+    return is_finite
+
+
+@spliced
+def _find_rows(plan, data, first, count, leaf):
+    """Find the inputs of a leaf, 64 rows of a flat array, and where in it they begin."""
+    rows, row, features = data.flat, first * plan.sizes[0], plan.sizes[0]
+    is_new = leaf.first[0] != first
+    if row + LEAF * features + LANES > rows.shape[0]:
+        if is_new:
+            copy_inputs(data.inputs, first, count, leaf.copied)
+        rows, row = leaf.copied, _ZERO
+    if data.mean.shape[0] > 0:
+        if is_new:
+            standardize(rows, row, features, data, leaf.standardized)
+        rows, row = leaf.standardized, _ZERO
+    leaf.first[0] = first
+    return rows, row
 
 
 @kept

@@ -3,11 +3,13 @@
 from neuron_xp.backends.numba_kernels.arithmetic import copy, sum_leaf, sum_terms
 from neuron_xp.backends.numba_kernels.compiler import compiled, spliced
 from neuron_xp.backends.numba_kernels.functions import exp, flush, log, log1p, sigmoid
+from neuron_xp.backends.numba_kernels.vectors import WIDTH
 from neuron_xp.neuron.reproducible.elementary import SMALLEST_FACTOR, SMALLEST_PRODUCT
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
-ARTICLE_RULE, CROSS_ENTROPY, SOFTMAX = 0, 1, 2
+ARTICLE_RULE, CROSS_ENTROPY, SOFTMAX, WEIGHTED_SUMS = 0, 1, 2, 3
 
+# where nothing is learned, the last layer's weighted sums may be what is wanted
 RULE_CODES = {
     "error_weighted_derivative": ARTICLE_RULE,
     "cross_entropy": CROSS_ENTROPY,
@@ -16,9 +18,9 @@ RULE_CODES = {
 
 
 @compiled
-def find_sigmoids(z, outputs, exponentials):
-    """Find the sigmoid of z, and e^-|z|, of which a loss is made."""
-    for r in range(LEAF):
+def find_sigmoids(z, count, outputs, exponentials):
+    """Find the sigmoid of z, and e^-|z|, of which a loss is made, for the first `count`."""
+    for r in range(LEAF if count > WIDTH else WIDTH):
         exponentials[r] = exp(-abs(z[r]))
         outputs[r] = sigmoid(z[r], exponentials[r])
 

@@ -5,7 +5,6 @@ has: one AVX-512 register, two of AVX, four of SSE or NEON. A product is rounded
 is added, because nothing here says that it need not be.
 """
 
-from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -14,7 +13,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from neuron_xp.neuron.reproducible.elementary import LANES, SMALLEST_PRODUCT, TINY_INPUT
-from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
 WIDTH = 8
 """A row may be read up to the next multiple of 32 inputs, a column up to one of 8."""
@@ -63,92 +61,116 @@ def _add_halves(builder: Any, a: Any, b: Any, groups: int) -> Any:
     return builder.fadd(_pick(builder, a, b, low), _pick(builder, a, b, high))
 
 
-def _row_sums_code(
-    context: Any, builder: Any, signature: Any, arguments: Any, no_tiny_inputs: bool
-) -> Any:
-    rows, start, stride, weights, first, count, sums, number = arguments
-    rows = _pointer(context, builder, signature.args[0], rows)
-    weights = _pointer(context, builder, signature.args[3], weights)
-    sums = _pointer(context, builder, signature.args[6], sums)
+def _add_in_order(builder: Any, terms: list[Any]) -> Any:
+    """Add eight terms as `exact_sum.leaf_sums` halves them: 0 + 4, 2 + 6, 1 + 5, 3 + 7, ..."""
 
-    def products(row: Any, offset: Any) -> list[Any]:
-        places = [builder.add(offset, _INT(lane)) for lane in range(0, LANES, WIDTH)]
-        inputs = [_load(builder, rows, builder.add(row, i)) for i in places]
-        factors = [_load(builder, weights, builder.add(first, i)) for i in places]
-        pairs = zip(inputs, factors, strict=True)
-        return [_multiply(builder, a, b, no_tiny_inputs) for a, b in pairs]
+    def tree(term: int, step: int) -> Any:
+        if step == len(terms):
+            return terms[term]
+        return builder.fadd(tree(term, 2 * step), tree(term + step, 2 * step))
 
-    def sum_eighths(number: int) -> Any:
-        """Sum a row into 32 lanes, and halve them twice."""
-        row = builder.add(start, builder.mul(stride, _INT(number)))
-        lanes = [cgutils.alloca_once(builder, _VECTOR) for _ in range(0, LANES, WIDTH)]
-        for lane, product in zip(lanes, products(row, _INT(0)), strict=True):
-            builder.store(product, lane)
-        with cgutils.for_range_slice(builder, _INT(LANES), count, _INT(LANES)) as (offset, _):
-            for lane, product in zip(lanes, products(row, offset), strict=True):
-                builder.store(builder.fadd(builder.load(lane), product), lane)
-        a, b, c, d = map(builder.load, lanes)
-        return builder.fadd(builder.fadd(a, c), builder.fadd(b, d))
-
-    vectors, groups = [sum_eighths(number) for number in range(WIDTH)], 1
-    while len(vectors) > 1:
-        pairs = zip(vectors[::2], vectors[1::2], strict=True)
-        vectors, groups = [_add_halves(builder, a, b, groups) for a, b in pairs], groups * 2
-    builder.store(vectors[0], _address(builder, sums, number), align=8)
-    return context.get_dummy_value()
+    return tree(0, 1)
 
 
-def _column_sums_code(
-    context: Any, builder: Any, signature: Any, arguments: Any, no_tiny_inputs: bool
-) -> Any:
-    rows, start, stride, delta, sums, number = arguments
-    rows = _pointer(context, builder, signature.args[0], rows)
-    delta = _pointer(context, builder, signature.args[3], delta)
-    sums = _pointer(context, builder, signature.args[4], sums)
+@intrinsic(prefer_literal=True)
+def row_sums(  # type: ignore[no-untyped-def]
+    typing, vectors, no_tiny_inputs, rows, start, stride, weights, first, count, sums, place
+):
+    """sums[place + r] = the sum over i of rows[start + r * stride + i] * weights[first + i].
 
-    def term(row: int) -> Any:
-        inputs = _load(builder, rows, builder.add(start, builder.mul(stride, _INT(row))))
-        factor = builder.load(builder.gep(delta, [_INT(row)]))
-        one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), factor, ir.IntType(32)(0))
-        return _multiply(builder, inputs, _pick(builder, one, one, [0] * WIDTH), no_tiny_inputs)
+    For r < 8, and i < 8 * vectors: 1 to 4, a constant. Of 4, i < count, a multiple of 32.
+    """
 
-    def tree(row: int, step: int) -> Any:
-        """Add the rows row, row + step, row + 2 step, ... in the defined order."""
-        if step == LEAF:
-            return term(row)
-        return builder.fadd(tree(row, 2 * step), tree(row + step, 2 * step))
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        places = 2, 5, 8
+        rows, weights, sums = (
+            _pointer(context, builder, signature.args[i], arguments[i]) for i in places
+        )
+        _, _, _, start, stride, _, first, count, _, place = arguments
+        width = signature.args[0].literal_value
+        none_is_tiny = signature.args[1].literal_value
 
-    builder.store(tree(0, 1), _address(builder, sums, number), align=8)
-    return context.get_dummy_value()
+        def products(row: Any, offset: Any) -> list[Any]:
+            places = [builder.add(offset, _INT(WIDTH * vector)) for vector in range(width)]
+            inputs = [_load(builder, rows, builder.add(row, i)) for i in places]
+            factors = [_load(builder, weights, builder.add(first, i)) for i in places]
+            pairs = zip(inputs, factors, strict=True)
+            return [_multiply(builder, a, b, none_is_tiny) for a, b in pairs]
+
+        def sum_eighths(number: int) -> Any:
+            """Sum a row into 32 lanes, and halve them twice; lanes that are not there are 0."""
+            row = builder.add(start, builder.mul(stride, _INT(number)))
+            found = products(row, _INT(0))
+            if width == LANES // WIDTH:
+                lanes = [cgutils.alloca_once(builder, _VECTOR) for _ in found]
+                for lane, product in zip(lanes, found, strict=True):
+                    builder.store(product, lane)
+                with cgutils.for_range_slice(builder, _INT(LANES), count, _INT(LANES)) as (at, _):
+                    for lane, product in zip(lanes, products(row, at), strict=True):
+                        builder.store(builder.fadd(builder.load(lane), product), lane)
+                found = [builder.load(lane) for lane in lanes]
+            half = [builder.fadd(*pair) for pair in zip(found, found[2:], strict=False)]
+            half += found[len(half) : 2]
+            return builder.fadd(*half) if len(half) == 2 else half[0]
+
+        eighths, groups = [sum_eighths(number) for number in range(WIDTH)], 1
+        while len(eighths) > 1:
+            pairs = zip(eighths[::2], eighths[1::2], strict=True)
+            eighths, groups = [_add_halves(builder, a, b, groups) for a, b in pairs], groups * 2
+        builder.store(eighths[0], _address(builder, sums, place), align=8)
+        return context.get_dummy_value()
+
+    int_ = types.int64
+    arguments = vectors, no_tiny_inputs, rows, int_, int_, weights, int_, int_, sums, int_
+    return types.void(*arguments), code
 
 
-def _row_sums(no_tiny_inputs: bool) -> Any:
-    @intrinsic
-    def row_sums(typing, rows, start, stride, weights, first, count, sums, place):  # type: ignore[no-untyped-def]
-        """sums[place + r] = the sum over i of rows[start + r * stride + i] * weights[first + i].
+@intrinsic(prefer_literal=True)
+def column_sums(typing, no_tiny_inputs, rows, start, stride, delta, count, sums, place):  # type: ignore[no-untyped-def]
+    """sums[place + i] = the sum over r of rows[start + r * stride + i] * delta[r].
 
-        For r < 8 and i < count, which is a multiple of 32.
-        """
-        int_ = types.int64
-        signature = types.void(rows, int_, int_, weights, int_, int_, sums, int_)
-        return signature, partial(_row_sums_code, no_tiny_inputs=no_tiny_inputs)
+    For i < 8, and r < 64: the rows from `count` on are multiplied by 0, or left out.
+    """
 
-    return row_sums
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rows, delta, sums = (
+            _pointer(context, builder, signature.args[i], arguments[i]) for i in (1, 4, 6)
+        )
+        _, _, start, stride, _, count, _, place = arguments
+        none_is_tiny = signature.args[0].literal_value
+        far = builder.mul(stride, _INT(WIDTH))
+        buffer = cgutils.alloca_once(builder, ir.ArrayType(_VECTOR, WIDTH))
+        is_short = builder.icmp_signed("<=", count, _INT(WIDTH))
 
+        def term(first: Any, row: Any, eighth: int) -> Any:
+            """The product of the row, which is the eighth one after it, times eight."""
+            offset = builder.mul(far, _INT(eighth))
+            inputs = _load(builder, rows, builder.add(first, offset))
+            place = builder.add(row, _INT(WIDTH * eighth))
+            factor = builder.load(builder.gep(delta, [place]))
+            empty = ir.Constant(_VECTOR, ir.Undefined)
+            one = builder.insert_element(empty, factor, ir.IntType(32)(0))
+            factors = _pick(builder, one, one, [0] * WIDTH)
+            return _multiply(builder, inputs, factors, none_is_tiny)
 
-def _column_sums(no_tiny_inputs: bool) -> Any:
-    @intrinsic
-    def column_sums(typing, rows, start, stride, delta, sums, place):  # type: ignore[no-untyped-def]
-        """sums[place + i] = the sum over r of rows[start + r * stride + i] * delta[r], i < 8."""
-        int_ = types.int64
-        signature = types.void(rows, int_, int_, delta, sums, int_)
-        return signature, partial(_column_sums_code, no_tiny_inputs=no_tiny_inputs)
+        with cgutils.for_range(builder, _INT(WIDTH)) as loop:
+            row = loop.index
+            first = builder.add(start, builder.mul(stride, row))
+            found = builder.gep(buffer, [_INT(0), row])
+            with builder.if_else(is_short) as (then, otherwise):
+                with then:
+                    builder.store(term(first, row, 0), found)
+                with otherwise:
+                    terms = [term(first, row, eighth) for eighth in range(WIDTH)]
+                    builder.store(_add_in_order(builder, terms), found)
+        eighths = [builder.load(builder.gep(buffer, [_INT(0), _INT(r)])) for r in range(WIDTH)]
+        total = _add_in_order(builder, eighths)
+        builder.store(total, _address(builder, sums, place), align=8)
+        return context.get_dummy_value()
 
-    return column_sums
-
-
-row_sums, unflushed_row_sums = _row_sums(False), _row_sums(True)
-column_sums, unflushed_column_sums = _column_sums(False), _column_sums(True)
+    int_ = types.int64
+    arguments = no_tiny_inputs, rows, int_, int_, delta, int_, sums, int_
+    return types.void(*arguments), code
 
 
 @intrinsic

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from neuron_xp.backends.backend import Kernels, MakeKernels, Summand, map_arrays
+from neuron_xp.backends.backend import Kernels, MakeKernels, Summand, Think, map_arrays
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array
@@ -78,6 +78,11 @@ class LentKernels:
     def share_all(self) -> "LentKernels":
         """See `backend.Kernels`."""
         return replace(self, kernels=self.kernels.share_all())
+
+    def find_think(self, *, logits: bool) -> Think | None:
+        """See `backend.Kernels`."""
+        found = self.kernels.find_think(logits=logits)
+        return None if found is None else partial(self.loan.call, found)
 
     def find_summand(self, function: Summand) -> Summand | None:
         """See `backend.Kernels`."""

@@ -233,6 +233,7 @@ def open_jax(device: Any) -> Backend:
         context=context,
         compile=compile_,
         loop=loop,
+        put=partial(jax.device_put, device=device),  # its asarray compiles for every shape
         compiled=True,
         make_kernels=kernels,
         block_elements=2**26,

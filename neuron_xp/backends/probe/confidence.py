@@ -96,6 +96,11 @@ def find_confidence(backend: Backend) -> Confidence:
     return confidence
 
 
+def has_tried_kernels(backend: Backend) -> bool:
+    """Tell whether this process has tried the backend's kernels, so that they are at hand."""
+    return backend in _in_backends
+
+
 def has_right_kernels(backend: Backend) -> bool:
     """Tell whether the backend has kernels, they gave the defined bits, and none has failed."""
     return backend.make_kernels is not None and not find_confidence(backend).is_lost

@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 
 from neuron_xp.backends.backend import Backend, Engine
-from neuron_xp.backends.engine import (
-    choose_block_rows,
-    choose_engine,
-    find_extremes_by_kernel,
-)
+from neuron_xp.backends.engine import choose_block_rows, choose_engine
 from neuron_xp.backends.examples import TOO_HEAVY, convert_examples, copy_to_host, take_rows
+from neuron_xp.backends.probe.look import find_extremes_by_kernel
 from neuron_xp.model.fingerprint import (
     GROUP,
     MOST_GROUPS,

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.errors import TrainingDivergedError
-from neuron_xp.model.network import Ending
-from neuron_xp.model.position import History
+from neuron_xp.model.position import Ending, History
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.training.data.training_set import TrainingSet
