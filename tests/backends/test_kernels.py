@@ -208,13 +208,20 @@ def test_tiny_products_count_as_zero_unless_inputs_are_ordinary(no_tiny_inputs, 
     """What `no_tiny_inputs` gives for inputs that are tiny shows the difference."""
     numbers = np.zeros(3 * 64)
     numbers[list(TIES)] = list(TIES.values())
-    sums, row = np.zeros(1), np.zeros(32)
-    halves = np.full(64, 0.5)
-    numba_arithmetic.sum_over_examples(numbers, 0, 1, halves, no_tiny_inputs, row, sums, 0, 1)
-    assert sums[0] == expected
-    z, segments = np.zeros(64), numba_arithmetic.Segments(*np.zeros((2, 1, 64)), np.zeros((32, 64)))
-    numba_arithmetic.weighted_sum(numbers, 0, 0, halves, 0, 32, no_tiny_inputs, segments, z)
-    assert set(z) == {expected}
+    row, halves = np.zeros(32), np.full((4, 64), 0.5)
+    for neurons in (1, 4):
+        sums = np.zeros(neurons)
+        numba_arithmetic.sum_over_examples(
+            numbers, 0, 1, halves, 0, neurons, 64, no_tiny_inputs, row, sums, 0, neurons
+        )
+        assert set(sums) == {expected}
+    segments = numba_arithmetic.Segments(*np.zeros((2, 1, 64)), np.zeros((32, 64)))
+    for neurons in (1, 2):
+        z = np.zeros((neurons, 64))
+        numba_arithmetic.weighted_sums(
+            numbers, 0, 0, halves.ravel(), 0, 32, 64, neurons, no_tiny_inputs, segments, z, 0
+        )
+        assert set(z.ravel()) == {expected}
 
 
 @pytest.mark.parametrize("rule", list(RULES))

@@ -43,37 +43,64 @@ def pad(count):
     return _divide_up(count, LANES) * LANES
 
 
-@compiled
-def weighted_sum(rows, first, stride, weights, start, inputs, count, no_tiny_inputs, s, z):
-    """z[r] = the sum over i of rows[first + r * stride + i] * weights[start + i], for r < count.
+PAIR = np.int64(2)
+"""Neurons whose weighted sums of many inputs are computed together."""
 
-    The weights are followed by zeros, up to `pad(inputs)`: what a row reads of the next, it
-    multiplies by 0.
+
+@compiled
+def weighted_sums(
+    rows, first, stride, weights, start, inputs, count, neurons, no_tiny_inputs, s, z, j
+):
+    """z[j + n, r] = the sum over i of rows[first + r * stride + i] * weights[at + i].
+
+    For n < neurons, one or a pair, and r < count. The weights of a neuron begin `pad(inputs)`
+    after the last one's, and zeros follow them: what a row reads of the next, it multiplies by 0.
     """
     size = pad(inputs)
-    for part in range(0, size, SEGMENT):
-        sums = s.products[part // SEGMENT] if part else z
-        width, terms = min(inputs - part, SEGMENT), min(size - part, SEGMENT)
-        for r in range(0, count, WIDTH):
-            row, weight = first + part + r * stride, start + part
-            if no_tiny_inputs:
-                if width > 3 * WIDTH:
-                    row_sums(4, True, rows, row, stride, weights, weight, terms, sums, r)
-                elif width > 2 * WIDTH:
-                    row_sums(3, True, rows, row, stride, weights, weight, terms, sums, r)
-                elif width > WIDTH:
-                    row_sums(2, True, rows, row, stride, weights, weight, terms, sums, r)
-                else:
-                    row_sums(1, True, rows, row, stride, weights, weight, terms, sums, r)
-            elif width > 2 * WIDTH:
-                row_sums(4, False, rows, row, stride, weights, weight, terms, sums, r)
-            elif width > WIDTH:
-                row_sums(2, False, rows, row, stride, weights, weight, terms, sums, r)
-            else:
-                row_sums(1, False, rows, row, stride, weights, weight, terms, sums, r)
     if size > SEGMENT:
-        copy(z, s.products[0])
-        sum_terms(s.products, _divide_up(size, SEGMENT), s, z)
+        for n in range(neurons):
+            at = start + n * size
+            _sum_segments(rows, first, stride, weights, at, size, count, no_tiny_inputs, s)
+            sum_terms(s.products, _divide_up(size, SEGMENT), s, z[j + n])
+        return
+    for r in range(0, count, WIDTH):
+        row, place = first + r * stride, j * LEAF + r
+        if no_tiny_inputs:
+            if neurons == PAIR:
+                row_sums(2, 4, True, rows, row, stride, weights, start, size, z, place)
+            elif inputs > 3 * WIDTH:
+                row_sums(1, 4, True, rows, row, stride, weights, start, size, z, place)
+            elif inputs > 2 * WIDTH:
+                row_sums(1, 3, True, rows, row, stride, weights, start, size, z, place)
+            elif inputs > WIDTH:
+                row_sums(1, 2, True, rows, row, stride, weights, start, size, z, place)
+            else:
+                row_sums(1, 1, True, rows, row, stride, weights, start, size, z, place)
+        elif neurons == PAIR:
+            row_sums(2, 4, False, rows, row, stride, weights, start, size, z, place)
+        elif inputs > WIDTH:
+            row_sums(1, 4, False, rows, row, stride, weights, start, size, z, place)
+        else:
+            row_sums(1, 1, False, rows, row, stride, weights, start, size, z, place)
+
+
+@compiled
+def _sum_segments(rows, first, stride, weights, start, size, count, no_tiny_inputs, s):
+    """Store one neuron's weighted sums of each segment."""
+    for part in range(0, size, SEGMENT):
+        weight, terms, place = start + part, min(SEGMENT, size - part), part // SEGMENT * LEAF
+        for r in range(0, count, WIDTH):
+            row, at = first + part + r * stride, place + r
+            if no_tiny_inputs:
+                row_sums(1, 4, True, rows, row, stride, weights, weight, terms, s.products, at)
+            else:
+                row_sums(1, 4, False, rows, row, stride, weights, weight, terms, s.products, at)
+
+
+@inlined
+def take_together(left, inputs, most):
+    """Return how many of the neurons that are left to compute together: `most`, or one."""
+    return most if left >= most and inputs > LANES else np.int64(1)
 
 
 class Segments(NamedTuple):
@@ -131,21 +158,33 @@ def multiply_by_one(x, weight, z):
         z[r] = flush(x[r] * weight, SMALLEST_PRODUCT)
 
 
+FOUR = np.int64(4)
+"""Neurons whose sums over the examples are computed together."""
+
+
 @compiled
 def sum_over_examples(
-    rows, first, inputs, delta, count, no_tiny_inputs, row, sums, first_sum, step
+    rows, first, inputs, deltas, j, neurons, count, no_tiny_inputs, row, sums, first_sum, step
 ):
-    """sums[first_sum + i * step] = the sum over r of rows[first + r * inputs + i] * delta[r].
+    """sums[at + i * step + n] = the sum over r of rows[first + r * inputs + i] * deltas[j + n, r].
 
-    Of the rows from `count` on delta is 0.
+    For n < neurons, one or four. Of the rows from `count` on deltas are 0.
     """
+    place = j * LEAF
     for start in range(0, inputs, WIDTH):
-        if no_tiny_inputs:
-            column_sums(True, rows, first + start, inputs, delta, count, row, 0)
+        column = first + start
+        if neurons == FOUR:
+            if no_tiny_inputs:
+                column_sums(4, True, rows, column, inputs, deltas, place, count, row)
+            else:
+                column_sums(4, False, rows, column, inputs, deltas, place, count, row)
+        elif no_tiny_inputs:
+            column_sums(1, True, rows, column, inputs, deltas, place, count, row)
         else:
-            column_sums(False, rows, first + start, inputs, delta, count, row, 0)
-        for i in range(min(WIDTH, inputs - start)):
-            sums[first_sum + (start + i) * step] = row[i]
+            column_sums(1, False, rows, column, inputs, deltas, place, count, row)
+        for n in range(neurons):
+            for i in range(min(WIDTH, inputs - start)):
+                sums[first_sum + (start + i) * step + n] = row[n * WIDTH + i]
 
 
 @compiled

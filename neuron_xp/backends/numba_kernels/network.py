@@ -8,6 +8,8 @@ inputs before neurons, then the biases if any.
 import numpy as np
 
 from neuron_xp.backends.numba_kernels.arithmetic import (
+    FOUR,
+    PAIR,
     accumulate,
     look_up_units,
     merge,
@@ -16,8 +18,9 @@ from neuron_xp.backends.numba_kernels.arithmetic import (
     renew_units,
     sum_leaf,
     sum_over_examples,
+    take_together,
     total,
-    weighted_sum,
+    weighted_sums,
 )
 from neuron_xp.backends.numba_kernels.compiler import compiled, kept, spliced
 from neuron_xp.backends.numba_kernels.functions import flush
@@ -40,7 +43,7 @@ from neuron_xp.neuron.reproducible.elementary import LANES, SMALLEST_FACTOR, SMA
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
 # Typed, because Numba compiles a function anew for each constant that it is given.
-_ZERO, _MAY_BE_TINY = np.int64(0), np.bool_(False)
+_ZERO, _ONE, _MAY_BE_TINY = np.int64(0), np.int64(1), np.bool_(False)
 
 
 @compiled
@@ -56,17 +59,20 @@ def _forward(plan, parameters, rows, first, count, leaf):
     inputs, no_tiny_inputs, weight, neuron = plan.sizes[0], plan.no_tiny_inputs, _ZERO, _ZERO
     last = plan.neurons - plan.sizes[-1]
     for neurons in plan.sizes[1:]:
-        for j in range(neuron, neuron + neurons):
-            z = leaf.z[j]
-            weighted_sum(
-                rows, first, inputs, leaf.forward, weight, inputs, count, no_tiny_inputs,
-                leaf.segments, z,
+        j, end = neuron, neuron + neurons
+        while j < end:
+            together = take_together(end - j, inputs, PAIR)
+            weighted_sums(
+                rows, first, inputs, leaf.forward, weight, inputs, count, together, no_tiny_inputs,
+                leaf.segments, leaf.z, j,
             )  # fmt: skip
+            weight += pad(inputs) * together
+            j += together
+        for k in range(neuron, end):
             if plan.has_biases:
-                _add(z, parameters[plan.weights + j])
-            if plan.rule != SOFTMAX or j < last:
-                find_sigmoids(z, count, leaf.outputs[j], leaf.deltas[j])
-            weight += pad(inputs)
+                _add(leaf.z[k], parameters[plan.weights + k])
+            if plan.rule != SOFTMAX or k < last:
+                find_sigmoids(leaf.z[k], count, leaf.outputs[k], leaf.deltas[k])
         rows, first, inputs, no_tiny_inputs = leaf.output_rows, neuron * LEAF, neurons, _MAY_BE_TINY
         neuron += neurons
         if neuron < plan.neurons:
@@ -95,16 +101,20 @@ def _back_propagate(plan, rows, count, leaf):
         neuron, size, first = after - inputs, pad(neurons), after * LEAF
         weight -= inputs * size
         _store_by_rows(leaf.deltas[after : after + neurons], leaf.delta_rows[first:])
-        for i in range(inputs):
-            errors = leaf.deltas[neuron + i]
+        i = _ZERO
+        while i < inputs:
+            together = take_together(inputs - i, neurons, PAIR)
             if neurons == 1:
-                multiply_by_one(leaf.deltas[after], leaf.backward[weight + i * size], errors)
+                w = leaf.backward[weight + i * size]
+                multiply_by_one(leaf.deltas[after], w, leaf.deltas[neuron + i])
             else:
-                weighted_sum(
+                weighted_sums(
                     delta_rows, first, neurons, leaf.backward, weight + i * size, neurons, count,
-                    _MAY_BE_TINY, leaf.segments, errors,
+                    together, _MAY_BE_TINY, leaf.segments, leaf.deltas, neuron + i,
                 )  # fmt: skip
-            _adjust_errors(errors, leaf.outputs[neuron + i], count)
+            i += together
+        for k in range(neuron, after):
+            _adjust_errors(leaf.deltas[k], leaf.outputs[k], count)
         after = neuron
 
 
@@ -123,18 +133,20 @@ def _find_sums(plan, rows, first, count, leaf):
     inputs, no_tiny_inputs, weight, neuron = plan.sizes[0], plan.no_tiny_inputs, _ZERO, _ZERO
     sums = leaf.sums[plan.sizes[-1] :] if plan.losses else leaf.sums
     for neurons in plan.sizes[1:]:
-        for j in range(neurons):
-            delta = leaf.deltas[neuron + j]
+        j = _ZERO
+        while j < neurons:
+            together = FOUR if neurons - j >= FOUR else _ONE
             sum_over_examples(
-                rows, first, inputs, delta, count, no_tiny_inputs, leaf.row, sums, weight + j,
-                neurons,
+                rows, first, inputs, leaf.deltas, neuron + j, together, count, no_tiny_inputs,
+                leaf.row, sums, weight + j, neurons,
             )  # fmt: skip
+            j += together
         weight += inputs * neurons
         rows, first, inputs, no_tiny_inputs = leaf.output_rows, neuron * LEAF, neurons, _MAY_BE_TINY
         neuron += neurons
     if plan.has_biases:
-        for j in range(plan.neurons):
-            sums[plan.weights + j] = sum_leaf(leaf.deltas[j], leaf.row)
+        for k in range(plan.neurons):
+            sums[plan.weights + k] = sum_leaf(leaf.deltas[k], leaf.row)
 
 
 @kept

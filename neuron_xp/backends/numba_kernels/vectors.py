@@ -5,6 +5,7 @@ has: one AVX-512 register, two of AVX, four of SSE or NEON. A product is rounded
 is added, because nothing here says that it need not be.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -13,6 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from neuron_xp.neuron.reproducible.elementary import LANES, SMALLEST_PRODUCT, TINY_INPUT
+from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
 WIDTH = 8
 """A row may be read up to the next multiple of 32 inputs, a column up to one of 8."""
@@ -61,7 +63,7 @@ def _add_halves(builder: Any, a: Any, b: Any, groups: int) -> Any:
     return builder.fadd(_pick(builder, a, b, low), _pick(builder, a, b, high))
 
 
-def _add_in_order(builder: Any, terms: list[Any]) -> Any:
+def _add_in_order(builder: Any, terms: Sequence[Any]) -> Any:
     """Add eight terms as `exact_sum.leaf_sums` halves them: 0 + 4, 2 + 6, 1 + 5, 3 + 7, ..."""
 
     def tree(term: int, step: int) -> Any:
@@ -74,103 +76,166 @@ def _add_in_order(builder: Any, terms: list[Any]) -> Any:
 
 @intrinsic(prefer_literal=True)
 def row_sums(  # type: ignore[no-untyped-def]
-    typing, vectors, no_tiny_inputs, rows, start, stride, weights, first, count, sums, place
+    typing,
+    neurons,
+    vectors,
+    no_tiny_inputs,
+    rows,
+    start,
+    stride,
+    weights,
+    first,
+    count,
+    sums,
+    place,
 ):
-    """sums[place + r] = the sum over i of rows[start + r * stride + i] * weights[first + i].
+    """sums[place + 64 n + r] = the sum over i of rows[start + r * stride + i] * weights[at + i].
 
-    For r < 8, and i < 8 * vectors: 1 to 4, a constant. Of 4, i < count, a multiple of 32.
+    For r < 8, n < neurons, and i < 8 * vectors, 1 to 4; of 4, i < count, a multiple of 32. A
+    neuron's weights begin `count` after the last one's. Neurons, vectors and `no_tiny_inputs` are
+    constants.
     """
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        places = 2, 5, 8
         rows, weights, sums = (
-            _pointer(context, builder, signature.args[i], arguments[i]) for i in places
+            _pointer(context, builder, signature.args[i], arguments[i]) for i in (3, 6, 9)
         )
-        _, _, _, start, stride, _, first, count, _, place = arguments
-        width = signature.args[0].literal_value
-        none_is_tiny = signature.args[1].literal_value
+        *_, start, stride, _, first, count, _, place = arguments
+        neurons, width, none_is_tiny = (signature.args[i].literal_value for i in range(3))
+        weight_rows = [builder.add(first, builder.mul(count, _INT(n))) for n in range(neurons)]
 
-        def products(row: Any, offset: Any) -> list[Any]:
+        def products(some_rows: list[Any], offset: Any) -> list[list[Any]]:
+            """Return those of each row and neuron, a vector after the other."""
             places = [builder.add(offset, _INT(WIDTH * vector)) for vector in range(width)]
-            inputs = [_load(builder, rows, builder.add(row, i)) for i in places]
-            factors = [_load(builder, weights, builder.add(first, i)) for i in places]
-            pairs = zip(inputs, factors, strict=True)
-            return [_multiply(builder, a, b, none_is_tiny) for a, b in pairs]
+            x, w = (
+                [[_load(builder, array, builder.add(row, i)) for i in places] for row in first]
+                for array, first in ((rows, some_rows), (weights, weight_rows))
+            )
+            return [
+                [_multiply(builder, *pair, none_is_tiny) for pair in zip(a, b, strict=True)]
+                for a in x
+                for b in w
+            ]
 
-        def sum_eighths(number: int) -> Any:
-            """Sum a row into 32 lanes, and halve them twice; lanes that are not there are 0."""
-            row = builder.add(start, builder.mul(stride, _INT(number)))
-            found = products(row, _INT(0))
+        def sum_eighths(numbers: list[int]) -> list[Any]:
+            """Sum rows into 32 lanes, and halve them twice; lanes that are not there are 0."""
+            some = [builder.add(start, builder.mul(stride, _INT(r))) for r in numbers]
+            found = products(some, _INT(0))
             if width == LANES // WIDTH:
-                lanes = [cgutils.alloca_once(builder, _VECTOR) for _ in found]
-                for lane, product in zip(lanes, found, strict=True):
-                    builder.store(product, lane)
+                lanes = [[cgutils.alloca_once(builder, _VECTOR) for _ in row] for row in found]
+                _store_all(builder, found, lanes)
                 with cgutils.for_range_slice(builder, _INT(LANES), count, _INT(LANES)) as (at, _):
-                    for lane, product in zip(lanes, products(row, at), strict=True):
-                        builder.store(builder.fadd(builder.load(lane), product), lane)
-                found = [builder.load(lane) for lane in lanes]
-            half = [builder.fadd(*pair) for pair in zip(found, found[2:], strict=False)]
-            half += found[len(half) : 2]
-            return builder.fadd(*half) if len(half) == 2 else half[0]
+                    more = _add_all(builder, _load_all(builder, lanes), products(some, at))
+                    _store_all(builder, more, lanes)
+                found = _load_all(builder, lanes)
+            return [_halve_twice(builder, row) for row in found]
 
-        eighths, groups = [sum_eighths(number) for number in range(WIDTH)], 1
-        while len(eighths) > 1:
-            pairs = zip(eighths[::2], eighths[1::2], strict=True)
-            eighths, groups = [_add_halves(builder, a, b, groups) for a, b in pairs], groups * 2
-        builder.store(eighths[0], _address(builder, sums, place), align=8)
+        # two rows and two neurons at a time: four loads for four products, and all in registers
+        groups = [sum_eighths([r, r + 1]) for r in range(0, WIDTH, 2)]
+        for n in range(neurons):
+            eighths = [vector for group in groups for vector in group[n::neurons]]
+            at = builder.add(place, _INT(LEAF * n))
+            builder.store(
+                _transpose_and_add(builder, eighths), _address(builder, sums, at), align=8
+            )
         return context.get_dummy_value()
 
     int_ = types.int64
-    arguments = vectors, no_tiny_inputs, rows, int_, int_, weights, int_, int_, sums, int_
-    return types.void(*arguments), code
+    constants = neurons, vectors, no_tiny_inputs
+    return types.void(*constants, rows, int_, int_, weights, int_, int_, sums, int_), code
+
+
+def _load_all(builder: Any, places: list[list[Any]]) -> list[list[Any]]:
+    return [[builder.load(place) for place in row] for row in places]
+
+
+def _store_all(builder: Any, vectors: list[list[Any]], places: list[list[Any]]) -> None:
+    for row in zip(vectors, places, strict=True):
+        for vector, place in zip(*row, strict=True):
+            builder.store(vector, place)
+
+
+def _add_all(builder: Any, a: list[list[Any]], b: list[list[Any]]) -> list[list[Any]]:
+    rows = zip(a, b, strict=True)
+    return [[builder.fadd(*pair) for pair in zip(*row, strict=True)] for row in rows]
+
+
+def _halve_twice(builder: Any, lanes: list[Any]) -> Any:
+    """Add the upper half of 32 lanes to the lower, twice; of fewer vectors the last are 0."""
+    half = [builder.fadd(*pair) for pair in zip(lanes, lanes[2:], strict=False)]
+    half += lanes[len(half) : 2]
+    return builder.fadd(*half) if len(half) == 2 else half[0]
+
+
+def _transpose_and_add(builder: Any, eighths: list[Any]) -> Any:
+    """Sum the lanes of each of eight vectors: one vector."""
+    groups = 1
+    while len(eighths) > 1:
+        pairs = zip(eighths[::2], eighths[1::2], strict=True)
+        eighths, groups = [_add_halves(builder, a, b, groups) for a, b in pairs], groups * 2
+    return eighths[0]
 
 
 @intrinsic(prefer_literal=True)
-def column_sums(typing, no_tiny_inputs, rows, start, stride, delta, count, sums, place):  # type: ignore[no-untyped-def]
-    """sums[place + i] = the sum over r of rows[start + r * stride + i] * delta[r].
+def column_sums(  # type: ignore[no-untyped-def]
+    typing, neurons, no_tiny_inputs, rows, start, stride, deltas, first, count, sums
+):
+    """sums[8 n + i] = the sum over r of rows[start + r * stride + i] * deltas[first + 64 n + r].
 
-    For i < 8, and r < 64: the rows from `count` on are multiplied by 0, or left out.
+    For i < 8, n < neurons, and r < 64: rows from `count` on are multiplied by 0, or left out.
+    Neurons and `no_tiny_inputs` are constants.
     """
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        rows, delta, sums = (
-            _pointer(context, builder, signature.args[i], arguments[i]) for i in (1, 4, 6)
+        rows, deltas, sums = (
+            _pointer(context, builder, signature.args[i], arguments[i]) for i in (2, 5, 8)
         )
-        _, _, start, stride, _, count, _, place = arguments
-        none_is_tiny = signature.args[0].literal_value
+        _, _, _, start, stride, _, first, count, _ = arguments
+        neurons, none_is_tiny = (signature.args[i].literal_value for i in range(2))
         far = builder.mul(stride, _INT(WIDTH))
-        buffer = cgutils.alloca_once(builder, ir.ArrayType(_VECTOR, WIDTH))
-        is_short = builder.icmp_signed("<=", count, _INT(WIDTH))
+        buffers = [
+            cgutils.alloca_once(builder, ir.ArrayType(_VECTOR, WIDTH)) for _ in range(neurons)
+        ]
 
-        def term(first: Any, row: Any, eighth: int) -> Any:
-            """The product of the row, which is the eighth one after it, times eight."""
-            offset = builder.mul(far, _INT(eighth))
-            inputs = _load(builder, rows, builder.add(first, offset))
-            place = builder.add(row, _INT(WIDTH * eighth))
-            factor = builder.load(builder.gep(delta, [place]))
-            empty = ir.Constant(_VECTOR, ir.Undefined)
-            one = builder.insert_element(empty, factor, ir.IntType(32)(0))
-            factors = _pick(builder, one, one, [0] * WIDTH)
-            return _multiply(builder, inputs, factors, none_is_tiny)
+        def products(row: Any, eighth: int) -> list[Any]:
+            """Return each neuron's of the row that is eight times `eighth` after this one."""
+            far_row = builder.add(builder.mul(stride, row), builder.mul(far, _INT(eighth)))
+            inputs = _load(builder, rows, builder.add(start, far_row))
+            found = []
+            for n in range(neurons):
+                place = builder.add(builder.add(first, row), _INT(LEAF * n + WIDTH * eighth))
+                delta = _spread(builder, builder.load(builder.gep(deltas, [place])))
+                found.append(_multiply(builder, inputs, delta, none_is_tiny))
+            return found
+
+        def store(row: Any, vectors: Iterable[Any]) -> None:
+            for buffer, vector in zip(buffers, vectors, strict=True):
+                builder.store(vector, builder.gep(buffer, [_INT(0), row]))
 
         with cgutils.for_range(builder, _INT(WIDTH)) as loop:
-            row = loop.index
-            first = builder.add(start, builder.mul(stride, row))
-            found = builder.gep(buffer, [_INT(0), row])
+            is_short = builder.icmp_signed("<=", count, _INT(WIDTH))
             with builder.if_else(is_short) as (then, otherwise):
                 with then:
-                    builder.store(term(first, row, 0), found)
+                    store(loop.index, products(loop.index, 0))
                 with otherwise:
-                    terms = [term(first, row, eighth) for eighth in range(WIDTH)]
-                    builder.store(_add_in_order(builder, terms), found)
-        eighths = [builder.load(builder.gep(buffer, [_INT(0), _INT(r)])) for r in range(WIDTH)]
-        total = _add_in_order(builder, eighths)
-        builder.store(total, _address(builder, sums, place), align=8)
+                    eighths = [products(loop.index, eighth) for eighth in range(WIDTH)]
+                    of_neurons = zip(*eighths, strict=True)
+                    store(loop.index, (_add_in_order(builder, terms) for terms in of_neurons))
+        for n, buffer in enumerate(buffers):
+            terms = [builder.load(builder.gep(buffer, [_INT(0), _INT(r)])) for r in range(WIDTH)]
+            total, place = _add_in_order(builder, terms), _INT(WIDTH * n)
+            builder.store(total, _address(builder, sums, place), align=8)
         return context.get_dummy_value()
 
     int_ = types.int64
-    arguments = no_tiny_inputs, rows, int_, int_, delta, int_, sums, int_
-    return types.void(*arguments), code
+    return types.void(neurons, no_tiny_inputs, rows, int_, int_, deltas, int_, int_, sums), code
+
+
+def _spread(builder: Any, number: Any) -> Any:
+    """Return a vector of the number."""
+    empty = ir.Constant(_VECTOR, ir.Undefined)
+    one = builder.insert_element(empty, number, ir.IntType(32)(0))
+    return _pick(builder, one, one, [0] * WIDTH)
 
 
 @intrinsic
