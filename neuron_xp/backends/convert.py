@@ -101,7 +101,8 @@ def convert_and_look(
     if found.smallest < SMALLEST_NORMAL:
         flushed = flush(rounded, SMALLEST_NORMAL, xp=backend.xp)
         return flushed, look_at(flushed, backend, look)[0]
-    if sees_all and (is_fresh or _may_stay(rounded, backend)):
+    is_large = math.prod(rounded.shape) > LOOK_ELEMENTS  # and better not copied
+    if sees_all and (is_fresh or is_large or _lies_in_order(rounded, backend)):
         return rounded, found
     return flush(rounded, SMALLEST_NORMAL, xp=backend.xp), found
 
@@ -120,14 +121,14 @@ def convert_unseen(name: str, value: Any, backend: Backend, *, dimensions: int) 
         if str(source) != str(backend) or (_is_narrow(array, source) and source.compiled):
             array, source = source.to_host(array), open_host_backend()
     with source.context():
-        wide = source.xp.astype(_widen(name, array, source, "float64"), source.xp.float64)
+        floats = _widen(name, array, source, "float64")
+        must_copy = not _lies_in_order(floats, source)
+        wide = source.xp.astype(floats, source.xp.float64, copy=must_copy)
     return wide if str(source) == str(backend) else backend.from_host(wide)
 
 
-def _may_stay(array: Array, backend: Backend) -> bool:
-    """Tell whether the array is better not copied: a large one, or one that lies in order."""
-    if math.prod(array.shape) > LOOK_ELEMENTS:
-        return True
+def _lies_in_order(array: Array, backend: Backend) -> bool:
+    """Tell whether the host's memory holds the array row after row."""
     if not has_host_memory(backend):
         return False
     flags = backend.to_host(array).flags

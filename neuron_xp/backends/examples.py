@@ -137,9 +137,9 @@ def take_ranges(examples: Examples, ranges: np.ndarray, backend: Backend) -> Exa
 
 
 def copy_to_host(examples: Examples, backend: Backend) -> Examples:
-    """Return the examples as NumPy arrays of float64, without their scaling."""
+    """Return the examples as NumPy arrays of float64, to be read only, without their scaling."""
     plain = examples._replace(scaling=None)
-    return plain.select(lambda x: backend.to_host(x).astype("float64"))
+    return plain.select(lambda x: backend.to_host(x).astype("float64", copy=False))
 
 
 def find_common_backend(values: dict[str, Any]) -> Backend | None:

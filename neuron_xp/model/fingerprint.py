@@ -1,5 +1,6 @@
 """Digests of arrays that are the same on every machine."""
 
+import math
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
@@ -15,7 +16,7 @@ def fingerprint_arrays(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
     digest = sha256()
     for name, array in arrays:
         digest.update(f"{name} {array.dtype.name} {tuple(array.shape)}\n".encode())
-        digest.update(_bytes(array).reshape(-1).data)
+        digest.update(_bytes(array))
     return digest.hexdigest()
 
 
@@ -28,12 +29,13 @@ MOST_GROUPS = 256
 
 def digest_groups(first_row: int, *tables: np.ndarray) -> dict[int, int]:
     """Return a digest of each group of 64 rows, by its number; the first row is at a multiple."""
-    digests, rows = {}, [_bytes(table) for table in tables]
-    for start in range(0, len(tables[0]), GROUP):
-        number = (first_row + start) // GROUP
+    digests = {}
+    contents = [(_bytes(table), GROUP * table.shape[1] * table.itemsize) for table in tables]
+    for i in range(math.ceil(len(tables[0]) / GROUP)):
+        number = first_row // GROUP + i
         group = sha256(f"{number}\n".encode())
-        for bytes_ in rows:
-            group.update(bytes_[start : start + GROUP].reshape(-1).data)
+        for content, size in contents:
+            group.update(content[i * size : (i + 1) * size])
         digests[number] = int.from_bytes(group.digest(), "little")
     return digests
 
@@ -77,7 +79,7 @@ def fingerprint_data(digest: int, *shapes: tuple[int, ...]) -> str:
     return sha256(f"{shapes} {digest % 2**256:064x}".encode()).hexdigest()
 
 
-def _bytes(array: np.ndarray) -> np.ndarray:
-    """Return the bytes of each row: little-endian, with 0.0 in place of -0.0."""
+def _bytes(array: np.ndarray) -> memoryview:
+    """Return the numbers in C order: little-endian, with 0.0 in place of -0.0."""
     numbers = np.asarray(array + 0.0, dtype=array.dtype.newbyteorder("<"), order="C")
-    return numbers.reshape(len(numbers), -1).view("uint8")
+    return numbers.reshape(-1).view("uint8").data

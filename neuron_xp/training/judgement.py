@@ -97,7 +97,9 @@ def _take_sample(data: TrainingSet) -> Examples:
     products = sum(n * m for n, m in pairwise(data.layer_sizes))
     rows = min(max(MOST_PRODUCTS // products, FEWEST_ROWS), MOST_ROWS)
     leaves = math.ceil(data.rows / LEAF)
-    chosen = np.unique(np.linspace(0, leaves - 1, min(leaves, rows // LEAF)).astype("int64"))
+    if leaves <= rows // LEAF:
+        return data.take_sample(np.asarray([[0, data.rows]]))
+    chosen = np.unique(np.linspace(0, leaves - 1, rows // LEAF).astype("int64"))
     firsts = chosen * LEAF
     return data.take_sample(np.stack([firsts, np.minimum(firsts + LEAF, data.rows)], axis=1))
 
@@ -110,7 +112,7 @@ def _count_answers(network: NeuralNetwork, sample: Examples) -> Answers:
     weight = np.ones(len(targets)) if sample.sample_weight is None else sample.sample_weight[:, 0]
     classes = targets.argmax(axis=1)
     is_right = classes == outputs.argmax(axis=1)
-    are_classes = np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all()
+    are_classes = ((targets == 0) | (targets == 1)).all() and (targets.sum(axis=1) == 1).all()
     whole = weight.sum() or 1.0  # none of these may count
     return Answers(
         are_classes=bool(are_classes and weight.any()),

@@ -12,7 +12,7 @@ import numpy as np
 
 from neuron_xp.backends.backend import Backend, Engine
 from neuron_xp.backends.engine import choose_block_rows, choose_engine
-from neuron_xp.backends.examples import TOO_HEAVY, convert_examples, copy_to_host, take_rows
+from neuron_xp.backends.examples import TOO_HEAVY, convert_examples, copy_to_host, take_ranges
 from neuron_xp.backends.probe.look import find_extremes_by_kernel
 from neuron_xp.model.fingerprint import (
     GROUP,
@@ -150,8 +150,7 @@ class InMemory:
 
     def take_sample(self, ranges: np.ndarray) -> Examples:
         """See `TrainingSet`."""
-        rows = np.concatenate([np.arange(*ends) for ends in ranges.tolist()])
-        return copy_to_host(take_rows(self.examples, rows, self.backend), self.backend)
+        return copy_to_host(take_ranges(self.examples, ranges, self.backend), self.backend)
 
     def sum_weights(self) -> float:
         """See `TrainingSet`."""
