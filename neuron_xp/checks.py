@@ -27,6 +27,8 @@ def _shorten(value: object) -> str:
 
 def check_whole_number(name: str, value: object, *, least: int = 0, most: float = math.inf) -> int:
     """Return the value as an int; raise unless it is a whole number from `least` to `most`."""
+    if type(value) is int and least <= value <= most:  # words take longer than all the rest
+        return value
     upper = "" if most >= 2**63 - 1 else f" to {most}"  # else it would only be puzzled over
     problem = f"{name} must be a whole number from {least}{upper}; got {_shorten(value)}"
     if isinstance(value, bool):
@@ -46,6 +48,10 @@ def check_number(name: str, value: object, *, zero: bool = False, hint: str = ""
     zero : whether 0 is allowed too
     hint : words that follow the range in the message
     """
+    if type(value) is float:
+        is_usual = sys.float_info.min <= value < math.inf
+        if is_usual or (zero and value == 0):
+            return value
     low = "0 or more" if zero else "above 0"
     problem = f"{name} must be a finite number {low}{hint}; got {_shorten(value)}"
     if isinstance(value, bool | str | bytes):

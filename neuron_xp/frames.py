@@ -31,6 +31,8 @@ class Frame(NamedTuple):
 
 def is_frame(value: object) -> bool:
     """Tell whether the value is a data frame or a series, without importing a library."""
+    if type(value) in (np.ndarray, list, tuple):
+        return False
     classes = type(value).__mro__
     return any(cls.__module__.partition(".")[0] in FRAMES for cls in classes) or (
         hasattr(value, "__arrow_c_stream__") and not hasattr(value, "__array_namespace__")

@@ -5,7 +5,7 @@ A value is looked at where it is and as it is, before anything is moved or round
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -14,14 +14,17 @@ import numpy as np
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.libraries import find_backend, is_array, open_host_backend
+from neuron_xp.backends.probe.look import (
+    LOOK_ELEMENTS,
+    Look,
+    cut_row_blocks,
+    has_host_memory,
+    look_at,
+)
 from neuron_xp.errors import LEARN_CLASSES, one_line
-from neuron_xp.neuron.reproducible.elementary import SMALLEST_NORMAL, TINY_INPUT, flush
+from neuron_xp.neuron.extremes import Extremes
+from neuron_xp.neuron.reproducible.elementary import SMALLEST_NORMAL, flush
 from neuron_xp.neuron.types import Array
-
-LOOK_ELEMENTS = 2**18
-"""Numbers that are looked at together, where the library does not want more."""
-MOST_LOOK_ELEMENTS = 2**22
-"""However many it wants: threads that convert parts side by side share the memory."""
 
 DIGITS = {"float64": 53, "float32": 24}
 MEANING = {
@@ -33,30 +36,45 @@ MEANING = {
 
 
 class Requirement(NamedTuple):
-    """A function that is true where an array is bad, and the words that say what it must be.
+    """Ends between which finite numbers must lie, and the words that say so.
 
     advise : what to do about a bad number: the end of a message
     """
 
-    is_bad: Callable[[Array], Array]
+    least: float
+    most: float
     words: str
     advise: Callable[[float], str] = lambda value: ""
 
 
+FINITE = Requirement(-math.inf, math.inf, "must be finite numbers")
+LARGEST_SINGLE = math.nextafter(2.0**128 - 2.0**103, 0)  # what is larger is rounded to infinity
+FITS_SINGLE = Requirement(-LARGEST_SINGLE, LARGEST_SINGLE, "must fit into float32")
+
+
 def convert_numbers(
+    name: str, value: Any, backend: Backend, *, dtype: str, dimensions: int
+) -> Array:
+    """Return the value as a finite array of `dtype` on the backend; see `convert_and_look`."""
+    return convert_and_look(name, value, backend, dtype=dtype, dimensions=dimensions)[0]
+
+
+def convert_and_look(
     name: str,
     value: Any,
     backend: Backend,
     *,
     dtype: str,
     dimensions: int,
-    requirement: Requirement | None = None,
+    requirement: Requirement = FINITE,
     first_row: int = 0,
-) -> Array:
-    """Return the value as an array of `dtype` on the backend, finite, and as required.
+    look: Look | None = None,
+) -> tuple[Array, Extremes]:
+    """Return the value as an array of `dtype` on the backend, as required, and its extremes.
 
     Call it inside `backend.context()`. Magnitudes below 2^-1022 become 0. Messages count rows
-    from `first_row`.
+    from `first_row`. All numbers are read once, unless one is to be named, or becomes 0.
+    look : what finds the extremes of many numbers in the host's memory sooner
     """
     array = as_plain_array(name, value)
     source = find_backend(array)
@@ -64,16 +82,29 @@ def convert_numbers(
         array, source = source.to_host(array).astype("float32"), open_host_backend()
     with source.context():
         _check_shape(name, array.shape, dimensions)
-        array = _widen(name, array, source, dtype)
-        finite = Requirement(lambda x: ~source.xp.isfinite(x), "must be finite numbers")
-        _check_numbers(name, array, finite, source, first_row=first_row)
-        if requirement is not None:
-            _check_numbers(name, array, requirement, source, first_row=first_row)
-    if str(source) != str(backend):
+        floats = _widen(name, array, source, dtype)
+        found, sees_all = look_at(floats, source, look)
+        ends = float(found.low.min()), float(found.high.max())
+        if not _is_real(array, source) and max(-ends[0], ends[1]) >= 2.0 ** DIGITS[dtype]:
+            raise _too_large_error(name, dtype)
+        for must in (FINITE, requirement):
+            _check_numbers(name, floats, ends, must, source, first_row=first_row)
+    is_fresh = source is not backend and str(source) != str(backend)
+    if is_fresh:
         with source.context():
-            on_host = source.to_host(array)
-        array = backend.from_host(np.asarray(on_host, dtype=dtype))
-    return _round(name, array, backend, dtype, first_row)
+            on_host = source.to_host(floats)
+        floats = backend.from_host(np.asarray(on_host, dtype=dtype))
+    rounded = backend.xp.astype(floats, getattr(backend.xp, dtype), copy=False)
+    if dtype == "float32":
+        _check_numbers(name, floats, ends, FITS_SINGLE, backend, first_row=first_row)
+        return rounded, Extremes(*(end.astype(dtype).astype("float64") for end in found))
+    if found.smallest < SMALLEST_NORMAL:
+        flushed = flush(rounded, SMALLEST_NORMAL, xp=backend.xp)
+        return flushed, look_at(flushed, backend, look)[0]
+    is_large = math.prod(rounded.shape) > LOOK_ELEMENTS  # and better not copied
+    if sees_all and (is_fresh or is_large or _lies_in_order(rounded, backend)):
+        return rounded, found
+    return flush(rounded, SMALLEST_NORMAL, xp=backend.xp), found
 
 
 def convert_unseen(name: str, value: Any, backend: Backend, *, dimensions: int) -> Array:
@@ -85,45 +116,44 @@ def convert_unseen(name: str, value: Any, backend: Backend, *, dimensions: int) 
     source = find_backend(array)
     with source.context():
         _check_shape(name, array.shape, dimensions)
+        if not _is_real(array, source):
+            return convert_numbers(name, array, backend, dtype="float64", dimensions=dimensions)
         if str(source) != str(backend) or (_is_narrow(array, source) and source.compiled):
             array, source = source.to_host(array), open_host_backend()
     with source.context():
-        wide = source.xp.astype(_widen(name, array, source, "float64"), source.xp.float64)
+        floats = _widen(name, array, source, "float64")
+        must_copy = not _lies_in_order(floats, source)
+        wide = source.xp.astype(floats, source.xp.float64, copy=must_copy)
     return wide if str(source) == str(backend) else backend.from_host(wide)
 
 
-def _round(name: str, array: Array, backend: Backend, dtype: str, first_row: int) -> Array:
-    """Return the array as `dtype`, without subnormals; ValueError for what float32 cannot hold."""
-    xp = backend.xp
-    rounded = xp.astype(array, getattr(xp, dtype), copy=False)
-    if dtype == "float32":
-        fits = Requirement(
-            lambda x: ~xp.isfinite(xp.astype(x, xp.float32)), "must fit into float32"
-        )
-        _check_numbers(name, array, fits, backend, first_row=first_row)
-        return rounded
-    if _needs_no_flush(rounded, backend):
-        return rounded
-    return flush(rounded, SMALLEST_NORMAL, xp=xp)
+def _lies_in_order(array: Array, backend: Backend) -> bool:
+    """Tell whether the host's memory holds the array row after row."""
+    if not has_host_memory(backend):
+        return False
+    flags = backend.to_host(array).flags
+    return bool(flags.c_contiguous and flags.aligned)
 
 
 def _widen(name: str, array: Array, source: Backend, dtype: str) -> Array:
-    """Return integers as floats, and the smallest floats as float32: exactly, or refused."""
+    """Return integers as floats, and the smallest floats as float32."""
     xp = source.xp
-    if xp.isdtype(array.dtype, "complex floating"):
+    if not _is_real(array, source) and xp.isdtype(array.dtype, "complex floating"):
         raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}")
-    if not xp.isdtype(array.dtype, "real floating"):
-        floats = xp.astype(array, getattr(xp, dtype))
-        if not _holds_for_all(lambda x: xp.abs(x) < 2.0 ** DIGITS[dtype], floats, source):
-            raise _too_large_error(name, dtype)
-        return floats
-    usual = array.dtype in (xp.float64, xp.float32)
-    return array if usual else xp.astype(array, xp.float32)
+    if not _is_real(array, source):
+        return xp.astype(array, getattr(xp, dtype))
+    is_usual = array.dtype in (xp.float64, xp.float32)
+    return array if is_usual else xp.astype(array, xp.float32)
+
+
+def _is_real(array: Array, source: Backend) -> bool:
+    if isinstance(array, np.ndarray):
+        return bool(array.dtype.kind == "f")
+    return bool(source.xp.isdtype(array.dtype, "real floating"))
 
 
 def _is_narrow(array: Array, source: Backend) -> bool:
-    is_float = source.xp.isdtype(array.dtype, "real floating")
-    return bool(is_float and array.dtype != source.xp.float64)
+    return _is_real(array, source) and array.dtype != source.xp.float64
 
 
 @lru_cache(maxsize=64)
@@ -141,6 +171,8 @@ def _widens_exactly(source: Backend) -> bool:
 
 def as_plain_array(name: str, value: Any) -> Any:
     """Return the value as a plain array; raise for what only looks like one."""
+    if type(value) is np.ndarray:
+        return _check_real(name, value)
     kind = type(value).__name__
     if getattr(value, "requires_grad", False):
         raise ValueError(f"{name} require grad; give {name}.detach()")
@@ -182,7 +214,7 @@ def _check_real(name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         hint = _suggest_real(name, array)
         raise TypeError(f"{name} must be real numbers; got dtype {array.dtype}{hint}")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _suggest_real(name: str, array: np.ndarray) -> str:
@@ -228,52 +260,20 @@ def count_dimensions(value: Any) -> int:
     return getattr(value, "ndim", 0)
 
 
-def _cut_row_blocks(array: Array, backend: Backend) -> Iterator[tuple[int, Array]]:
-    """Yield (first row, rows): a few at a time, so that a look at them needs little memory."""
-    rows = array.shape[0]
-    elements = min(max(LOOK_ELEMENTS, backend.block_elements), MOST_LOOK_ELEMENTS)
-    step = max(1, elements // max(1, math.prod(array.shape[1:])))
-    for start in range(0, rows, step):
-        yield start, array[start : min(start + step, rows), ...]
-
-
-def _holds_for_all(condition: Callable[[Array], Array], array: Array, backend: Backend) -> bool:
-    return all(bool(backend.xp.all(condition(rows))) for _, rows in _cut_row_blocks(array, backend))
-
-
 def _check_numbers(
-    name: str, array: Array, requirement: Requirement, backend: Backend, *, first_row: int
-) -> None:
-    """Raise ValueError that names the first bad number, if there is one."""
+    name: str, array: Array, ends: tuple[float, float], must: Requirement, backend: Backend, *,
+    first_row: int,
+) -> None:  # fmt: skip
+    """Raise ValueError that names the first bad number, if the ends show that there is one."""
+    if -math.inf < ends[0] and ends[1] < math.inf and must.least <= ends[0] <= ends[1] <= must.most:
+        return
     xp = backend.xp
-    for start, rows in _cut_row_blocks(array, backend):
-        bad = requirement.is_bad(rows)
+    for start, rows in cut_row_blocks(array, backend):
+        bad = ~xp.isfinite(rows) | (rows < must.least) | (rows > must.most)
         if bool(xp.any(bad)):
             flat = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int64)))
             row, *rest = (int(i) for i in np.unravel_index(flat, rows.shape))
             index = ", ".join(map(str, [first_row + start + row, *rest]))
             value = float(xp.reshape(rows, (-1,))[flat])
-            advice = requirement.advise(value)
-            raise ValueError(f"{name}[{index}] is {value!r}; {name} {requirement.words}{advice}")
-
-
-def has_no_tiny_inputs(array: Array, backend: Backend) -> bool:
-    """Tell whether every number is 0 or at least 2^-60 in magnitude."""
-    return _none_is_below(TINY_INPUT, array, backend)
-
-
-def _none_is_below(smallest: float, array: Array, backend: Backend) -> bool:
-    return _holds_for_all(lambda x: (x == 0) | (backend.xp.abs(x) >= smallest), array, backend)
-
-
-def _needs_no_flush(array: Array, backend: Backend) -> bool:
-    """Tell whether a large array, which is better not copied, certainly holds no subnormals.
-
-    Some threads, and XLA, take subnormals for 0, and the answer is then not to be believed:
-    so they are shown some first, as many as a library with threads gives to all of them.
-    """
-    if math.prod(array.shape) <= LOOK_ELEMENTS or not _none_is_below(
-        SMALLEST_NORMAL, array, backend
-    ):
-        return False
-    return bool(backend.xp.all(backend.from_host(np.full(LOOK_ELEMENTS, 2.0**-1030)) != 0))
+            advice = must.advise(value)
+            raise ValueError(f"{name}[{index}] is {value!r}; {name} {must.words}{advice}")

@@ -277,7 +277,7 @@ def choose_host_arithmetic(host: Backend, name: str) -> Arithmetic:
     confidence = Confidence("the kernel of small matrices", on_host=True)
 
     def import_kernel() -> tuple[Callable[..., Array], int] | None:
-        from neuron_xp.backends.numba_kernels.matrices import MOST_TERMS, multiply_small
+        from neuron_xp.backends.numba_kernels.host.matrices import MOST_TERMS, multiply_small
 
         a, b = draw_start([(3, 75), (75, 2)], seed=1)
         if (multiply_small(a, b) == arithmetic.weighted_sum(a, b)).all():

@@ -1,6 +1,8 @@
 """Inputs, targets and sample weights as one `Examples`, each with one row an example."""
 
-from typing import Any
+import math
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -8,10 +10,12 @@ from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.convert import (
     Requirement,
     as_plain_array,
-    convert_numbers,
+    convert_and_look,
     count_dimensions,
 )
 from neuron_xp.backends.libraries import find_backend, is_array
+from neuron_xp.backends.probe.look import Look
+from neuron_xp.neuron.extremes import Extremes
 from neuron_xp.neuron.step import Examples
 from neuron_xp.neuron.types import Array
 
@@ -27,24 +31,38 @@ def _advise_on_classes(value: float) -> str:
     )
 
 
-IN_0_1 = Requirement(lambda x: (x < 0) | (x > 1), "must lie in [0, 1]", _advise_on_classes)
-NOT_NEGATIVE = Requirement(lambda x: x < 0, "must not be negative")
+IN_0_1 = Requirement(0.0, 1.0, "must lie in [0, 1]", _advise_on_classes)
+NOT_NEGATIVE = Requirement(0.0, math.inf, "must not be negative")
 TOO_HEAVY = "the sample weights sum to more than float64 holds; scale them"
 NO_WEIGHT = "sample_weight is 0 for every example; give one that is above 0"
 
 
+class Seen(NamedTuple):
+    """Examples, and the extremes of their inputs and of their sample weights, if there are any."""
+
+    examples: Examples
+    inputs: Extremes
+    sample_weight: Extremes | None
+
+
 def convert_examples(
-    inputs: Any, targets: Any, sample_weight: Any, backend: Backend, *, dtype: str
-) -> Examples:
+    inputs: Any,
+    targets: Any,
+    sample_weight: Any,
+    backend: Backend,
+    *,
+    dtype: str,
+    look: Look | None = None,
+) -> Seen:
     """Return all examples of a training, as arrays of `dtype` on the backend.
 
     Targets of one dimension are a column; so are the weights, of which one is above 0.
+    look : see `convert.convert_and_look`
     """
-    examples = convert_rows(inputs, targets, sample_weight, backend, dtype=dtype)
-    weight = examples.sample_weight
-    if weight is not None and not bool(backend.xp.any(weight > 0)):
+    seen = _convert(inputs, targets, sample_weight, backend, dtype=dtype, look=look)
+    if seen.sample_weight is not None and not float(seen.sample_weight.high[0]) > 0:
         raise ValueError(NO_WEIGHT)
-    return examples
+    return seen
 
 
 def convert_rows(
@@ -57,24 +75,39 @@ def convert_rows(
     first_row: int = 0,
 ) -> Examples:
     """Return some examples of all; messages count their rows from `first_row`."""
-    x = convert_numbers("inputs", inputs, backend, dtype=dtype, dimensions=2, first_row=first_row)
+    return _convert(
+        inputs, targets, sample_weight, backend, dtype=dtype, first_row=first_row
+    ).examples
 
-    def convert_column(name: str, value: Any, requirement: Requirement) -> Array:
+
+def _convert(
+    inputs: Any,
+    targets: Any,
+    sample_weight: Any,
+    backend: Backend,
+    *,
+    dtype: str,
+    first_row: int = 0,
+    look: Look | None = None,
+) -> Seen:
+    convert = partial(
+        convert_and_look, backend=backend, dtype=dtype, first_row=first_row, look=look
+    )
+    x, of_x = convert("inputs", inputs, dimensions=2)
+
+    def convert_column(name: str, value: Any, requirement: Requirement) -> tuple[Array, Extremes]:
         dimensions = 1 if count_dimensions(value) == 1 else 2
-        array = convert_numbers(
-            name, value, backend,
-            dtype=dtype, dimensions=dimensions, requirement=requirement, first_row=first_row,
-        )  # fmt: skip
+        array, found = convert(name, value, dimensions=dimensions, requirement=requirement)
         check_row_count(name, array.shape[0], x.shape[0])
-        return backend.xp.reshape(array, (x.shape[0], -1))
+        return backend.xp.reshape(array, (x.shape[0], -1)), found
 
-    y = convert_column("targets", targets, IN_0_1)
+    y, _ = convert_column("targets", targets, IN_0_1)
     if sample_weight is None:
-        return Examples(x, y)
-    weight = convert_column("sample_weight", sample_weight, NOT_NEGATIVE)
+        return Seen(Examples(x, y), of_x, None)
+    weight, of_weight = convert_column("sample_weight", sample_weight, NOT_NEGATIVE)
     if weight.shape[1] != 1:
         raise ValueError(f"sample_weight must have one column; got {tuple(weight.shape)}")
-    return Examples(x, y, weight)
+    return Seen(Examples(x, y, weight), of_x, of_weight)
 
 
 def check_row_count(name: str, found: int, rows: int) -> None:
@@ -104,24 +137,27 @@ def take_ranges(examples: Examples, ranges: np.ndarray, backend: Backend) -> Exa
 
 
 def copy_to_host(examples: Examples, backend: Backend) -> Examples:
-    """Return the examples as NumPy arrays of float64, without their scaling."""
+    """Return the examples as NumPy arrays of float64, to be read only, without their scaling."""
     plain = examples._replace(scaling=None)
-    return plain.select(lambda x: backend.to_host(x).astype("float64"))
+    return plain.select(lambda x: backend.to_host(x).astype("float64", copy=False))
 
 
 def find_common_backend(values: dict[str, Any]) -> Backend | None:
     """Return the one backend of the arrays among the values; None for lists, which go anywhere."""
-    found: dict[str, tuple[str, Backend]] = {}
-    for name, value in values.items():
-        if is_array(value):
-            backend = find_backend(as_plain_array(name, value))
-            found.setdefault(str(backend), (name, backend))
-    if len(found) > 1:
-        (first, (one, _)), (second, (other, _)) = list(found.items())[:2]
-        raise ValueError(
-            f"{one} are in {first} but {other} are in {second}; give both in one place"
-        )
-    return next((backend for _, backend in found.values()), None)
+    arrays = {
+        name: find_backend(as_plain_array(name, value))
+        for name, value in values.items()
+        if is_array(value)
+    }
+    if not arrays:
+        return None
+    (one, first), *others = arrays.items()
+    for other, second in others:
+        if second is not first and str(second) != str(first):
+            raise ValueError(
+                f"{one} are in {first} but {other} are in {second}; give both in one place"
+            )
+    return first
 
 
 def pad_rows(x: Array, backend: Backend, *, most: int) -> Array:

@@ -132,7 +132,7 @@ def _name_library(xp: Namespace) -> str:
 
 def is_array(x: object) -> bool:
     """Tell whether x is an array of a library that follows the Array API standard."""
-    return bool(array_api_compat.is_array_api_obj(x))
+    return isinstance(x, np.ndarray) or bool(array_api_compat.is_array_api_obj(x))
 
 
 def find_backend(array: Array) -> Backend:

@@ -1,5 +1,6 @@
 """Digests of arrays that are the same on every machine."""
 
+import math
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
@@ -29,11 +30,12 @@ MOST_GROUPS = 256
 def digest_groups(first_row: int, *tables: np.ndarray) -> dict[int, int]:
     """Return a digest of each group of 64 rows, by its number; the first row is at a multiple."""
     digests = {}
-    for start in range(0, len(tables[0]), GROUP):
-        number = (first_row + start) // GROUP
+    contents = [(_bytes(table), GROUP * table.shape[1] * table.itemsize) for table in tables]
+    for i in range(math.ceil(len(tables[0]) / GROUP)):
+        number = first_row // GROUP + i
         group = sha256(f"{number}\n".encode())
-        for table in tables:
-            group.update(_bytes(table[start : start + GROUP]))
+        for content, size in contents:
+            group.update(content[i * size : (i + 1) * size])
         digests[number] = int.from_bytes(group.digest(), "little")
     return digests
 
@@ -77,6 +79,7 @@ def fingerprint_data(digest: int, *shapes: tuple[int, ...]) -> str:
     return sha256(f"{shapes} {digest % 2**256:064x}".encode()).hexdigest()
 
 
-def _bytes(array: np.ndarray) -> bytes:
-    data: bytes = (array + 0.0).astype(array.dtype.newbyteorder("<")).tobytes()
-    return data
+def _bytes(array: np.ndarray) -> memoryview:
+    """Return the numbers in C order: little-endian, with 0.0 in place of -0.0."""
+    numbers = np.asarray(array + 0.0, dtype=array.dtype.newbyteorder("<"), order="C")
+    return numbers.reshape(-1).view("uint8").data

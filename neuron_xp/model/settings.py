@@ -1,6 +1,6 @@
 """Settings: every keyword of `train` that the trained bits depend on, checked."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from neuron_xp.checks import check_choice, check_number, check_whole_number, check_yes_or_no
@@ -57,19 +57,21 @@ class Settings:
     gradient_tolerance: float | None = None
 
 
+DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Settings)}
+
+
 def check_settings(**given: Any) -> Settings:
     """Return settings as plain Python values, or raise a line about the first that is wrong.
 
     Those that are not given, or None, have the optimizer's defaults, or those of `Settings`.
     """
-    defaults = asdict(Settings())
+    defaults = DEFAULTS
     assert given.keys() <= defaults.keys(), "callers refuse other names in their own words"
     given = {name: value for name, value in given.items() if value is not None}
     optimizer = check_choice(
         "optimizer", given.get("optimizer", defaults["optimizer"]), OPTIMIZER_DEFAULTS
     )
-    defaults |= {"learning_rate": None} | OPTIMIZER_DEFAULTS[optimizer]
-    given = defaults | given
+    given = defaults | {"learning_rate": None} | OPTIMIZER_DEFAULTS[optimizer] | given
     settings = Settings(
         arithmetic=check_choice("arithmetic", given["arithmetic"], ARITHMETICS),
         hidden=_layer_sizes(given["hidden"]),

@@ -10,14 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from neuron_xp.backends.libraries import open_host_backend
-from neuron_xp.backends.probe.trust import choose_arithmetic
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.position import Ending
 from neuron_xp.model.settings import Settings
-from neuron_xp.neuron.layers import think
-from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
-from neuron_xp.neuron.step import Examples, standardize
+from neuron_xp.neuron.step import Examples
 from neuron_xp.training.data.training_set import TrainingSet
 
 MOST_PRODUCTS = 2**22
@@ -100,26 +97,22 @@ def _take_sample(data: TrainingSet) -> Examples:
     products = sum(n * m for n, m in pairwise(data.layer_sizes))
     rows = min(max(MOST_PRODUCTS // products, FEWEST_ROWS), MOST_ROWS)
     leaves = math.ceil(data.rows / LEAF)
-    chosen = np.unique(np.linspace(0, leaves - 1, min(leaves, rows // LEAF)).astype("int64"))
+    if leaves <= rows // LEAF:
+        return data.take_sample(np.asarray([[0, data.rows]]))
+    chosen = np.unique(np.linspace(0, leaves - 1, rows // LEAF).astype("int64"))
     firsts = chosen * LEAF
     return data.take_sample(np.stack([firsts, np.minimum(firsts + LEAF, data.rows)], axis=1))
 
 
 def _count_answers(network: NeuralNetwork, sample: Examples) -> Answers:
-    host = open_host_backend()
-    arithmetic = choose_arithmetic(host, network.settings.arithmetic, no_tiny_inputs=False)
-    on_host = NeuralNetwork.from_model(network.to_model(), host)
-    activation = RULES[network.settings.rule].activation
-    with host.context():
-        inputs = standardize(sample.inputs, on_host.scaling, arithmetic=arithmetic)
-        outputs = think(inputs, on_host.parameters, activation=activation, arithmetic=arithmetic)
-    targets = sample.targets
+    on_host = NeuralNetwork.from_model(network.to_model(), open_host_backend())
+    targets, outputs = sample.targets, on_host.think(sample.inputs)
     if targets.shape[1] == 1:  # the class that is not named
         targets, outputs = (np.concatenate([1 - x, x], axis=1) for x in (targets, outputs))
     weight = np.ones(len(targets)) if sample.sample_weight is None else sample.sample_weight[:, 0]
     classes = targets.argmax(axis=1)
     is_right = classes == outputs.argmax(axis=1)
-    are_classes = np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all()
+    are_classes = ((targets == 0) | (targets == 1)).all() and (targets.sum(axis=1) == 1).all()
     whole = weight.sum() or 1.0  # none of these may count
     return Answers(
         are_classes=bool(are_classes and weight.any()),

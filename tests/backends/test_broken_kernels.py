@@ -19,7 +19,7 @@ pytest.importorskip("numba", reason="the kernels need the extra 'fast'")
 
 import numba
 
-from neuron_xp.backends.numba_kernels import matrices
+from neuron_xp.backends.numba_kernels.host import matrices
 from neuron_xp.backends.numba_kernels.kernels import NumbaKernels
 
 NUMPY = open_host_backend()

@@ -7,7 +7,7 @@ from neuron_xp.backends.engine import choose_host_arithmetic
 from neuron_xp.backends.libraries import open_host_backend
 from neuron_xp.backends.probe.trust import choose_arithmetic
 
-matrices = pytest.importorskip("neuron_xp.backends.numba_kernels.matrices")
+matrices = pytest.importorskip("neuron_xp.backends.numba_kernels.host.matrices")
 DEFINED = choose_arithmetic(open_host_backend(), "reproducible", no_tiny_inputs=False)
 SHAPES = [(1, 1, 1), (20, 31, 1), (31, 20, 1), (3, 32, 2), (2, 33, 1), (5, 1000, 1), (1, 1024, 3)]
 

@@ -15,6 +15,7 @@ from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import Settings
 from neuron_xp.neuron import activations, layers
 from neuron_xp.neuron import step as steps
+from neuron_xp.neuron.extremes import find_extremes
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
 from neuron_xp.neuron.reproducible import elementary, exact_sum, logarithm, square_root
@@ -130,7 +131,8 @@ def step(
 
 def in_memory(inputs, targets, sample_weight=None, **settings):
     data = examples(inputs, targets, sample_weight)
-    return InMemory(data, Settings(**settings), NUMPY, "float64", threads=1)
+    extremes = find_extremes(data.inputs, xp=np)
+    return InMemory(data, Settings(**settings), NUMPY, "float64", threads=1, extremes=extremes)
 
 
 def automatic_rate(inputs, sample_weight=None, *, bias=False, l2=0.0, rule="cross_entropy"):

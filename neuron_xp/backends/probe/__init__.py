@@ -1,1 +1,1 @@
-"""Looks at a library, and at the thread, before their arithmetic is trusted."""
+"""Looks at a library, at the thread and at the data, before there is trust in them."""

@@ -12,6 +12,11 @@ _SMALLEST, _SMALLEST_NORMAL = 2.0**-1074, 2.0**-1022
 CURE = "undo that, or give arithmetic='native'"
 
 
+def keeps_subnormals() -> bool:
+    """Tell whether this thread takes numbers below 2^-1022 for what they are."""
+    return _SMALLEST > 0.0 and _SMALLEST_NORMAL * 0.5 > 0.0
+
+
 def check_rounding(arithmetic: str = "reproducible") -> None:
     """Raise `UnusableBackendError` unless this thread rounds to nearest, and keeps subnormals.
 
@@ -19,7 +24,7 @@ def check_rounding(arithmetic: str = "reproducible") -> None:
     """
     if arithmetic != "reproducible":
         return
-    if not (_SMALLEST > 0.0 and _SMALLEST_NORMAL * 0.5 > 0.0):
+    if not keeps_subnormals():
         raise UnusableBackendError(
             "numbers below 2^-1022 are taken for 0 in this thread, so it cannot be reproducible: "
             "torch.set_flush_denormal(True), or a library built with -ffast-math, has set "

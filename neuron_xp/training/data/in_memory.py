@@ -3,16 +3,17 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial, reduce
 from itertools import pairwise
+from operator import or_
 from typing import Any
 
 import numpy as np
 
 from neuron_xp.backends.backend import Backend, Engine
-from neuron_xp.backends.convert import has_no_tiny_inputs
 from neuron_xp.backends.engine import choose_block_rows, choose_engine
-from neuron_xp.backends.examples import TOO_HEAVY, copy_to_host, take_rows
+from neuron_xp.backends.examples import TOO_HEAVY, convert_examples, copy_to_host, take_ranges
+from neuron_xp.backends.probe.look import find_extremes_by_kernel
 from neuron_xp.model.fingerprint import (
     GROUP,
     MOST_GROUPS,
@@ -24,22 +25,29 @@ from neuron_xp.model.fingerprint import (
     spell_groups,
 )
 from neuron_xp.model.settings import Settings
+from neuron_xp.neuron.extremes import Extremes
 from neuron_xp.neuron.layers import Parameters, flatten
+from neuron_xp.neuron.reproducible.elementary import TINY_INPUT
 from neuron_xp.neuron.reproducible.exact_sum import LEAF, add_exactly
-from neuron_xp.neuron.step import Examples, Scaling, blocks, sum_over_blocks
+from neuron_xp.neuron.step import Examples, Scaling, sum_over_blocks
 from neuron_xp.neuron.types import Array
+from neuron_xp.threads import run_ahead
 from neuron_xp.training.data.batches import take_batch
 
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """Examples in the memory of one device; see `TrainingSet`."""
+    """Examples in the memory of one device; see `TrainingSet`.
+
+    extremes : of the inputs
+    """
 
     examples: Examples
     settings: Settings
     backend: Backend
     dtype: str
     threads: int
+    extremes: Extremes
     in_parts: bool = False
 
     @property
@@ -66,12 +74,12 @@ class InMemory:
     @cached_property
     def engine(self) -> Engine:
         """The code that runs the iterations."""
-        settings, inputs = self.settings, self.examples.inputs
+        settings = self.settings
         return choose_engine(
             self.backend,
             settings.arithmetic,
             settings.rule,
-            no_tiny_inputs=bool(settings.standardize) or has_no_tiny_inputs(inputs, self.backend),
+            no_tiny_inputs=bool(settings.standardize) or bool(self.extremes.smallest >= TINY_INPUT),
             block=self._block_rows(),
             threads=self.threads,
         )
@@ -92,42 +100,47 @@ class InMemory:
 
     def fingerprint(self) -> str:
         """See `TrainingSet`."""
-        row, digest = 0, 0
-        for tables in self._tables():
-            digest += digest_rows(digest_groups(row, *tables))
-            row += len(tables[0])
+        digest = sum(self._map_blocks(lambda *block: digest_rows(digest_groups(*block))))
         arrays = self.examples[:3]
         return fingerprint_data(digest, *(tuple(x.shape) for x in arrays if x is not None))
 
     def fingerprint_unordered(self) -> str:
         """See `TrainingSet`."""
-        return f"{sum(mix_rows(*tables) for tables in self._tables()) % 2**64:016x}"
+        mixed = sum(self._map_blocks(lambda _, *tables: mix_rows(*tables)))
+        return f"{mixed % 2**64:016x}"
 
     def fingerprint_groups(self) -> tuple[str, ...]:
         """See `TrainingSet`."""
         if self.rows > GROUP * MOST_GROUPS:
             return ()
-        (tables,) = self._tables()
-        return spell_groups(keep_groups(digest_groups(0, *tables)))
+        groups = reduce(or_, self._map_blocks(digest_groups))
+        return spell_groups(keep_groups(groups))
 
-    def _tables(self) -> Iterator[list[np.ndarray]]:
-        """Yield inputs, targets and weights on the host, some rows at a time."""
-        for block in blocks(self.examples._replace(scaling=None), 2**16):
-            yield [
-                self.backend.to_host(array).astype("float64")
-                for array in block
-                if array is not None
-            ]
+    def _map_blocks(self, function: Callable[..., Any]) -> Iterator[Any]:
+        """Yield function(first row, inputs, targets, weights), on the host, of some rows at a time.
+
+        The first row is at a multiple of 64.
+        """
+        columns = self.examples.inputs.shape[1]
+        size = max(1, min(2**14, 2**22 // columns) // GROUP) * GROUP
+
+        def apply(start: int) -> Any:
+            arrays = (array for array in self.examples[:3] if array is not None)
+            with self.backend.context():  # threads do not inherit it
+                tables = [
+                    self.backend.to_host(array[start : min(start + size, self.rows), :])
+                    for array in arrays
+                ]
+            return function(start, *(table.astype("float64") for table in tables))
+
+        starts = range(0, self.rows, size)
+        if self.backend.threaded and len(starts) > 1:
+            return run_ahead(apply, starts, self.threads)
+        return map(apply, starts)
 
     def find_extremes(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSet`."""
-        xp, to_host = self.backend.xp, self.backend.to_host
-        ends = [
-            [to_host(end(block.inputs, axis=0)).astype("float64") for end in (xp.min, xp.max)]
-            for block in blocks(self.examples, self.engine.method.block_rows)
-        ]
-        low, high = zip(*ends, strict=True)
-        return np.min(low, axis=0), np.max(high, axis=0)
+        return self.extremes.low, self.extremes.high
 
     def measure_class_sums(self) -> float:
         """See `TrainingSet`."""
@@ -137,8 +150,7 @@ class InMemory:
 
     def take_sample(self, ranges: np.ndarray) -> Examples:
         """See `TrainingSet`."""
-        rows = np.concatenate([np.arange(*ends) for ends in ranges.tolist()])
-        return copy_to_host(take_rows(self.examples, rows, self.backend), self.backend)
+        return copy_to_host(take_ranges(self.examples, ranges, self.backend), self.backend)
 
     def sum_weights(self) -> float:
         """See `TrainingSet`."""
@@ -198,3 +210,25 @@ class InMemory:
         found = self.engine.losses_and_sums(parameters, self.examples)
         losses, *sums = (self.backend.to_host(x).astype("float64") for x in found)
         return losses, flatten(Parameters(tuple(sums)), xp=np)
+
+
+def open_in_memory(
+    given: dict[str, Any], settings: Settings, backend: Backend, *, dtype: str, threads: int
+) -> InMemory:
+    """Open inputs, targets and sample weights that somebody gives, after one look at each.
+
+    Raises ValueError or TypeError for what cannot be learned from.
+    """
+    look = partial(
+        find_extremes_by_kernel, backend=backend, arithmetic=settings.arithmetic, threads=threads
+    )
+    with backend.context():
+        seen = convert_examples(**given, backend=backend, dtype=dtype, look=look)
+    return InMemory(
+        examples=seen.examples,
+        settings=settings,
+        backend=backend,
+        dtype=dtype,
+        threads=threads,
+        extremes=seen.inputs,
+    )

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from neuron_xp.backends.backend import Backend, is_lazy, name_device
-from neuron_xp.backends.examples import convert_examples, find_common_backend
+from neuron_xp.backends.examples import find_common_backend
 from neuron_xp.backends.libraries import (
     LIBRARIES,
     find_backend,
@@ -26,7 +26,7 @@ from neuron_xp.neuron.reproducible.exact_sum import LEAF
 from neuron_xp.neuron.step import Examples, Scaling
 from neuron_xp.neuron.types import Array
 from neuron_xp.threads import count_threads
-from neuron_xp.training.data.in_memory import InMemory
+from neuron_xp.training.data.in_memory import InMemory, open_in_memory
 from neuron_xp.training.data.in_parts import InParts, open_in_parts
 from neuron_xp.training.data.npy_stream import open_npy_stream
 from neuron_xp.training.data.on_device import keep_on_device
@@ -198,27 +198,24 @@ def _open_in_memory(given: Given, settings: Settings, where: Where) -> InMemory:
     backend = _choose_backend(find_common_backend(given.by_name()), where)
     if settings.arithmetic == "reproducible":
         check_backend(backend)
-    dtype = _choose_dtype(given.inputs, settings.arithmetic, backend)
-    with backend.context():
-        examples = convert_examples(
-            given.inputs, given.targets, given.sample_weight, backend, dtype=dtype
-        )
-    return InMemory(
-        examples=examples,
-        settings=settings,
-        backend=backend,
-        dtype=dtype,
+    return open_in_memory(
+        given.by_name(),
+        settings,
+        backend,
+        dtype=_choose_dtype(given.inputs, settings.arithmetic, backend),
         threads=where.count_threads(),
     )
 
 
 def _choose_backend(home: Backend | None, where: Where) -> Backend:
     """Return the backend that was asked for, else the data's own `home`, else NumPy's."""
-    asked = where.backend
+    asked, device = where.backend, where.device
+    if asked is None and device is None:
+        return home or open_host_backend()
     if asked is None:
         asked = "numpy" if home is None else home.xp
-    chosen = open_backend(asked, where.device)
-    if home is None or where.device is not None or isinstance(where.backend, Backend):
+    chosen = open_backend(asked, device)
+    if home is None or device is not None or isinstance(asked, Backend):
         return chosen
     return home if home.name == chosen.name else chosen
 
