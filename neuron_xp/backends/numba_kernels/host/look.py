@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from neuron_xp.backends.numba_kernels.compiler import kept
+from neuron_xp.backends.numba_kernels.compiler import kept_small
 from neuron_xp.backends.numba_kernels.vectors import WIDTH
 from neuron_xp.neuron.extremes import Extremes
 from neuron_xp.threads import share_tasks
@@ -87,7 +87,7 @@ def _as_floats(keys: np.ndarray) -> np.ndarray:
     return floats
 
 
-@kept
+@kept_small
 def _fold(bits, ends, first, columns):
     """Fold rows, one after the other, into the ends that were found in columns from `first` on.
 
