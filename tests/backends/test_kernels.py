@@ -122,6 +122,24 @@ def test_extreme_numbers_give_the_same_functions():
         assert [numba_functions.log(v) for v in sums] == functions.log(sums).tolist()
 
 
+def test_one_compilation_serves_every_order_in_memory():
+    rng = np.random.RandomState(5)
+    inputs, targets = rng.random_sample((300, 9)), rng.random_sample((300, 2))
+    kernels = cpu.NumbaKernels("cross_entropy", no_tiny_inputs=True, threads=1)
+    parameters = Parameters((rng.random_sample((9, 2)),))
+    (expected,) = kernels.sums(parameters, Examples(inputs, targets))
+    compiled = list(cpu.kernel.iterate.signatures)
+    wide, bytes_ = np.zeros((600, 27)), np.zeros(300 * 9 * 8 + 1, dtype="uint8")
+    wide[::2, 1::3] = inputs
+    shifted = bytes_[1:].view("float64").reshape(300, 9)
+    shifted[:] = inputs
+    for view in (np.asfortranarray(inputs), wide[::2, 1::3], inputs[::-1, ::-1].copy()[::-1, ::-1],
+                 shifted, np.asfortranarray(wide)[::2, 1::3]):  # fmt: skip
+        (found,) = kernels.sums(parameters, Examples(view, np.asfortranarray(targets)))
+        assert found.tobytes() == expected.tobytes()
+    assert cpu.kernel.iterate.signatures == compiled
+
+
 def test_memory_that_numpy_lends_is_read_as_it_lies():
     rng = np.random.RandomState(5)
     inputs, targets = rng.random_sample((300, 9)), rng.randint(0, 2, (300, 1))

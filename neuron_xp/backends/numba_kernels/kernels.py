@@ -244,15 +244,32 @@ def _flatten(parameters: Parameters) -> Array:
 def _lay_out(examples: Examples) -> LeafSource:
     inputs, targets, sample_weight, scaling = examples
     empty = np.empty(0)
-    source = LeafSource(
-        inputs=inputs,
-        flat=inputs.reshape(-1) if inputs.flags.c_contiguous else empty,
-        targets=targets,
-        sample_weight=empty.reshape(0, 0) if sample_weight is None else sample_weight,
-        mean=empty if scaling is None else _pad(scaling.mean),
-        inverse_scale=empty if scaling is None else _pad(scaling.inverse_scale),
+    memory, row_step, column_step = _find_steps(inputs)
+    weight = empty.reshape(0, 0) if sample_weight is None else sample_weight
+    return LeafSource(
+        memory=_view_read_only(memory),
+        row_step=row_step,
+        column_step=column_step,
+        targets=_view_read_only(np.ascontiguousarray(targets)),
+        sample_weight=_view_read_only(np.ascontiguousarray(weight)),
+        mean=_view_read_only(empty if scaling is None else _pad(scaling.mean)),
+        inverse_scale=_view_read_only(empty if scaling is None else _pad(scaling.inverse_scale)),
     )
-    return LeafSource(*map(_view_read_only, source))
+
+
+def _find_steps(inputs: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Return the memory of the inputs, in one dimension, and the steps of rows and columns in it.
+
+    Only what runs backwards there, or lies between the places of numbers, is copied.
+    """
+    if min(inputs.strides) < 0 or any(step % inputs.itemsize for step in inputs.strides):
+        inputs = np.ascontiguousarray(inputs)
+    if inputs.flags.c_contiguous:
+        return inputs.reshape(-1), inputs.shape[1], 1
+    steps = [step // inputs.itemsize for step in inputs.strides]
+    last = sum((size - 1) * step for size, step in zip(inputs.shape, steps, strict=True))
+    memory = np.lib.stride_tricks.as_strided(inputs, (last + 1,), (inputs.itemsize,))
+    return memory, steps[0], steps[1]
 
 
 def _pad(x: Array) -> Array:

@@ -14,12 +14,15 @@ from neuron_xp.neuron.reproducible.exact_sum import LEAF
 class LeafSource(NamedTuple):
     """Examples in memory, as the kernels read them; an array that is not given is empty.
 
-    flat : the inputs row after row, if that is how memory holds them
+    memory : (numbers,), all that lies between the first and the last of the inputs
+    row_step, column_step : from a number there to that of the next example, or input: so there is
+        one type for Numba, and one compilation, whatever the order in memory
     mean, inverse_scale : of each input, then zeros, one vector of them at least
     """
 
-    inputs: np.ndarray
-    flat: np.ndarray
+    memory: np.ndarray
+    row_step: int
+    column_step: int
     targets: np.ndarray
     sample_weight: np.ndarray
     mean: np.ndarray
@@ -136,16 +139,16 @@ def arrange_weights(plan, parameters, leaf):
 
 
 @compiled
-def copy_inputs(inputs, start, count, rows):
+def copy_inputs(data, features, start, count, rows):
     """Copy the inputs of a leaf to `rows`; an example stands in for those that are missing.
 
     So what they have is finite if what the examples have is, and multiplied by their delta, 0.
     """
-    features = inputs.shape[1]
     for r in range(LEAF):
         row = rows[r * features : (r + 1) * features]
+        first = (start + min(r, count - 1)) * data.row_step
         for i in range(features):
-            row[i] = inputs[start + min(r, count - 1), i]
+            row[i] = data.memory[first + i * data.column_step]
 
 
 @compiled

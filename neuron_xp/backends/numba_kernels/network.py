@@ -211,11 +211,12 @@ def _store_outputs(plan, first, count, leaf, outputs):
 @spliced
 def _find_rows(plan, data, first, count, leaf):
     """Find the inputs of a leaf, 64 rows of a flat array, and where in it they begin."""
-    rows, row, features = data.flat, first * plan.sizes[0], plan.sizes[0]
+    rows, row, features = data.memory, first * plan.sizes[0], plan.sizes[0]
+    is_in_order = data.column_step == 1 and data.row_step == features
     is_new = leaf.first[0] != first
-    if row + LEAF * features + LANES > rows.shape[0]:
+    if not is_in_order or row + LEAF * features + LANES > rows.shape[0]:
         if is_new:
-            copy_inputs(data.inputs, first, count, leaf.copied)
+            copy_inputs(data, features, first, count, leaf.copied)
         rows, row = leaf.copied, _ZERO
     if data.mean.shape[0] > 0:
         if is_new:
