@@ -193,9 +193,8 @@ def column_sums(  # type: ignore[no-untyped-def]
         _, _, _, start, stride, _, first, count, _ = arguments
         neurons, none_is_tiny = (signature.args[i].literal_value for i in range(2))
         far = builder.mul(stride, _INT(WIDTH))
-        buffers = [
-            cgutils.alloca_once(builder, ir.ArrayType(_VECTOR, WIDTH)) for _ in range(neurons)
-        ]
+        with builder.goto_entry_block():  # Numba's `alloca_once` fills with zeros at each call
+            buffers = [builder.alloca(ir.ArrayType(_VECTOR, WIDTH)) for _ in range(neurons)]
 
         def products(row: Any, eighth: int) -> list[Any]:
             """Return each neuron's of the row that is eight times `eighth` after this one."""
