@@ -106,7 +106,7 @@ class NeuralNetwork:
             check_names("inputs", names, self.input_names, "network.input_names")
         check_rounding(self.settings.arithmetic)
         dimensions = 1 if count_dimensions(inputs) == 1 else 2
-        rows = len(inputs) if count_dimensions(inputs) == 2 else 1
+        rows = 1 if dimensions == 1 else _count_rows(inputs)
         kernel = None
         if self.settings.arithmetic == "reproducible":
             kernel = find_think(
@@ -268,6 +268,14 @@ class NeuralNetwork:
             f"<NeuralNetwork {'-'.join(map(str, self.layer_sizes))}, {self.settings.arithmetic}, "
             f"{self.backend}, fingerprint {self.fingerprint()[:12]}>"
         )
+
+
+def _count_rows(inputs: Any) -> int:
+    """Count the rows of lists or of an array; 0 for what is neither, and will be refused."""
+    shape = getattr(inputs, "shape", None)  # an array of the standard may have no length
+    if shape is None:
+        return len(inputs) if isinstance(inputs, list | tuple) else 0
+    return int(shape[0]) if shape else 0
 
 
 def _think_of_chunk(chunk: Array, network: NeuralNetwork) -> Array:

@@ -135,3 +135,11 @@ def test_threads_change_nothing():
     for threads in (1, 2, 5):
         kernel = find_think(HOST, RULES[2], logits=False, work=MUCH_WORK, threads=threads)
         assert kernel(inputs, network.parameters, network.scaling).tobytes() == expected.tobytes()
+
+
+def test_arrays_that_have_no_length_have_rows():
+    """As the standard asks for none."""
+    strict = open_backend("array_api_strict")
+    network, inputs = make_network((4, 2)), np.random.RandomState(2).standard_normal((70, 4))
+    found = on(network, strict).think(strict.from_host(inputs))
+    assert strict.to_host(found).tobytes() == network.think(inputs).tobytes()
