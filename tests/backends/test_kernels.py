@@ -30,6 +30,7 @@ from neuron_xp.backends.numba_kernels import arithmetic as numba_arithmetic
 from neuron_xp.backends.numba_kernels import compiler as numba_compiler
 from neuron_xp.backends.numba_kernels import functions as numba_functions
 from neuron_xp.backends.numba_kernels import kernels as cpu
+from neuron_xp.backends.numba_kernels import rules as numba_rules
 
 NUMPY = open_backend("numpy")
 SHORT = [case for case in CASES if case.iterations <= 200]
@@ -240,6 +241,15 @@ def test_tiny_products_count_as_zero_unless_inputs_are_ordinary(no_tiny_inputs, 
             numbers, 0, 0, halves.ravel(), 0, 32, 64, neurons, no_tiny_inputs, segments, z, 0
         )
         assert set(z.ravel()) == {expected}
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 63])
+def test_examples_that_are_not_there_leave_no_output(count):
+    """Of more than 1,024 inputs their weighted sums are what memory held, which may be NaN."""
+    z, outputs, exponentials = np.zeros(64), np.ones(64), np.ones(64)
+    z[count:] = np.nan
+    numba_rules.find_sigmoids(z, count, outputs, exponentials)
+    assert outputs.tolist() == [0.5] * count + [0.0] * (64 - count)
 
 
 @pytest.mark.parametrize("rule", list(RULES))

@@ -19,10 +19,16 @@ RULE_CODES = {
 
 @compiled
 def find_sigmoids(z, count, outputs, exponentials):
-    """Find the sigmoid of z, and e^-|z|, of which a loss is made, for the first `count`."""
+    """Find the sigmoid of z, and e^-|z|, of which a loss is made, for the first `count`.
+
+    The others' z may be anything, NaN too: their outputs are 0, as the next layer's sums over
+    examples multiply them by 0.
+    """
     for r in range(LEAF if count > WIDTH else WIDTH):
         exponentials[r] = exp(-abs(z[r]))
         outputs[r] = sigmoid(z[r], exponentials[r])
+    for r in range(count, LEAF):
+        outputs[r] = 0.0
 
 
 @compiled
