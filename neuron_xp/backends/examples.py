@@ -45,26 +45,6 @@ class Seen(NamedTuple):
     sample_weight: Extremes | None
 
 
-def convert_examples(
-    inputs: Any,
-    targets: Any,
-    sample_weight: Any,
-    backend: Backend,
-    *,
-    dtype: str,
-    look: Look | None = None,
-) -> Seen:
-    """Return all examples of a training, as arrays of `dtype` on the backend.
-
-    Targets of one dimension are a column; so are the weights, of which one is above 0.
-    look : see `convert.convert_and_look`
-    """
-    seen = _convert(inputs, targets, sample_weight, backend, dtype=dtype, look=look)
-    if seen.sample_weight is not None and not float(seen.sample_weight.high[0]) > 0:
-        raise ValueError(NO_WEIGHT)
-    return seen
-
-
 def convert_rows(
     inputs: Any,
     targets: Any,
@@ -73,23 +53,13 @@ def convert_rows(
     *,
     dtype: str,
     first_row: int = 0,
-) -> Examples:
-    """Return some examples of all; messages count their rows from `first_row`."""
-    return _convert(
-        inputs, targets, sample_weight, backend, dtype=dtype, first_row=first_row
-    ).examples
-
-
-def _convert(
-    inputs: Any,
-    targets: Any,
-    sample_weight: Any,
-    backend: Backend,
-    *,
-    dtype: str,
-    first_row: int = 0,
     look: Look | None = None,
 ) -> Seen:
+    """Return examples, as arrays of `dtype` on the backend.
+
+    Targets of one dimension are a column; so are the weights.
+    first_row, look : see `convert.convert_and_look`
+    """
     convert = partial(
         convert_and_look, backend=backend, dtype=dtype, first_row=first_row, look=look
     )

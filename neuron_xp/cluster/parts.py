@@ -180,7 +180,7 @@ def load_part(
     with backend.context():
         examples = convert_rows(
             inputs, targets, sample_weight, backend, dtype=dtype, first_row=first
-        )
+        ).examples
     if backend is open_host_backend():  # what is computed many times lies in order
         examples = examples.select(np.ascontiguousarray)
     return LoadedPart(first, examples)

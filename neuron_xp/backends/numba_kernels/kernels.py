@@ -15,7 +15,7 @@ from neuron_xp.backends.numba_kernels.compiler import is_kept
 from neuron_xp.backends.numba_kernels.leaf import LeafSource, NetworkPlan
 from neuron_xp.backends.numba_kernels.rules import RULE_CODES, WEIGHTED_SUMS
 from neuron_xp.backends.numba_kernels.vectors import WIDTH
-from neuron_xp.neuron.layers import Parameters
+from neuron_xp.neuron.layers import Parameters, flatten
 from neuron_xp.neuron.reproducible.elementary import (
     SMALLEST_FACTOR,
     SMALLEST_NORMAL,
@@ -115,7 +115,7 @@ class NumbaKernels:
             return None
         examples = Examples(inputs, np.empty((len(inputs), 0)), scaling=scaling)
         plan = self._plan(Parameters(weights, biases), examples)._replace(rule=rule)
-        flat, data = _flatten(Parameters(weights, biases)), _lay_out(examples)
+        flat, data = flatten(Parameters(weights, biases), xp=np), _lay_out(examples)
         outputs, finite = np.empty((len(inputs), plan.sizes[-1])), list[bool]()
 
         def work(rows: tuple[int, int], accumulator: Array) -> None:
@@ -160,7 +160,7 @@ class NumbaKernels:
         size = sum(map(math.prod, shapes))
         return _Work(
             plan=plan,
-            parameters=_flatten(parameters),
+            parameters=flatten(parameters, xp=np),
             data=_lay_out(examples),
             shapes=shapes,
             ranges=ranges,
@@ -235,10 +235,6 @@ class _Work(NamedTuple):
             arrays.append(flat[start:stop].reshape(shape))
             start = stop
         return tuple(arrays)
-
-
-def _flatten(parameters: Parameters) -> Array:
-    return np.concatenate([x.reshape(-1) for arrays in parameters for x in arrays])
 
 
 def _lay_out(examples: Examples) -> LeafSource:

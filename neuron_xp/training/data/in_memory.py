@@ -12,7 +12,13 @@ import numpy as np
 
 from neuron_xp.backends.backend import Backend, Engine
 from neuron_xp.backends.engine import choose_block_rows, choose_engine
-from neuron_xp.backends.examples import TOO_HEAVY, convert_examples, copy_to_host, take_ranges
+from neuron_xp.backends.examples import (
+    NO_WEIGHT,
+    TOO_HEAVY,
+    convert_rows,
+    copy_to_host,
+    take_ranges,
+)
 from neuron_xp.backends.probe.look import find_extremes_by_kernel
 from neuron_xp.model.fingerprint import (
     GROUP,
@@ -223,7 +229,9 @@ def open_in_memory(
         find_extremes_by_kernel, backend=backend, arithmetic=settings.arithmetic, threads=threads
     )
     with backend.context():
-        seen = convert_examples(**given, backend=backend, dtype=dtype, look=look)
+        seen = convert_rows(**given, backend=backend, dtype=dtype, look=look)
+    if seen.sample_weight is not None and not float(seen.sample_weight.high[0]) > 0:
+        raise ValueError(NO_WEIGHT)
     return InMemory(
         examples=seen.examples,
         settings=settings,

@@ -113,7 +113,7 @@ class NpyStream:
             return convert_rows(
                 inputs, targets, weight[0] if weight else None, self.backend,
                 dtype=self.dtype, first_row=first,
-            )  # fmt: skip
+            ).examples  # fmt: skip
         tables = [table.reshape(buffers.rows, -1) for table in buffers.floats()]
         if self.has_subnormals:
             tables = [flush(table, SMALLEST_NORMAL, xp=np) for table in tables]
