@@ -57,6 +57,22 @@ def share_tasks(
         raise min(failed, key=itemgetter(0))[1]
 
 
+def share_in_new_threads(
+    work: Callable[[Task, State], object], tasks: Iterable[Task], states: Iterable[State]
+) -> None:
+    """Call work(task, state) for every task, as `share_tasks`, in threads that end with it.
+
+    A single state has only this thread, and starts none.
+    """
+    mine, *others = states
+    if not others:
+        for task in tasks:
+            work(task, mine)
+        return
+    with ThreadPoolExecutor(len(others)) as pool:
+        share_tasks(work, tasks, (mine, *others), pool)
+
+
 def run_ahead(
     function: Callable[[Task], Value], tasks: Iterable[Task], threads: int
 ) -> Iterator[Value]:

@@ -21,7 +21,10 @@ from neuron_xp.neuron.reproducible import exact_sum
 from neuron_xp.neuron.reproducible.elementary import LANES, SEGMENT, SMALLEST_PRODUCT
 from neuron_xp.neuron.reproducible.exact_sum import BITS, BROKEN, HALF_DIGIT, LEAF
 
-_ZERO = np.int64(0)  # typed: Numba compiles a function anew for each constant that it is given
+_ZERO, _ONE = (
+    np.int64(0),
+    np.int64(1),
+)  # typed: Numba compiles a function anew for each constant that it is given
 # Read by the compiler as constants: it then knows that nothing overwrites them.
 _GRID = exact_sum.grid(xp=np)
 _LIMIT, _UNITS = _GRID.limit, np.ascontiguousarray(_GRID.units.T)
@@ -34,6 +37,12 @@ _LIMIT, _UNITS = _GRID.limit, np.ascontiguousarray(_GRID.units.T)
 def _divide_up(count, size):
     """Return how many groups of `size` hold `count` things."""
     return (count + size - 1) // size
+
+
+@inlined
+def take_together(left, most):
+    """Return how many of the neurons that are left to compute together: `most`, or one."""
+    return most if left >= most else _ONE
 
 
 @compiled
@@ -94,12 +103,6 @@ def _sum_segments(rows, first, stride, weights, start, size, count, no_tiny_inpu
                 row_sums(1, 4, True, rows, row, stride, weights, weight, terms, s.products, at)
             else:
                 row_sums(1, 4, False, rows, row, stride, weights, weight, terms, s.products, at)
-
-
-@inlined
-def take_together(left, inputs, most):
-    """Return how many of the neurons that are left to compute together: `most`, or one."""
-    return most if left >= most and inputs > LANES else np.int64(1)
 
 
 class Segments(NamedTuple):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise, starmap
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from neuron_xp.neuron.step import (
     block_sums,
 )
 from neuron_xp.neuron.types import Array
-from neuron_xp.threads import share_tasks
+from neuron_xp.threads import share_in_new_threads, share_tasks
 
 NO_OUTPUTS = np.empty((0, 0))
 
@@ -61,19 +61,17 @@ class NumbaKernels:
         l2: float | None,
     ) -> Parameters:
         """See `backend.Kernels`."""
-        work = self._lay_out(block_sums, examples, parameters)
-        plan, flat, data = work.plan, work.parameters, work.data
+        work = self._lay_out(examples, parameters, gradients=True)
         rates = float(learning_rate), float(l2 or 0.0)
         if len(work.sums) == 1:
-            digits = work.sums[0]
-            kernel.iterate(plan, flat, data, *work.ranges[0], digits, NO_OUTPUTS, *rates, count)
+            work.iterate(work.ranges[0], work.sums[0], *rates, count)
         else:
             with ThreadPoolExecutor(len(work.sums) - 1) as pool:
                 for _ in range(count):
-                    share_tasks(work.add, work.ranges, work.sums, pool)
-                    kernel.adjust(plan, flat, work.sums, *rates)
+                    share_tasks(work.iterate, work.ranges, work.sums, pool)
+                    kernel.adjust(work.plan, work.parameters, work.sums, *rates)
         layers = len(parameters.weights)
-        arrays = work.cut(flat)
+        arrays = work.cut(work.parameters)
         return Parameters(arrays[:layers], arrays[layers:])
 
     def loss(self, parameters: Parameters, examples: Examples) -> Array:
@@ -108,39 +106,34 @@ class NumbaKernels:
         One below 2^-1022, which is to be 0, has no effect if no weight turns it into a product
         that is not taken for 0.
         """
-        weights, biases = (
-            tuple(flush(x, SMALLEST_FACTOR, xp=np) for x in arrays) for arrays in parameters
+        flushed = Parameters(
+            *(tuple(flush(x, SMALLEST_FACTOR, xp=np) for x in arrays) for arrays in parameters)
         )
-        if not (abs(weights[0]) < SMALLEST_PRODUCT / SMALLEST_NORMAL).all():
+        if not (abs(flushed.weights[0]) < SMALLEST_PRODUCT / SMALLEST_NORMAL).all():
             return None
         examples = Examples(inputs, np.empty((len(inputs), 0)), scaling=scaling)
-        plan = self._plan(Parameters(weights, biases), examples)._replace(rule=rule)
-        flat, data = flatten(Parameters(weights, biases), xp=np), _lay_out(examples)
-        outputs, finite = np.empty((len(inputs), plan.sizes[-1])), list[bool]()
+        plain, finite = self._lay_out(examples, flushed), list[bool]()
+        outputs = np.empty((len(inputs), plain.plan.sizes[-1]))
+        work = plain._replace(plan=plain.plan._replace(rule=rule), outputs=outputs)
 
-        def work(rows: tuple[int, int], accumulator: Array) -> None:
-            done = kernel.iterate(plan, flat, data, *rows, accumulator, outputs, 0.0, 0.0, 0)
-            finite.append(done)
+        def think(rows: tuple[int, int], nothing: Array) -> None:
+            finite.append(work.iterate(rows, nothing))
 
-        ranges = self._cut_rows(plan, len(inputs))
-        nothing = np.zeros((min(self.threads, len(ranges)), 4, 0), dtype="int64")
-        with ThreadPoolExecutor(max(1, len(nothing) - 1)) as pool:  # idle, it starts no thread
-            share_tasks(work, ranges, nothing, pool)
+        share_in_new_threads(think, work.ranges, work.sums)
         return outputs if all(finite) else None
 
     def is_compiled(self) -> bool:
         """Tell whether this machine keeps the kernel of iterations compiled, without doing it."""
         ones = np.ones((1, 1))
-        work = self._lay_out(block_sums, Examples(ones, ones), Parameters((ones,)))
-        plan, flat, data = work.plan, work.parameters, work.data
-        of_data = plan, flat, data, *work.ranges[0], work.sums[0], NO_OUTPUTS
-        return is_kept(kernel.iterate, *of_data, 0.0, 0.0, 0)
+        work = self._lay_out(Examples(ones, ones), Parameters((ones,)))
+        return is_kept(kernel.iterate, *work.list_arguments(work.ranges[0], work.sums[0]))
 
     def _sum(
         self, function: Summand, examples: Examples, parameters: Parameters
     ) -> tuple[Accumulator, ...]:
         """Return what the function gives for all of the examples."""
-        work = self._lay_out(function, examples, parameters)
+        losses, gradients = SUMMANDS[function]
+        work = self._lay_out(examples, parameters, losses=losses, gradients=gradients)
         digits = map(work.cut, work.accumulate())
         return tuple(starmap(Accumulator, zip(*digits, strict=True)))
 
@@ -148,14 +141,31 @@ class NumbaKernels:
         self, function: Summand, examples: Examples, parameters: Parameters
     ) -> tuple[Array, ...]:
         """Return the totals of what the function gives for all of the examples."""
-        work = self._lay_out(function, examples, parameters)
+        losses, gradients = SUMMANDS[function]
+        work = self._lay_out(examples, parameters, losses=losses, gradients=gradients)
         return work.cut(kernel.find_totals(work.accumulate()))
 
-    def _lay_out(self, function: Summand, examples: Examples, parameters: Parameters) -> "_Work":
-        losses, gradients = SUMMANDS[function]
-        plan = self._plan(parameters, examples)._replace(losses=losses, gradients=gradients)
+    def _lay_out(
+        self,
+        examples: Examples,
+        parameters: Parameters,
+        *,
+        losses: bool = False,
+        gradients: bool = False,
+    ) -> "_Work":
+        sizes = [len(parameters.weights[0]), *(w.shape[1] for w in parameters.weights)]
+        plan = NetworkPlan(
+            sizes=np.asarray(sizes),
+            neurons=sum(sizes[1:]),
+            weights=sum(a * b for a, b in pairwise(sizes)),
+            has_biases=bool(parameters.biases),
+            rule=RULE_CODES[self.rule],
+            no_tiny_inputs=self.no_tiny_inputs or examples.scaling is not None,
+            losses=losses,
+            gradients=gradients,
+        )
         of_parameters = [x.shape for arrays in parameters for x in arrays]
-        shapes = [(plan.sizes[-1],)] * losses + of_parameters * gradients
+        shapes = [(sizes[-1],)] * losses + of_parameters * gradients
         ranges = self._cut_rows(plan, len(examples.inputs))
         size = sum(map(math.prod, shapes))
         return _Work(
@@ -165,20 +175,6 @@ class NumbaKernels:
             shapes=shapes,
             ranges=ranges,
             sums=np.zeros((min(self.threads, len(ranges)), 4, size), dtype="int64"),
-        )
-
-    def _plan(self, parameters: Parameters, examples: Examples) -> NetworkPlan:
-        """Return the plan of a network that adds nothing up."""
-        sizes = [len(parameters.weights[0]), *(w.shape[1] for w in parameters.weights)]
-        return NetworkPlan(
-            sizes=np.asarray(sizes),
-            neurons=sum(sizes[1:]),
-            weights=sum(a * b for a, b in pairwise(sizes)),
-            has_biases=bool(parameters.biases),
-            rule=RULE_CODES[self.rule],
-            no_tiny_inputs=self.no_tiny_inputs or examples.scaling is not None,
-            losses=False,
-            gradients=False,
         )
 
     def _cut_rows(self, plan: NetworkPlan, rows: int) -> list[tuple[int, int]]:
@@ -196,12 +192,13 @@ class NumbaKernels:
 
 
 class _Work(NamedTuple):
-    """Sums over examples, laid out for the kernels.
+    """Sums over examples, and their outputs, laid out for the kernels.
 
     parameters : one flat array
     shapes : of the sums
     ranges : (start, stop) of the rows that a thread takes at a time
     sums : (threads, 4, sums), an accumulator for each thread
+    outputs : (rows, outputs), for what the last layer makes of the examples; or empty
     """
 
     plan: NetworkPlan
@@ -210,21 +207,29 @@ class _Work(NamedTuple):
     shapes: list[tuple[int, ...]]
     ranges: list[tuple[int, int]]
     sums: Array
+    outputs: Array = NO_OUTPUTS
 
-    def add(self, rows: tuple[int, int], accumulator: Array) -> None:
-        """Add a range of rows to an accumulator."""
-        work = self.plan, self.parameters, self.data, *rows, accumulator, NO_OUTPUTS
-        kernel.iterate(*work, 0.0, 0.0, 0)
+    def iterate(self, rows: tuple[int, int], accumulator: Array, *how: Any) -> bool:
+        """Add a range of rows to an accumulator, or run iterations; see `network.iterate`."""
+        return bool(kernel.iterate(*self.list_arguments(rows, accumulator, *how)))
+
+    def list_arguments(
+        self,
+        rows: tuple[int, int],
+        accumulator: Array,
+        learning_rate: float = 0.0,
+        l2: float = 0.0,
+        count: int = 0,
+    ) -> tuple[Any, ...]:
+        """List what `network.iterate` takes."""
+        data = self.plan, self.parameters, self.data, *rows, accumulator, self.outputs
+        return *data, learning_rate, l2, count
 
     def accumulate(self) -> Array:
         """Return the exact sums over all examples: (4, sums)."""
-        if len(self.sums) == 1:
-            for rows in self.ranges:
-                self.add(rows, self.sums[0])
-            return self.sums[0]
-        with ThreadPoolExecutor(len(self.sums) - 1) as pool:
-            share_tasks(self.add, self.ranges, self.sums, pool)
-        kernel.merge_accumulators(self.sums)
+        share_in_new_threads(self.iterate, self.ranges, self.sums)
+        if len(self.sums) > 1:
+            kernel.merge_accumulators(self.sums)
         return self.sums[0]
 
     def cut(self, flat: Array) -> tuple[Array, ...]:

@@ -59,9 +59,10 @@ def _forward(plan, parameters, rows, first, count, leaf):
     inputs, no_tiny_inputs, weight, neuron = plan.sizes[0], plan.no_tiny_inputs, _ZERO, _ZERO
     last = plan.neurons - plan.sizes[-1]
     for neurons in plan.sizes[1:]:
+        most = PAIR if inputs > LANES else _ONE
         j, end = neuron, neuron + neurons
         while j < end:
-            together = take_together(end - j, inputs, PAIR)
+            together = take_together(end - j, most)
             weighted_sums(
                 rows, first, inputs, leaf.forward, weight, inputs, count, together, no_tiny_inputs,
                 leaf.segments, leaf.z, j,
@@ -101,9 +102,10 @@ def _back_propagate(plan, rows, count, leaf):
         neuron, size, first = after - inputs, pad(neurons), after * LEAF
         weight -= inputs * size
         _store_by_rows(leaf.deltas[after : after + neurons], leaf.delta_rows[first:])
+        most = PAIR if neurons > LANES else _ONE
         i = _ZERO
         while i < inputs:
-            together = take_together(inputs - i, neurons, PAIR)
+            together = take_together(inputs - i, most)
             if neurons == 1:
                 w = leaf.backward[weight + i * size]
                 multiply_by_one(leaf.deltas[after], w, leaf.deltas[neuron + i])
@@ -135,7 +137,7 @@ def _find_sums(plan, rows, first, count, leaf):
     for neurons in plan.sizes[1:]:
         j = _ZERO
         while j < neurons:
-            together = FOUR if neurons - j >= FOUR else _ONE
+            together = take_together(neurons - j, FOUR)
             sum_over_examples(
                 rows, first, inputs, leaf.deltas, neuron + j, together, count, no_tiny_inputs,
                 leaf.row, sums, weight + j, neurons,

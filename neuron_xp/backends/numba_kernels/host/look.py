@@ -5,7 +5,6 @@ lies at its ends, and it does not matter what a thread makes of subnormals.
 """
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
@@ -17,7 +16,7 @@ from numba.extending import intrinsic
 from neuron_xp.backends.numba_kernels.compiler import kept_small
 from neuron_xp.backends.numba_kernels.vectors import WIDTH
 from neuron_xp.neuron.extremes import Extremes
-from neuron_xp.threads import share_tasks
+from neuron_xp.threads import share_in_new_threads
 
 GROUP = 960
 """Numbers of a group of rows, about: the ends of so many are found side by side, in the cache."""
@@ -53,12 +52,7 @@ def find_extremes(
         bits.flags.writeable = False  # of one type for Numba, whatever was given
         _fold(bits, found, task[1].start, block.shape[1])
 
-    if len(ends) == 1:
-        for task in tasks:
-            work(task, ends[0])
-    else:
-        with ThreadPoolExecutor(len(ends) - 1) as pool:
-            share_tasks(work, tasks, ends, pool)
+    share_in_new_threads(work, tasks, ends)
     return Extremes(
         low=_as_floats(ends[:, 0].min(axis=0)),
         high=_as_floats(ends[:, 1].max(axis=0)),
