@@ -130,8 +130,9 @@ def row_sums(  # type: ignore[no-untyped-def]
                 found = _load_all(builder, lanes)
             return [_halve_twice(builder, row) for row in found]
 
-        # two rows and two neurons at a time: four loads for four products, and all in registers
-        groups = [sum_eighths([r, r + 1]) for r in range(0, WIDTH, 2)]
+        # two rows and two neurons at a time: four loads for four products, and all in registers;
+        # of one neuron row after row, as memory is read soonest
+        groups = [sum_eighths(list(range(r, r + neurons))) for r in range(0, WIDTH, neurons)]
         for n in range(neurons):
             eighths = [vector for group in groups for vector in group[n::neurons]]
             at = builder.add(place, _INT(LEAF * n))
