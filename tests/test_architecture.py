@@ -25,7 +25,7 @@ ORDER = [
     {"model", "cluster"},
     {"training"},
     {"workflows"},
-    {"estimator", "plots"},
+    {"estimator", "plots", "testing"},
     {"__init__"},
     {"cli"},
     {"__main__"},
@@ -45,6 +45,7 @@ LIBRARIES = {
     "model": {"onnx", "safetensors", "torch"},  # what a network is exported as
     "estimator": {"sklearn"},
     "plots": {"matplotlib"},
+    "testing": {"pytest"},
     "cli": {"click", "rich"},
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from neuron_xp.backends.backend import Backend, name_device
 from neuron_xp.backends.engine import name_engine
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.probe.status import list_statuses
+from neuron_xp.bits import count_ulps
 from neuron_xp.errors import one_line
 from neuron_xp.model.network import NeuralNetwork
 from neuron_xp.model.settings import ARITHMETICS
@@ -107,7 +108,7 @@ def _train(
         key = case.name, iterations
         if key not in references:
             references[key] = _host_weights(case.train(iterations))
-        ulp = ulp_distance(_host_weights(network), references[key])
+        ulp = int(count_ulps(_host_weights(network), references[key]).max())
         fingerprint = network.fingerprint()
     except Exception as error:  # of compilers, drivers and memory: each library has its own
         ended, failure = time.perf_counter(), f"{type(error).__name__}: {one_line(error)}"
@@ -129,15 +130,3 @@ def _train(
 def _host_weights(network: NeuralNetwork) -> np.ndarray:
     with network.backend.context():
         return np.concatenate([network.backend.to_host(w).ravel() for w in network.weights])
-
-
-def ulp_distance(a: np.ndarray, b: np.ndarray) -> int:
-    """The largest distance between two arrays of float64, counted in floats."""
-    steps = [_rank(x) - _rank(y) for x, y in zip(a.ravel(), b.ravel(), strict=True)]
-    return max(map(abs, steps))
-
-
-def _rank(x: np.ndarray) -> int:
-    """Return the rank of a float64 among all floats: neighbours differ by 1, and 0.0 is 0."""
-    bits = int(np.float64(x).view("int64"))
-    return bits if bits >= 0 else -(bits & (2**63 - 1))

@@ -14,7 +14,7 @@ import neuron_xp
 from neuron_xp.backends.backend import name_device
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.workflows.cases import CASES, published
-from neuron_xp.workflows.matrix import find_usable_backends, run_matrix, ulp_distance
+from neuron_xp.workflows.matrix import find_usable_backends, run_matrix
 
 SHORT = [case for case in CASES if case.iterations <= 200]
 
@@ -199,17 +199,3 @@ def test_a_place_that_breaks_down_is_a_result_and_the_next_goes_on():
 def test_array_operations_come_before_the_kernels_that_may_break_what_follows():
     ways = [(str(b), b.make_kernels is not None) for b in find_usable_backends()]
     assert ways == sorted(ways, key=lambda way: ([str(b) for b, _ in ways].index(way[0]), way[1]))
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "distance"),
-    [
-        (1.0, 1.0, 0),
-        (1.0, 1.0 + 2**-52, 1),
-        (0.0, -0.0, 0),
-        (-5e-324, 5e-324, 2),
-        (1.0, 2.0, 2**52),
-    ],
-)
-def test_ulp_distance_counts_floats(a, b, distance):
-    assert ulp_distance(np.asarray([a]), np.asarray([b])) == distance
