@@ -28,7 +28,7 @@ LINE = [
 # The command in a fork of a process that has imported it: what is killed is then its work, and
 # not Python's start. It writes the number of each process, and then how that ended.
 SERVER = """
-import os, sys
+import os, sys, tempfile
 from neuron_xp.cli.app import main
 from neuron_xp.workflows import table_training  # and what the command imports when it is needed
 
@@ -38,7 +38,8 @@ for folder in map(str.strip, iter(sys.stdin.readline, '')):
         status = 3
         try:
             os.chdir(folder)
-            os.environ["TMPDIR"] = "temporary"
+            # not by TMPDIR: Python would first try it by a file of its own, and be killed meanwhile
+            tempfile.tempdir = os.path.abspath("temporary")
             os.dup2(os.open("/dev/null", os.O_WRONLY), 1)
             status = main(sys.argv[1:])
         finally:
