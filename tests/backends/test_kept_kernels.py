@@ -29,7 +29,7 @@ from neuron_xp.backends.numba_kernels import compiler, network
 FLIPS = count_cases(default=20, large=2000)
 LARGE = FLIPS > 20
 TRAININGS = FLIPS // 10 if LARGE else 4
-SMALL, LARGEST = network.find_totals, network.iterate
+SMALL, LARGEST = network.list_totals, network.iterate
 PROGRAM = """
 import neuron_xp, sys
 if limit := int(sys.argv[1]):

@@ -10,24 +10,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neuron_xp.backends.numba_kernels.compiler import allocating, compiled, inlined
+from neuron_xp.backends.numba_kernels.compiler import compiled, inlined
 from neuron_xp.backends.numba_kernels.functions import flush, round_half_even
 from neuron_xp.backends.numba_kernels.vectors import (
     WIDTH,
+    bits_of,
     column_sums,
+    power_of_two,
     row_sums,
 )
-from neuron_xp.neuron.reproducible import exact_sum
 from neuron_xp.neuron.reproducible.elementary import LANES, SEGMENT, SMALLEST_PRODUCT
-from neuron_xp.neuron.reproducible.exact_sum import BITS, BROKEN, HALF_DIGIT, LEAF
+from neuron_xp.neuron.reproducible.exact_sum import BITS, BOTTOM, BROKEN, HALF_DIGIT, LEAF
 
 _ZERO, _ONE = (
     np.int64(0),
     np.int64(1),
 )  # typed: Numba compiles a function anew for each constant that it is given
-# Read by the compiler as constants: it then knows that nothing overwrites them.
-_GRID = exact_sum.grid(xp=np)
-_LIMIT, _UNITS = _GRID.limit, np.ascontiguousarray(_GRID.units.T)
+_BIAS = 1023
+"""What the bits of a float64 add to its exponent."""
 
 
 # --- one leaf, 64 rows of a flat array, through one layer ------------------------------
@@ -205,90 +205,79 @@ def sum_leaf(x, lanes):
 # --- exact sums: an accumulator is int64 (4, sums), level, high, middle, low -----------
 
 
-class Units(NamedTuple):
-    """Rows of `exact_sum.Grid` for each sum's level: limit (sums,), the others (3, sums)."""
+@inlined
+def _find_level(x):
+    """Return the lowest level whose limit, 2^(32 t + 31), |x| does not exceed; BROKEN for NaN.
 
-    limit: np.ndarray
-    unit: np.ndarray
-    per_unit: np.ndarray
-
-
-@allocating
-def look_up_units(accumulator):
-    """Return the units of the accumulator's levels."""
-    count = accumulator.shape[1]
-    units = Units(np.empty(count), np.empty((3, count)), np.empty((3, count)))
-    renew_units(accumulator, units)
-    return units
+    It is told by e, where 2^e is the first power of two that |x| does not exceed.
+    """
+    e = ((bits_of(abs(x)) + (2**52 - 1)) >> 52) - _BIAS
+    return (max(e, BITS * BOTTOM) - BITS * BOTTOM) // BITS
 
 
-@compiled
-def renew_units(accumulator, units):
-    """Look the units up again, after the accumulator was changed."""
-    for i in range(accumulator.shape[1]):
-        _look_up(units, i, accumulator[0, i])
+@inlined
+def _find_exponent(level, digit):
+    """Return which power of two is a level's unit of the first, second or third digit."""
+    return BITS * (min(level, BROKEN - 1) + (BOTTOM - digit))
 
 
 @compiled
-def _look_up(units, i, level):
-    units.limit[i] = _LIMIT[level] if level < BROKEN else np.inf
-    for digit in range(3):
-        units.unit[digit, i] = _UNITS[level, digit]
-        units.per_unit[digit, i] = _UNITS[level, 3 + digit]
-
-
-@compiled
-def accumulate(sums, accumulator, units):
+def accumulate(sums, accumulator):
     """Add a leaf's sums, which are made 0 where they cannot be added."""
+    too_large = 0
     for i in range(sums.shape[0]):
-        if not abs(sums[i]) <= units.limit[i]:  # above, or NaN
-            level = accumulator[0, i]
-            while level < BROKEN and not abs(sums[i]) <= _LIMIT[level]:
-                level += 1
+        too_large += _find_level(sums[i]) > accumulator[0, i]
+    if too_large > 0:
+        for i in range(sums.shape[0]):
+            level = max(_find_level(sums[i]), accumulator[0, i])
             _raise(accumulator, i, level)
-            _look_up(units, i, level)
-            if level == BROKEN:
-                sums[i] = 0.0
+            sums[i] = sums[i] if level < BROKEN else 0.0
     for i in range(sums.shape[0]):
-        high = round_half_even(sums[i] * units.per_unit[0, i])
-        rest = sums[i] - high * units.unit[0, i]
-        middle = round_half_even(rest * units.per_unit[1, i])
-        low = round_half_even((rest - middle * units.unit[1, i]) * units.per_unit[2, i])
+        level = accumulator[0, i]
+        first = _find_exponent(level, 0)
+        second, third = _find_exponent(level, 1), _find_exponent(level, 2)
+        high = round_half_even(sums[i] * power_of_two(-first))
+        rest = sums[i] - high * power_of_two(first)
+        middle = round_half_even(rest * power_of_two(-second))
+        low = round_half_even((rest - middle * power_of_two(second)) * power_of_two(-third))
         accumulator[1, i] += np.int64(high)
         accumulator[2, i] += np.int64(middle)
         accumulator[3, i] += np.int64(low)
 
 
-@compiled
+@inlined
 def _raise(accumulator, i, level):
-    """Keep the digits in the bins of a higher level."""
-    for _ in range(min(level - accumulator[0, i], 3)):
-        for digit in (3, 2):
-            accumulator[digit, i] = accumulator[digit - 1, i]
-        accumulator[1, i] = 0
+    """Keep the digits in the bins of a level that is no lower."""
+    up = level - accumulator[0, i]
+    high, middle, low = accumulator[1, i], accumulator[2, i], accumulator[3, i]
     accumulator[0, i] = level
+    accumulator[1, i] = high if up == 0 else 0
+    accumulator[2, i] = middle if up == 0 else high if up == 1 else 0
+    accumulator[3, i] = low if up == 0 else middle if up == 1 else high if up == 2 else 0
 
 
 @compiled
 def merge(into, other):
-    """See `exact_sum.merge`: add the other to the first."""
+    """See `exact_sum.merge`: add the other to the first, and change its level to theirs."""
     for i in range(into.shape[1]):
         level = max(into[0, i], other[0, i])
         _raise(into, i, level)
-        up = level - other[0, i]
-        for digit in range(1 + up, 4):
-            into[digit, i] += other[digit - up, i]
+        _raise(other, i, level)
+        for digit in range(1, 4):
+            into[digit, i] += other[digit, i]
 
 
 @compiled
-def total(accumulator, i):
-    """Return the sum as a float: carried upward, then added from the small end."""
-    level, high, middle, low = accumulator[:, i]
-    if level == BROKEN:
-        return np.nan
-    carry = (low + HALF_DIGIT) >> BITS
-    middle, low = middle + carry, low - (carry << BITS)
-    carry = (middle + HALF_DIGIT) >> BITS
-    high, middle = high + carry, middle - (carry << BITS)
-    unit = _UNITS[level]
-    return high * unit[0] + (middle * unit[1] + low * unit[2])
+def find_totals(accumulator, totals):
+    """Store each sum as a float: carried upward, then added from the small end."""
+    for i in range(totals.shape[0]):
+        level, high = accumulator[0, i], accumulator[1, i]
+        middle, low = accumulator[2, i], accumulator[3, i]
+        carry = (low + HALF_DIGIT) >> BITS
+        middle, low = middle + carry, low - (carry << BITS)
+        carry = (middle + HALF_DIGIT) >> BITS
+        high, middle = high + carry, middle - (carry << BITS)
+        first = high * power_of_two(_find_exponent(level, 0))
+        second = middle * power_of_two(_find_exponent(level, 1))
+        third = low * power_of_two(_find_exponent(level, 2))
+        totals[i] = first + (second + third) if level < BROKEN else np.nan

@@ -143,7 +143,7 @@ class NumbaKernels:
         """Return the totals of what the function gives for all of the examples."""
         losses, gradients = SUMMANDS[function]
         work = self._lay_out(examples, parameters, losses=losses, gradients=gradients)
-        return work.cut(kernel.find_totals(work.accumulate()))
+        return work.cut(kernel.list_totals(work.accumulate()))
 
     def _lay_out(
         self,

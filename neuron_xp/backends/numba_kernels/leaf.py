@@ -58,7 +58,8 @@ class Leaf(NamedTuple):
     z, outputs, deltas : (neurons, 64), weighted sums, what the activation makes of them, and
         what each weighted sum is to be moved by; until that is known, e^-|z| or a softmax's e^z
     output_rows, delta_rows : (64 * neurons,), the same by rows, layer after layer
-    forward, backward : the weights as rows of `padded` length: a neuron's, an input's
+    forward, backward : the weights as rows of `padded` length: a neuron's, and, of the layers
+        after the first, an input's
     losses : (64,), those of one neuron
     totals : (64,), of a softmax's exponentials
     """
@@ -97,7 +98,7 @@ def make_leaf(plan, data, sums):
         np.zeros(plan.neurons * LEAF + LANES),
         np.zeros(plan.neurons * LEAF + LANES),
         np.zeros(_measure_pad(plan.sizes[:-1], plan.sizes[1:])),
-        np.zeros(_measure_pad(plan.sizes[1:], plan.sizes[:-1])),
+        np.zeros(_measure_pad(plan.sizes[2:], plan.sizes[1:-1])),
         np.zeros(LEAF),
         np.zeros(LEAF),
         np.zeros(sums),
@@ -126,16 +127,23 @@ def _measure_pad(widths, counts):
 @compiled
 def arrange_weights(plan, parameters, leaf):
     """Copy the weights to where the sums read them."""
-    weight, forward, backward = 0, 0, 0
+    first, forward, backward = 0, 0, 0
     for layer in range(plan.sizes.shape[0] - 1):
         inputs, neurons = plan.sizes[layer], plan.sizes[layer + 1]
-        for i in range(inputs):
-            for j in range(neurons):
-                w = parameters[weight + i * neurons + j]
-                leaf.forward[forward + j * pad(inputs) + i] = w
-                leaf.backward[backward + i * pad(neurons) + j] = w
-        weight += inputs * neurons
-        forward, backward = forward + neurons * pad(inputs), backward + inputs * pad(neurons)
+        weights = parameters[first : first + inputs * neurons]
+        for j in range(neurons):
+            of_neuron, row = weights[j::neurons], leaf.forward[forward : forward + inputs]
+            for i in range(inputs):
+                row[i] = of_neuron[i]
+            forward += pad(inputs)
+        if layer > 0:
+            for i in range(inputs):
+                of_input = weights[i * neurons : (i + 1) * neurons]
+                row = leaf.backward[backward : backward + neurons]
+                for j in range(neurons):
+                    row[j] = of_input[j]
+                backward += pad(neurons)
+        first += inputs * neurons
 
 
 @compiled

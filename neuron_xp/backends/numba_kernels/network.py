@@ -11,15 +11,13 @@ from neuron_xp.backends.numba_kernels.arithmetic import (
     FOUR,
     PAIR,
     accumulate,
-    look_up_units,
+    find_totals,
     merge,
     multiply_by_one,
     pad,
-    renew_units,
     sum_leaf,
     sum_over_examples,
     take_together,
-    total,
     weighted_sums,
 )
 from neuron_xp.backends.numba_kernels.compiler import compiled, kept, spliced
@@ -159,20 +157,16 @@ def iterate(plan, parameters, data, start, stop, accumulator, outputs, learning_
     makes of them if there is an array for it: one function does all, because it takes seconds
     to compile. `start` is a multiple of 64. Tells what `_add_leaves` does.
     """
-    leaf, units = make_leaf(plan, data, accumulator.shape[1]), look_up_units(accumulator)
-    is_finite = True
+    leaf, is_finite = make_leaf(plan, data, accumulator.shape[1]), True
     for _ in range(max(count, 1)):
-        is_finite = _add_leaves(
-            plan, parameters, data, start, stop, leaf, units, accumulator, outputs
-        )
+        is_finite = _add_leaves(plan, parameters, data, start, stop, leaf, accumulator, outputs)
         if count > 0:
-            _adjust(plan, parameters, accumulator, learning_rate, l2)
-            renew_units(accumulator, units)
+            _adjust(plan, parameters, accumulator, leaf.sums, learning_rate, l2)
     return is_finite
 
 
 @compiled
-def _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator, outputs):
+def _add_leaves(plan, parameters, data, start, stop, leaf, accumulator, outputs):
     """Add the examples start ... stop - 1 to the exact sums; store their outputs, if asked to.
 
     Tells then whether the first neuron's weighted sums are all finite. So are the inputs if they
@@ -193,7 +187,7 @@ def _add_leaves(plan, parameters, data, start, stop, leaf, units, accumulator, o
             find_deltas(plan, data, first, count, leaf)
             _back_propagate(plan, rows, count, leaf)
             _find_sums(plan, rows, row, count, leaf)
-        accumulate(leaf.sums, accumulator, units)
+        accumulate(leaf.sums, accumulator)
     return is_finite
 
 
@@ -236,11 +230,10 @@ def merge_accumulators(accumulators):
 
 
 @kept
-def find_totals(accumulator):
+def list_totals(accumulator):
     """Return the sums that an accumulator holds, as floats."""
     sums = np.empty(accumulator.shape[1])
-    for i in range(sums.shape[0]):
-        sums[i] = total(accumulator, i)
+    find_totals(accumulator, sums)
     return sums
 
 
@@ -250,15 +243,17 @@ def adjust(plan, parameters, accumulators, learning_rate, l2):
     for other in accumulators[1:]:
         merge(accumulators[0], other)
         other[:] = 0
-    _adjust(plan, parameters, accumulators[0], learning_rate, l2)
+    sums = np.empty(parameters.shape[0])
+    _adjust(plan, parameters, accumulators[0], sums, learning_rate, l2)
 
 
 @compiled
-def _adjust(plan, parameters, accumulator, learning_rate, l2):
+def _adjust(plan, parameters, accumulator, sums, learning_rate, l2):
     """Add learning_rate * (sum - l2 * weight) to each parameter, in place; forget the sums."""
+    find_totals(accumulator, sums)
+    if l2 != 0.0:
+        for i in range(plan.weights):
+            sums[i] = sums[i] - flush(parameters[i] * l2, SMALLEST_PRODUCT)
     for i in range(parameters.shape[0]):
-        sum_ = total(accumulator, i)
-        if l2 != 0.0 and i < plan.weights:
-            sum_ = sum_ - flush(parameters[i] * l2, SMALLEST_PRODUCT)
-        parameters[i] = flush(parameters[i] + sum_ * learning_rate, SMALLEST_FACTOR)
+        parameters[i] = flush(parameters[i] + sums[i] * learning_rate, SMALLEST_FACTOR)
     accumulator[:] = 0

@@ -266,3 +266,13 @@ def power_of_two(typing, exponent):  # type: ignore[no-untyped-def]
         return builder.bitcast(builder.shl(biased, _INT(52)), _DOUBLE)
 
     return types.float64(types.int64), code
+
+
+@intrinsic
+def bits_of(typing, number):  # type: ignore[no-untyped-def]
+    """The bits of a float64, as an int64."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], _INT)
+
+    return types.int64(types.float64), code
