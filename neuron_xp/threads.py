@@ -73,6 +73,35 @@ def share_in_new_threads(
         share_tasks(work, tasks, (mine, *others), pool)
 
 
+def run_at_once(
+    function: Callable[[State], Value], states: Iterable[State], give_up: Callable[[], object]
+) -> list[Value]:
+    """Return function(state) of each state, each in a thread of its own, this one included.
+
+    give_up : called if one fails, or none can be started for it, so that the others need not wait
+        for it; the error is raised when they are done
+    """
+
+    def run(state: State) -> Value:
+        try:
+            return function(state)
+        except BaseException:
+            give_up()
+            raise
+
+    mine, *others = states
+    if not others:
+        return [function(mine)]
+    with ThreadPoolExecutor(len(others)) as pool:
+        try:
+            running = [pool.submit(run, state) for state in others]
+            first = run(mine)
+        except BaseException:
+            give_up()
+            raise
+    return [first, *(future.result() for future in running)]
+
+
 def run_ahead(
     function: Callable[[Task], Value], tasks: Iterable[Task], threads: int
 ) -> Iterator[Value]:

@@ -196,9 +196,9 @@ def test_a_kernel_that_gives_other_bits_is_not_used(monkeypatch):
 
 def test_what_is_kept_on_disk_belongs_to_all_sources():
     """Numba by itself would look only at the file in which a function stands."""
-    signature = cpu.kernel.adjust.signatures or [()]
-    codegen = cpu.kernel.adjust.targetctx.codegen()
-    key = cpu.kernel.adjust._cache._index_key(signature[0], codegen)
+    signature = cpu.kernel.list_totals.signatures or [()]
+    codegen = cpu.kernel.list_totals.targetctx.codegen()
+    key = cpu.kernel.list_totals._cache._index_key(signature[0], codegen)
     assert key[-1] == numba_compiler._SOURCES
 
 

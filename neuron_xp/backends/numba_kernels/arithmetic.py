@@ -12,7 +12,7 @@ import numpy as np
 
 from neuron_xp.backends.numba_kernels.compiler import compiled, inlined
 from neuron_xp.backends.numba_kernels.functions import flush, round_half_even
-from neuron_xp.backends.numba_kernels.vectors import (
+from neuron_xp.backends.numba_kernels.llvm.vectors import (
     WIDTH,
     bits_of,
     column_sums,
@@ -94,10 +94,10 @@ def weighted_sums(
 
 @compiled
 def _sum_segments(rows, first, stride, weights, start, size, count, no_tiny_inputs, s):
-    """Store one neuron's weighted sums of each segment."""
-    for part in range(0, size, SEGMENT):
-        weight, terms, place = start + part, min(SEGMENT, size - part), part // SEGMENT * LEAF
-        for r in range(0, count, WIDTH):
+    """Store one neuron's weighted sums of each segment, of all segments of eight rows first."""
+    for r in range(0, count, WIDTH):
+        for part in range(0, size, SEGMENT):
+            weight, terms, place = start + part, min(SEGMENT, size - part), part // SEGMENT * LEAF
             row, at = first + part + r * stride, place + r
             if no_tiny_inputs:
                 row_sums(1, 4, True, rows, row, stride, weights, weight, terms, s.products, at)
@@ -173,7 +173,8 @@ def sum_over_examples(
     For n < neurons, one or four. Of the rows from `count` on deltas are 0.
     """
     place = j * LEAF
-    for start in range(0, inputs, WIDTH):
+    for back in range(0, inputs, WIDTH):
+        start = (inputs - 1) // WIDTH * WIDTH - back
         column = first + start
         if neurons == FOUR:
             if no_tiny_inputs:

@@ -185,16 +185,20 @@ def _warn_once(message: str) -> None:
 
 def kept(function: Callable[..., Any]) -> Any:
     """Compile a function once on this machine, and log that it takes a while (a decorator)."""
-    dispatcher = kept_small(function)
+    # other threads may change what it is given while it runs
+    dispatcher = _keep(numba.njit(nogil=True, error_model="numpy")(function))
     _announcer.kernels.append(dispatcher)
     return dispatcher
 
 
 def kept_small(function: Callable[..., Any]) -> Any:
     """Compile a function once on this machine, which takes a second or two (a decorator)."""
-    dispatcher = allocating(function)
+    return _keep(allocating(function))
+
+
+def _keep(dispatcher: Any) -> Any:
     try:
-        dispatcher._cache = _Cache(function)
+        dispatcher._cache = _Cache(dispatcher.py_func)
     except RuntimeError:
         _warn_that_none_is_kept("on this machine (no folder for them can be written)")
     return dispatcher

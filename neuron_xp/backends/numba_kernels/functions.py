@@ -3,7 +3,7 @@
 import numpy as np
 
 from neuron_xp.backends.numba_kernels.compiler import inlined
-from neuron_xp.backends.numba_kernels.vectors import power_of_two
+from neuron_xp.backends.numba_kernels.llvm.vectors import power_of_two
 from neuron_xp.neuron.reproducible import elementary, logarithm
 from neuron_xp.neuron.reproducible.elementary import (
     LN2_HIGH,

@@ -1,7 +1,6 @@
 """Kernels for NumPy arrays on the processor: compiled by Numba, run by our own threads."""
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise, starmap
@@ -13,8 +12,9 @@ from neuron_xp.backends.backend import SUMMANDS, Summand, Think
 from neuron_xp.backends.numba_kernels import network as kernel
 from neuron_xp.backends.numba_kernels.compiler import is_kept
 from neuron_xp.backends.numba_kernels.leaf import LeafSource, NetworkPlan
+from neuron_xp.backends.numba_kernels.llvm.meeting import IS_OVER, YIELD, open_meeting
+from neuron_xp.backends.numba_kernels.llvm.vectors import WIDTH
 from neuron_xp.backends.numba_kernels.rules import RULE_CODES, WEIGHTED_SUMS
-from neuron_xp.backends.numba_kernels.vectors import WIDTH
 from neuron_xp.neuron.layers import Parameters, flatten
 from neuron_xp.neuron.reproducible.elementary import (
     SMALLEST_FACTOR,
@@ -31,7 +31,7 @@ from neuron_xp.neuron.step import (
     block_sums,
 )
 from neuron_xp.neuron.types import Array
-from neuron_xp.threads import share_in_new_threads, share_tasks
+from neuron_xp.threads import run_at_once
 
 NO_OUTPUTS = np.empty((0, 0))
 
@@ -61,15 +61,8 @@ class NumbaKernels:
         l2: float | None,
     ) -> Parameters:
         """See `backend.Kernels`."""
-        work = self._lay_out(examples, parameters, gradients=True)
-        rates = float(learning_rate), float(l2 or 0.0)
-        if len(work.sums) == 1:
-            work.iterate(work.ranges[0], work.sums[0], *rates, count)
-        else:
-            with ThreadPoolExecutor(len(work.sums) - 1) as pool:
-                for _ in range(count):
-                    share_tasks(work.iterate, work.ranges, work.sums, pool)
-                    kernel.adjust(work.plan, work.parameters, work.sums, *rates)
+        work = self._lay_out(examples, parameters, gradients=True, iterates=True)
+        work.run(float(learning_rate), float(l2 or 0.0), count)
         layers = len(parameters.weights)
         arrays = work.cut(work.parameters)
         return Parameters(arrays[:layers], arrays[layers:])
@@ -112,21 +105,16 @@ class NumbaKernels:
         if not (abs(flushed.weights[0]) < SMALLEST_PRODUCT / SMALLEST_NORMAL).all():
             return None
         examples = Examples(inputs, np.empty((len(inputs), 0)), scaling=scaling)
-        plain, finite = self._lay_out(examples, flushed), list[bool]()
+        plain = self._lay_out(examples, flushed)
         outputs = np.empty((len(inputs), plain.plan.sizes[-1]))
         work = plain._replace(plan=plain.plan._replace(rule=rule), outputs=outputs)
-
-        def think(rows: tuple[int, int], nothing: Array) -> None:
-            finite.append(work.iterate(rows, nothing))
-
-        share_in_new_threads(think, work.ranges, work.sums)
-        return outputs if all(finite) else None
+        return outputs if work.run() else None
 
     def is_compiled(self) -> bool:
         """Tell whether this machine keeps the kernel of iterations compiled, without doing it."""
         ones = np.ones((1, 1))
         work = self._lay_out(Examples(ones, ones), Parameters((ones,)))
-        return is_kept(kernel.iterate, *work.list_arguments(work.ranges[0], work.sums[0]))
+        return is_kept(kernel.iterate, *work.list_arguments(0))
 
     def _sum(
         self, function: Summand, examples: Examples, parameters: Parameters
@@ -152,6 +140,7 @@ class NumbaKernels:
         *,
         losses: bool = False,
         gradients: bool = False,
+        iterates: bool = False,
     ) -> "_Work":
         sizes = [len(parameters.weights[0]), *(w.shape[1] for w in parameters.weights)]
         plan = NetworkPlan(
@@ -166,29 +155,28 @@ class NumbaKernels:
         )
         of_parameters = [x.shape for arrays in parameters for x in arrays]
         shapes = [(sizes[-1],)] * losses + of_parameters * gradients
-        ranges = self._cut_rows(plan, len(examples.inputs))
-        size = sum(map(math.prod, shapes))
+        ranges = self._cut_rows(plan, len(examples.inputs), iterates=iterates)
+        sums = min(self.threads, len(ranges)), 4, sum(map(math.prod, shapes))
         return _Work(
             plan=plan,
             parameters=flatten(parameters, xp=np),
             data=_lay_out(examples),
             shapes=shapes,
-            ranges=ranges,
-            sums=np.zeros((min(self.threads, len(ranges)), 4, size), dtype="int64"),
+            shared=kernel.Shared(ranges, np.zeros(sums, dtype="int64"), open_meeting()),
         )
 
-    def _cut_rows(self, plan: NetworkPlan, rows: int) -> list[tuple[int, int]]:
-        """Cut the rows into (start, stop) of whole leaves, each about a task's work.
+    def _cut_rows(self, plan: NetworkPlan, rows: int, *, iterates: bool) -> Array:
+        """Cut the rows into (start, stop) of whole leaves, each about a task's work or less.
 
-        Each thread gets as many; where there is little to do there is only one range.
+        Each thread gets as many. There are fewer threads where there is little to do: to start one
+        takes as long as two tasks; while iterations go on, to wait for it a tenth of one.
         """
         work = rows * (plan.weights + 8 * plan.neurons)  # a sigmoid costs about as 8
-        if self.threads == 1 or work < 4 * self.task_size:  # waking a thread would take as long
-            return [(0, rows)]
-        count = math.ceil(work / (self.task_size * self.threads)) * self.threads
-        count = min(count, math.ceil(rows / LEAF))
-        size = math.ceil(rows / (count * LEAF)) * LEAF
-        return [(start, min(start + size, rows)) for start in range(0, rows, size)]
+        least = max(self.task_size // 16 if iterates else 2 * self.task_size, 1)
+        threads = max(min(self.threads, work // least), 1)
+        tasks = math.ceil(work / (self.task_size * threads)) if threads > 1 else 1
+        size = math.ceil(rows / (min(tasks * threads, math.ceil(rows / LEAF)) * LEAF)) * LEAF
+        return np.asarray([(start, min(start + size, rows)) for start in range(0, rows, size)])
 
 
 class _Work(NamedTuple):
@@ -196,8 +184,6 @@ class _Work(NamedTuple):
 
     parameters : one flat array
     shapes : of the sums
-    ranges : (start, stop) of the rows that a thread takes at a time
-    sums : (threads, 4, sums), an accumulator for each thread
     outputs : (rows, outputs), for what the last layer makes of the examples; or empty
     """
 
@@ -205,32 +191,34 @@ class _Work(NamedTuple):
     parameters: Array
     data: LeafSource
     shapes: list[tuple[int, ...]]
-    ranges: list[tuple[int, int]]
-    sums: Array
+    shared: kernel.Shared
     outputs: Array = NO_OUTPUTS
 
-    def iterate(self, rows: tuple[int, int], accumulator: Array, *how: Any) -> bool:
-        """Add a range of rows to an accumulator, or run iterations; see `network.iterate`."""
-        return bool(kernel.iterate(*self.list_arguments(rows, accumulator, *how)))
+    def run(self, *how: Any) -> bool:
+        """Call `network.iterate` in all threads at once; tell whether z was finite in each."""
+        meeting = self.shared.meeting
+        meeting[:YIELD] = 0
+        found = run_at_once(
+            lambda thread: kernel.iterate(*self.list_arguments(thread, *how)),
+            range(len(self.shared.sums)),
+            give_up=partial(meeting.__setitem__, IS_OVER, 1),
+        )
+        return all(found)
 
     def list_arguments(
-        self,
-        rows: tuple[int, int],
-        accumulator: Array,
-        learning_rate: float = 0.0,
-        l2: float = 0.0,
-        count: int = 0,
+        self, thread: int, learning_rate: float = 0.0, l2: float = 0.0, count: int = 0
     ) -> tuple[Any, ...]:
         """List what `network.iterate` takes."""
-        data = self.plan, self.parameters, self.data, *rows, accumulator, self.outputs
+        data = self.plan, self.parameters, self.data, self.shared, thread, self.outputs
         return *data, learning_rate, l2, count
 
     def accumulate(self) -> Array:
         """Return the exact sums over all examples: (4, sums)."""
-        share_in_new_threads(self.iterate, self.ranges, self.sums)
-        if len(self.sums) > 1:
-            kernel.merge_accumulators(self.sums)
-        return self.sums[0]
+        self.run()
+        sums = self.shared.sums
+        if len(sums) > 1:
+            kernel.merge_accumulators(sums)
+        return sums[0]
 
     def cut(self, flat: Array) -> tuple[Array, ...]:
         """Cut one number for each sum into arrays of the sums' shapes."""

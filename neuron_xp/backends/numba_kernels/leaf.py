@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from neuron_xp.backends.numba_kernels.arithmetic import Segments, pad
-from neuron_xp.backends.numba_kernels.compiler import allocating, compiled
-from neuron_xp.backends.numba_kernels.vectors import WIDTH, standardize_eight
+from neuron_xp.backends.numba_kernels.compiler import allocating, compiled, inlined
+from neuron_xp.backends.numba_kernels.llvm.vectors import WIDTH, standardize_eight
 from neuron_xp.neuron.reproducible.elementary import LANES, SEGMENT
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
 
@@ -52,8 +52,8 @@ class NetworkPlan(NamedTuple):
 class Leaf(NamedTuple):
     """Arrays in which a leaf is worked on. Neurons are counted from the first hidden one.
 
-    first : (1,), the number of the leaf's first example
     copied, standardized : (64 * inputs,), inputs that are not taken where they are
+    held : (2,), the number of the first example of the leaf that each of these two holds
     targets : (outputs, 64)
     z, outputs, deltas : (neurons, 64), weighted sums, what the activation makes of them, and
         what each weighted sum is to be moved by; until that is known, e^-|z| or a softmax's e^z
@@ -64,7 +64,7 @@ class Leaf(NamedTuple):
     totals : (64,), of a softmax's exponentials
     """
 
-    first: np.ndarray
+    held: np.ndarray
     copied: np.ndarray
     standardized: np.ndarray
     targets: np.ndarray
@@ -88,7 +88,7 @@ def make_leaf(plan, data, sums):
     segments = 1 + _find_largest(plan.sizes) // SEGMENT
     inputs = plan.sizes[0] * LEAF + LANES
     return Leaf(
-        np.full(1, -1),
+        np.full(2, -1),
         np.zeros(inputs),
         np.zeros(inputs if data.mean.shape[0] > 0 else 0),
         np.zeros((plan.sizes[-1], LEAF)),
@@ -132,18 +132,23 @@ def arrange_weights(plan, parameters, leaf):
         inputs, neurons = plan.sizes[layer], plan.sizes[layer + 1]
         weights = parameters[first : first + inputs * neurons]
         for j in range(neurons):
-            of_neuron, row = weights[j::neurons], leaf.forward[forward : forward + inputs]
-            for i in range(inputs):
-                row[i] = of_neuron[i]
+            row = leaf.forward[forward : forward + inputs]
+            if neurons == 1:  # by vectors, as the compiler knows that they lie side by side
+                _copy(weights, row)
+            else:
+                _copy(weights[j::neurons], row)
             forward += pad(inputs)
         if layer > 0:
             for i in range(inputs):
-                of_input = weights[i * neurons : (i + 1) * neurons]
-                row = leaf.backward[backward : backward + neurons]
-                for j in range(neurons):
-                    row[j] = of_input[j]
+                _copy(weights[i * neurons :], leaf.backward[backward : backward + neurons])
                 backward += pad(neurons)
         first += inputs * neurons
+
+
+@inlined
+def _copy(source, target):
+    for i in range(target.shape[0]):
+        target[i] = source[i]
 
 
 @compiled

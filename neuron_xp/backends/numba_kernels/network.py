@@ -5,6 +5,8 @@ inputs to the sums that it adds. Parameters are one flat array: the weights laye
 inputs before neurons, then the biases if any.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from neuron_xp.backends.numba_kernels.arithmetic import (
@@ -29,6 +31,7 @@ from neuron_xp.backends.numba_kernels.leaf import (
     make_leaf,
     standardize,
 )
+from neuron_xp.backends.numba_kernels.llvm.meeting import arrive, begin_round, is_over, take_task
 from neuron_xp.backends.numba_kernels.rules import (
     SOFTMAX,
     WEIGHTED_SUMS,
@@ -149,19 +152,41 @@ def _find_sums(plan, rows, first, count, leaf):
             sums[plan.weights + k] = sum_leaf(leaf.deltas[k], leaf.row)
 
 
-@kept
-def iterate(plan, parameters, data, start, stop, accumulator, outputs, learning_rate, l2, count):
-    """Run `count` iterations on the examples start ... stop - 1, in one thread.
+class Shared(NamedTuple):
+    """What the threads of an iteration share.
 
-    With none to run, add the examples to the exact sums once, and store what the last layer
-    makes of them if there is an array for it: one function does all, because it takes seconds
-    to compile. `start` is a multiple of 64. Tells what `_add_leaves` does.
+    ranges : (tasks, 2), first and last + 1 of the examples of each task; the first is a multiple
+        of 64
+    sums : (threads, 4, sums), an accumulator for each
+    meeting : where they meet
     """
+
+    ranges: np.ndarray
+    sums: np.ndarray
+    meeting: np.ndarray
+
+
+@kept
+def iterate(plan, parameters, data, shared, thread, outputs, learning_rate, l2, count):
+    """Run `count` iterations, in this thread of those that share the examples.
+
+    With none to run, add examples to the thread's exact sums once, and store what the last layer
+    makes of them if there is an array for it: one function does all, because it takes seconds
+    to compile. Tells what `_add_leaves` does.
+    """
+    accumulator = shared.sums[thread]
     leaf, is_finite = make_leaf(plan, data, accumulator.shape[1]), True
     for _ in range(max(count, 1)):
-        is_finite = _add_leaves(plan, parameters, data, start, stop, leaf, accumulator, outputs)
-        if count > 0:
-            _adjust(plan, parameters, accumulator, leaf.sums, learning_rate, l2)
+        task = take_task(shared.meeting)
+        while task < shared.ranges.shape[0]:
+            start, stop = shared.ranges[task]
+            found = _add_leaves(plan, parameters, data, start, stop, leaf, accumulator, outputs)
+            is_finite, task = is_finite and found, take_task(shared.meeting)
+        if count > 0 and arrive(shared.meeting, shared.sums.shape[0]):
+            _adjust(plan, parameters, shared.sums, leaf.sums, learning_rate, l2)
+            begin_round(shared.meeting)
+        if is_over(shared.meeting):
+            break
     return is_finite
 
 
@@ -209,16 +234,16 @@ def _find_rows(plan, data, first, count, leaf):
     """Find the inputs of a leaf, 64 rows of a flat array, and where in it they begin."""
     rows, row, features = data.memory, first * plan.sizes[0], plan.sizes[0]
     is_in_order = data.column_step == 1 and data.row_step == features
-    is_new = leaf.first[0] != first
     if not is_in_order or row + LEAF * features + LANES > rows.shape[0]:
-        if is_new:
+        if leaf.held[0] != first:
             copy_inputs(data, features, first, count, leaf.copied)
+            leaf.held[0] = first
         rows, row = leaf.copied, _ZERO
     if data.mean.shape[0] > 0:
-        if is_new:
+        if leaf.held[1] != first:
             standardize(rows, row, features, data, leaf.standardized)
+            leaf.held[1] = first
         rows, row = leaf.standardized, _ZERO
-    leaf.first[0] = first
     return rows, row
 
 
@@ -237,23 +262,15 @@ def list_totals(accumulator):
     return sums
 
 
-@kept
-def adjust(plan, parameters, accumulators, learning_rate, l2):
-    """Merge the sums of all threads, and adjust the parameters by them."""
+@compiled
+def _adjust(plan, parameters, accumulators, sums, learning_rate, l2):
+    """Add learning_rate * (sum - l2 * weight) to each parameter, in place; forget the sums."""
     for other in accumulators[1:]:
         merge(accumulators[0], other)
-        other[:] = 0
-    sums = np.empty(parameters.shape[0])
-    _adjust(plan, parameters, accumulators[0], sums, learning_rate, l2)
-
-
-@compiled
-def _adjust(plan, parameters, accumulator, sums, learning_rate, l2):
-    """Add learning_rate * (sum - l2 * weight) to each parameter, in place; forget the sums."""
-    find_totals(accumulator, sums)
+    find_totals(accumulators[0], sums)
     if l2 != 0.0:
         for i in range(plan.weights):
             sums[i] = sums[i] - flush(parameters[i] * l2, SMALLEST_PRODUCT)
     for i in range(parameters.shape[0]):
         parameters[i] = flush(parameters[i] + sums[i] * learning_rate, SMALLEST_FACTOR)
-    accumulator[:] = 0
+    accumulators[:] = 0

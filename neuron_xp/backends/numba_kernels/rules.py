@@ -3,7 +3,7 @@
 from neuron_xp.backends.numba_kernels.arithmetic import copy, sum_leaf, sum_terms
 from neuron_xp.backends.numba_kernels.compiler import compiled, spliced
 from neuron_xp.backends.numba_kernels.functions import exp, flush, log, log1p, sigmoid
-from neuron_xp.backends.numba_kernels.vectors import WIDTH
+from neuron_xp.backends.numba_kernels.llvm.vectors import WIDTH
 from neuron_xp.neuron.reproducible.elementary import SMALLEST_FACTOR, SMALLEST_PRODUCT
 from neuron_xp.neuron.reproducible.exact_sum import LEAF
 

@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from neuron_xp.backends.numba_kernels.compiler import kept_small
-from neuron_xp.backends.numba_kernels.vectors import WIDTH
+from neuron_xp.backends.numba_kernels.llvm.vectors import WIDTH
 from neuron_xp.neuron.extremes import Extremes
 from neuron_xp.threads import share_in_new_threads
 

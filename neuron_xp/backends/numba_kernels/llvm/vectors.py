@@ -64,7 +64,10 @@ def _add_halves(builder: Any, a: Any, b: Any, groups: int) -> Any:
 
 
 def _add_in_order(builder: Any, terms: Sequence[Any]) -> Any:
-    """Add eight terms as `exact_sum.leaf_sums` halves them: 0 + 4, 2 + 6, 1 + 5, 3 + 7, ..."""
+    """Add eight terms as `exact_sum.leaf_sums` halves them: 0 + 4, 2 + 6, 1 + 5, 3 + 7, ...
+
+    Of four, the others are 0, and of one.
+    """
 
     def tree(term: int, step: int) -> Any:
         if step == len(terms):
@@ -212,15 +215,22 @@ def column_sums(  # type: ignore[no-untyped-def]
             for buffer, vector in zip(buffers, vectors, strict=True):
                 builder.store(vector, builder.gep(buffer, [_INT(0), row]))
 
+        def store_sums(row: Any, most: int) -> None:
+            """Store the sums of the row and those eight, 16 ... after it: `most` in all."""
+            of_neurons = zip(*(products(row, eighth) for eighth in range(most)), strict=True)
+            store(row, (_add_in_order(builder, terms) for terms in of_neurons))
+
         with cgutils.for_range(builder, _INT(WIDTH)) as loop:
             is_short = builder.icmp_signed("<=", count, _INT(WIDTH))
-            with builder.if_else(is_short) as (then, otherwise):
-                with then:
-                    store(loop.index, products(loop.index, 0))
-                with otherwise:
-                    eighths = [products(loop.index, eighth) for eighth in range(WIDTH)]
-                    of_neurons = zip(*eighths, strict=True)
-                    store(loop.index, (_add_in_order(builder, terms) for terms in of_neurons))
+            is_half = builder.icmp_signed("<=", count, _INT(LEAF // 2))
+            with builder.if_else(is_short) as (short, longer):
+                with short:
+                    store_sums(loop.index, 1)
+                with longer, builder.if_else(is_half) as (half, whole):
+                    with half:
+                        store_sums(loop.index, WIDTH // 2)
+                    with whole:
+                        store_sums(loop.index, WIDTH)
         for n, buffer in enumerate(buffers):
             terms = [builder.load(builder.gep(buffer, [_INT(0), _INT(r)])) for r in range(WIDTH)]
             total, place = _add_in_order(builder, terms), _INT(WIDTH * n)
