@@ -5,6 +5,7 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
+from itertools import product
 from tempfile import TemporaryDirectory
 
 from ci.benchmarks import cluster, contest, disk, plot, results
@@ -76,8 +77,9 @@ def list_contests(sizes: Sizes, rounds: int) -> Iterator[tuple[str, Iterable[Con
     pace = Pace(rounds, sizes.seconds)
     two = PLAIN, KERNELS
     yield "shapes", (contest.measure(shape, [*CONTENDERS], pace) for shape in sizes.shapes)
-    shapes = (random_shape(rows, FEATURES) for rows in sizes.growth_rows)
-    yield "rows", (contest.measure(shape, two, pace) for shape in shapes)
+    rows, features = sizes.growth
+    shapes = (random_shape(*shape) for shape in product(rows, features))
+    yield "growth", (contest.measure(shape, two, pace) for shape in shapes)
     cores, shape = count_cores(), random_shape(sizes.threads_rows, FEATURES)
     counts = sorted({cores, *(2**k for k in range(cores.bit_length()))})
     yield "threads", (contest.measure(shape, two, pace, count) for count in counts)

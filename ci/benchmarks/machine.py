@@ -39,6 +39,12 @@ def find_free_bytes() -> float:
     return float("inf") if told is None else int(told.split()[0]) * 1024
 
 
+def find_memory_bytes() -> int:
+    """Return how large the machine's memory is; what is free where that is not told."""
+    told = find_in_proc("meminfo", "MemTotal")
+    return int(find_free_bytes()) if told is None else int(told.split()[0]) * 1024
+
+
 def restart_peak() -> int:
     """Return the resident bytes, and begin the peak anew where the system can: on Linux.
 
@@ -91,6 +97,7 @@ def describe() -> Machine:
         system=f"{platform.system()} {platform.machine()}",
         processor=find_in_proc("cpuinfo", "model name") or platform.processor(),
         cores=count_cores(),
+        memory_bytes=find_memory_bytes(),
         copy_bytes_per_second=measure_bandwidth(1),
         copy_bytes_per_second_all_cores=measure_bandwidth(count_cores()),
         versions=find_versions(),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ci.benchmarks.programs import KERNELS, PLAIN
 from ci.benchmarks.report import report
 from ci.benchmarks.results import IN_MEMORY, ON_CLUSTER, Contest, Record, read
-from ci.benchmarks.shapes import FEATURES, Shape
+from ci.benchmarks.shapes import BYTES, Shape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,9 +22,12 @@ HEIGHTS = (5.5, 4.5, 4.0)  # of the rows; the last is left out where it would be
 DPI = 130
 SHARE_OF_A_GROUP = 0.86  # the rest is space between groups
 COLOURS = {"numpy": "#1f77b4", "torch": "#d95f02", "jax": "#2a9d5c"}
-LINE_COLOURS = (*COLOURS.values(), "#7b4fa3")
+LINE_COLOURS = (*COLOURS.values(), "#7b4fa3", "#c0392b")
 BARS = {"reading alone": "#9aa5b1", "iteration": COLOURS["numpy"]}
-LEGEND = "pale: the libraries alone\nfull or dotted: reproducible\nstriped: native\n"
+LEGEND = (
+    "pale: the libraries alone\nfull: reproducible, kernels\ndotted: reproducible, arrays\n"
+    "striped: native\n"
+)
 OURS = "neuron_xp"
 LINES = {PLAIN: ("black", "s"), KERNELS: (COLOURS["numpy"], "o")}
 
@@ -48,13 +51,9 @@ def make_figure(record: Record) -> "Figure":
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)
     above, middle, *last = parts[:, 0]
     _draw_ratios(above.subplots(), contests["shapes"])
-    by_rows, by_threads = middle.subplots(1, 2)
-    _draw_growth(by_rows, contests["rows"], f"rows (x {FEATURES} features)", base=10)
-    by_rows.set_title("Growth with rows")
-    _draw_growth(by_threads, contests["threads"], "threads", base=2)
-    counts = [contest.threads or 1 for contest in contests["threads"]]
-    by_threads.set_xticks(counts, map(str, counts))
-    by_threads.set_title(f"Growth with threads, {contests['threads'][0].shape.name}")
+    times, ratios, by_threads = middle.subplots(1, 3)
+    _draw_growth(times, ratios, contests["growth"], record.machine.memory_bytes)
+    _draw_threads(by_threads, contests["threads"])
     for below in last:
         disk, scaling, tasks = below.subplots(1, 3)
         _draw_disk(disk, *contests["disk"])
@@ -111,15 +110,46 @@ def _style(name: str) -> dict[str, Any]:  # Any: as matplotlib's keywords are
     return {"facecolor": colour, "edgecolor": colour}
 
 
-def _draw_growth(axes: "Axes", contests: Sequence[Contest], label: str, base: int) -> None:
+def _draw_growth(
+    times: "Axes", ratios: "Axes", contests: Sequence[Contest], memory_bytes: int
+) -> None:
+    """Draw a line over the rows for each number of features, and where memory would be full."""
+    for features, colour in zip(
+        sorted({contest.shape.features for contest in contests}), LINE_COLOURS, strict=False
+    ):
+        found = [of for of in contests if of.shape.features == features and of.ways]
+        rows = [contest.shape.rows for contest in found]
+        for name, style in ((PLAIN, "s:"), (KERNELS, "o-")):
+            seconds = [contest.ways[name].median for contest in found]
+            times.plot(rows, seconds, style, color=colour, markersize=4)
+        label = "1 feature" if features == 1 else f"{features:,}"
+        found_ratios = [of.ratio(KERNELS) or 0.0 for of in found]
+        ratios.plot(rows, found_ratios, "o-", color=colour, label=label, markersize=4)
+        for axes in (times, ratios):
+            axes.axvline(memory_bytes / (features * BYTES), color=colour, linestyle=(0, (1, 4)))
+    for axes in (times, ratios):
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlim(1, max(contest.shape.rows for contest in contests) * 4)
+    times.set_title("Growth: full neuron_xp, dotted plain NumPy;\nupright: the memory is full")
+    _finish(times, "rows", "seconds per iteration")
+    ratios.axhline(1, color="black", linewidth=1.2)
+    ratios.yaxis.set_major_formatter("{x:g}")
+    ratios.yaxis.set_minor_formatter("{x:g}")
+    ratios.set_title(f"Growth: time / {PLAIN}'s")
+    _finish(ratios, "rows", "ratio")
+
+
+def _draw_threads(axes: "Axes", contests: Sequence[Contest]) -> None:
+    counts = [contest.threads or 1 for contest in contests]
     for name, (colour, marker) in LINES.items():
-        found = [contest for contest in contests if name in contest.ways]
-        at = [contest.threads or contest.shape.rows for contest in found]
-        seconds = [contest.ways[name].median for contest in found]
-        axes.plot(at, seconds, label=name, color=colour, marker=marker)
-    axes.set_xscale("log", base=base)
-    axes.set_yscale("log")
-    _finish(axes, label, "seconds per iteration")
+        seconds = [contest.ways[name].median for contest in contests]
+        axes.plot(counts, seconds, label=name, color=colour, marker=marker)
+    axes.set_xscale("log", base=2)
+    axes.set_ylim(bottom=0)
+    axes.set_xticks(counts, map(str, counts))
+    axes.set_title(f"Threads, {contests[0].shape.name}")
+    _finish(axes, "threads", "seconds per iteration")
 
 
 def _draw_disk(axes: "Axes", contest: Contest) -> None:
@@ -168,7 +198,8 @@ def _finish(axes: "Axes", across: str, up: str) -> None:
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.grid(which="both", alpha=0.25)
-    axes.legend(frameon=False, fontsize=9)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=9)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Generic, Self, TypeVar
 
+from neuron_xp.errors import ignore_learning
+
 T = TypeVar("T")
 W = TypeVar("W")
 
@@ -70,7 +72,8 @@ def serve(pipe: Connection, open_worker: Callable[[], AbstractContextManager[obj
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
     os.dup2(2, 1)  # what a library prints is no part of the report
     try:
-        with open_worker() as worker, suppress(EOFError):
+        # what so few iterations learn is not the question
+        with ignore_learning(), open_worker() as worker, suppress(EOFError):
             while True:
                 pipe.send(pipe.recv()(worker))
     except Exception as error:  # told in one line, as each library has its own

@@ -124,7 +124,7 @@ def make_ours(
     problem: Problem, *, backend: str, arithmetic: str = "reproducible", kernels: bool = True
 ) -> Program:
     place = open_backend(backend)
-    name_says_kernels = backend == "numpy" and arithmetic == "reproducible" and kernels
+    name_says_kernels = arithmetic == "reproducible" and kernels
     if not kernels:
         place = place.without_kernels()
     train = make_training(
@@ -153,9 +153,11 @@ CONTENDERS: dict[str, Callable[[Problem], Program]] = {
     "torch nn + SGD": make_torch_modules,
     "jax, jitted": make_jax,
     KERNELS: partial(make_ours, backend="numpy"),
+    "neuron_xp torch, kernels": partial(make_ours, backend="torch"),
+    "neuron_xp jax, kernels": partial(make_ours, backend="jax"),
     "neuron_xp numpy, arrays": partial(make_ours, backend="numpy", kernels=False),
-    "neuron_xp torch": partial(make_ours, backend="torch", kernels=False),
-    "neuron_xp jax": partial(make_ours, backend="jax", kernels=False),
+    "neuron_xp torch, arrays": partial(make_ours, backend="torch", kernels=False),
+    "neuron_xp jax, arrays": partial(make_ours, backend="jax", kernels=False),
     "neuron_xp numpy, native": partial(make_ours, backend="numpy", arithmetic="native"),
     "neuron_xp torch, native": partial(make_ours, backend="torch", arithmetic="native"),
     "neuron_xp jax, native": partial(make_ours, backend="jax", arithmetic="native"),

@@ -25,6 +25,7 @@ class Machine:
     system: str
     processor: str
     cores: int
+    memory_bytes: int
     copy_bytes_per_second: float
     copy_bytes_per_second_all_cores: float
     versions: dict[str, str]

@@ -58,15 +58,20 @@ def random_shape(rows: int, features: int, hidden: tuple[int, ...] = ()) -> Shap
 
 
 FEATURES = 20
-"""Of the data whose growth is measured, and that are not in memory."""
+"""Of the data that are not in memory, and of those that threads share."""
 
 
 class Sizes(NamedTuple):
-    """How much is measured; seconds: of a run; many: see `cluster.measure`."""
+    """How much is measured.
+
+    seconds : of a run
+    growth : rows, and features, each of which is measured with each
+    many : see `cluster.measure`
+    """
 
     seconds: float
     shapes: tuple[Shape, ...]
-    growth_rows: tuple[int, ...]
+    growth: tuple[tuple[int, ...], tuple[int, ...]]
     threads_rows: int
     disk_rows: int
     cluster_rows: int
@@ -75,7 +80,8 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes(
-    seconds=0.5, growth_rows=tuple(10**power for power in range(3, 8)), threads_rows=1_000_000,
+    seconds=0.5, threads_rows=1_000_000,
+    growth=((4, 100, *(10**power for power in range(3, 8))), (1, 20, 200, 1000, 4000)),
     disk_rows=10_000_000, cluster_rows=4_000_000, workers=(1, 2, 4), many=(8, 16),
     shapes=(
         Shape(ARTICLE, 4, 3, 1.0, compared=10_000, iterations=10_000),
@@ -87,7 +93,7 @@ FULL = Sizes(
     ),
 )  # fmt: skip
 QUICK = Sizes(
-    seconds=0.05, growth_rows=(1000, 10_000), threads_rows=10_000,
+    seconds=0.05, threads_rows=10_000, growth=((100, 1000), (1, 20)),
     disk_rows=100_000, cluster_rows=100_000, workers=(1,), many=(16,),
     shapes=(random_shape(1000, 10, hidden=(4,)),),
 )  # fmt: skip
