@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,6 +143,20 @@ def run_command(folder, *words):
         "from neuron_xp.cli.app import console; console()", *words, NUMBA_CACHE_DIR=str(folder)
     )
     return run.stdout, run.stderr
+
+
+@pytest.mark.slow
+def test_workers_find_compiled_what_the_command_has_said_that_it_compiles(tmp_path):
+    """Else each would compile for itself, and nobody would say why nothing happens."""
+    pytest.importorskip("numba", reason="the kernels need the extra 'fast'")
+    pytest.importorskip("distributed")
+    table, model = Path(__file__).parent.parent / "examples" / "data" / "wine.csv", tmp_path / "m"
+    words = "train", str(table), "--target", "cultivar", "--workers", "2", "-o", str(model)
+    assert run_command(tmp_path, *words)[1] == f"neuron-xp: {COMPILING}\n"
+    (kept,) = tmp_path.rglob("network.iterate-*.nbc")
+    written = kept.stat().st_mtime_ns
+    assert run_command(tmp_path, *words, "--force")[1] == ""
+    assert kept.stat().st_mtime_ns == written
 
 
 @pytest.mark.slow

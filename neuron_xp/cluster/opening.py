@@ -12,6 +12,8 @@ from typing import Any
 import dask
 from dask.utils import parse_timedelta
 
+from neuron_xp.backends.libraries import open_host_backend
+from neuron_xp.backends.probe.confidence import has_right_kernels
 from neuron_xp.cluster.scheduler import read_patience
 from neuron_xp.errors import ClusterLostError, one_line
 
@@ -38,6 +40,8 @@ def open_cluster(
         stack.enter_context(_quiet_logs())
         security = None
         if address is None:
+            # compiled here, where it is said and kept, and not by each worker for itself
+            has_right_kernels(open_host_backend())
             address, security = stack.enter_context(
                 start_workers(workers or 1, dashboard=dashboard)
             )
