@@ -33,7 +33,7 @@ def compare(runs: tuple[Run, Run]) -> tuple[Explanation, tuple[Any, Any]]:
             if are_same(*after):
                 states = after
                 continue
-        recorders = Recorder(runs[0].backend.to_host), Recorder(runs[1].backend.to_host)
+        recorders = Recorder(runs[0].backend.eager()), Recorder(runs[1].backend.eager())
         after = tuple(map(_do_recorded, runs, [stage] * 2, states, recorders))
         number = _find_first_difference(*recorders)
         counted = recorders[0].count(number)
@@ -81,7 +81,7 @@ def _explain_operation(
     """Do the stage again, with an operation recorded in full, and find out why it differs."""
     recorded, changed = [], []
     for run, state, before, name in zip(runs, states, recorders, names, strict=True):
-        recorder = Recorder(run.backend.to_host, wanted=number)
+        recorder = Recorder(run.backend.eager(), wanted=number)
         run.do(stage, state, recorder)
         assert recorder.recorded is not None, "the stage is the same"
         recorded.append(recorder.recorded)
@@ -90,11 +90,10 @@ def _explain_operation(
     a, b = _choose_result(*recorded)
     same_kind = (a.results[0].shape, a.results[0].dtype) == (b.results[0].shape, b.results[0].dtype)
     if changed:
-        sentence = f"{' and '.join(changed)} gives other bits each time, from the same arguments"
-        cause = Cause("no two times the same", sentence, tried=2, places=0, elsewhere=0)
+        words = tuple(f"{name} gives other bits each time" for name in changed)
+        cause = Cause("no two times the same", words, tried=0, places=0, elsewhere=0)
     elif not same_kind:
-        sentence = "the results have other types or shapes, from the same arguments"
-        cause = Cause("another type or shape", sentence, tried=0, places=0, elsewhere=0)
+        cause = Cause("another type or shape", (), tried=0, places=0, elsewhere=0)
     else:
         cause = find_cause(a, b, names)
     return describe_parting(runs[0].name_stage(stage), runs[0].name_layer(a.call), a, b, cause)

@@ -82,17 +82,18 @@ def explain(
     found, ends = compare((first, second))
     notes = [note] if note else []
     if not found.parts:
-        changed = [
-            name
-            for run, name, end in zip((first, second), found.names, ends, strict=True)
-            if run.backend.compiled and not are_same(run.finish_compiled(), end)
-        ]
+        runs = first, second
+        compiled = [run.finish_compiled() if run.backend.compiled else end
+                    for run, end in zip(runs, ends, strict=True)]  # fmt: skip
+        changed = {run.backend.name: None
+                   for run, end, one in zip(runs, ends, compiled, strict=True)
+                   if not are_same(one, end)}  # fmt: skip
         notes += [
             f"{name} ends on other bits where train compiles its operations together: its "
             "compiler changes them, which cannot be seen one operation at a time"
             for name in changed
         ]
-        found = replace(found, parts=bool(changed))
+        found = replace(found, parts=not are_same(*compiled))
     return replace(found, notes=tuple(notes))
 
 

@@ -15,12 +15,12 @@ from neuron_xp.testing.explaining.trying.causes import Cause
 class Compared:
     """How much was compared.
 
-    stages : iterations, or 1 for a function
-    operations : in the stages that were recorded
+    iterations : whose ends were compared; 0 for a function
+    operations : in the iterations that were recorded
     numbers : that these operations gave
     """
 
-    stages: int
+    iterations: int
     operations: int
     numbers: int
 
@@ -80,10 +80,9 @@ class Explanation:
         )
         if self.parting is None:
             head = f"{both} {'part' if self.parts else 'do not part'}"
-            stages = self.compared.stages
-            pairs = [("compared", f"{compared}; and what each of {stages} iterations gave")]
-            if stages == 1:
-                pairs = [("compared", compared)]
+            if self.compared.iterations:
+                compared += f", and what each of {self.compared.iterations} iterations gave"
+            pairs = [("compared", compared)]
         else:
             parting = self.parting
             head = f"{both} part in {parting.when}: {parting.operation} in {parting.function}"
@@ -106,7 +105,7 @@ def _list_facts(parting: Parting, names: tuple[str, str]) -> list[tuple[str, str
         most = "" if parting.largest is None else f", by {parting.largest:,} ulp at most"
         facts.append(("differing", f"{parting.differing:,} of {parting.size:,}{most}"))
     facts.append(("why", cause.name or "not found"))
-    facts.append(("", cause.sentence))
+    facts += [("", words) for words in cause.words]
     if cause.tried:
         elsewhere = f" and {cause.elsewhere} others" if cause.elsewhere else ""
         facts.append(

@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from neuron_xp.backends.backend import Backend
 from neuron_xp.neuron.arithmetic import Arithmetic
 from neuron_xp.testing.explaining.watching import Operation, is_array_like, map_nested
 
@@ -42,6 +44,7 @@ class Recorded:
     results : the arrays that it gave
     call : the function of the arithmetic that it is a part of; None between them
     line : the code that asked for it
+    do_again : does the operation on other NumPy arrays, on the library's device
     """
 
     name: str
@@ -51,17 +54,18 @@ class Recorded:
     results: tuple[np.ndarray, ...]
     call: Call | None
     line: Line
+    do_again: Callable[..., np.ndarray]
 
 
 class Recorder:
     """An `Intercept` that keeps a digest of what each operation gives, and one of them in full.
 
-    to_host : of the library
+    backend : that does the operations, unwatched
     wanted : the number of the operation to keep in full
     """
 
-    def __init__(self, to_host: Callable[[Any], np.ndarray], wanted: int | None = None) -> None:
-        self.to_host, self.wanted = to_host, wanted
+    def __init__(self, backend: Backend, wanted: int | None = None) -> None:
+        self.backend, self.wanted = backend, wanted
         self.digests: list[tuple[str, bytes]] = []
         self._sizes: list[int] = []
         self.recorded: Recorded | None = None
@@ -83,6 +87,7 @@ class Recorder:
                 results=results,
                 call=self._call,
                 line=_find_line(),
+                do_again=partial(self._do_again, operation),
             )  # fmt: skip
         self.digests.append((operation.name, digest(results)))
         return found
@@ -96,7 +101,18 @@ class Recorder:
         """Return an array of the library as NumPy's; anything else as it is."""
         if not is_array_like(value) or isinstance(value, np.ndarray):
             return value
-        return np.array(self.to_host(value))
+        return np.array(self.backend.to_host(value))
+
+    def _do_again(self, operation: Operation, *arrays: np.ndarray) -> np.ndarray:
+        """Do an operation on other arrays, each in the layout that it has."""
+        with self.backend.context(), np.errstate(all="ignore"):
+            given = map(self._send, arrays)
+            return np.array(self.backend.to_host(operation.function(*given, **operation.options)))
+
+    def _send(self, array: np.ndarray) -> Any:
+        if array.flags.f_contiguous and not array.flags.c_contiguous:
+            return self.backend.from_host(array.T).T
+        return self.backend.from_host(array)
 
     def name_calls(self, arithmetic: Arithmetic) -> Arithmetic:
         """Return the arithmetic, whose functions tell the recorder when they are called."""
@@ -160,6 +176,15 @@ def _find_line() -> Line:
     """Find the line that asked for the operation: the innermost outside of this folder."""
     for frame in reversed(traceback.extract_stack()):
         if Path(frame.filename).parent != HERE:
-            file = "/".join(Path(frame.filename).parts[-3:])
-            return Line(frame.name, file, frame.lineno or 0, frame.line or "")
+            return Line(
+                frame.name, _shorten(Path(frame.filename)), frame.lineno or 0, frame.line or ""
+            )
     raise AssertionError("somebody asked for it")
+
+
+def _shorten(file: Path) -> str:
+    """Name a file of this package from the package on; any other by its name."""
+    package = HERE.parent.parent
+    if not file.is_relative_to(package):
+        return file.name
+    return file.relative_to(package.parent).as_posix()

@@ -1,6 +1,6 @@
 """Causes: which ways of computing an operation give the bits that two libraries gave."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,20 +8,25 @@ import numpy as np
 
 from neuron_xp.bits import count_ulps
 from neuron_xp.testing.explaining.recording import Recorded, normalize
-from neuron_xp.testing.explaining.trying.rounding import DECIMALS, round_correctly
+from neuron_xp.testing.explaining.trying.rounding import DECIMALS, round_by, round_correctly
 from neuron_xp.testing.explaining.trying.ways import (
+    ELEMENTWISE,
     FUSED,
     ORDER,
     OWN,
     PLAIN,
+    SINGLE,
     Way,
-    choose_places,
-    list_ways,
+    list_elementwise,
+    list_moves,
 )
+from neuron_xp.testing.explaining.trying.ways_of_sums import list_revealed, list_sums
 
 MOST_ULP_OF_OWN = 16
 """Of a function that is still called another one, and no mistake."""
 ENOUGH = 0.9
+MOST_PLACES = 4096
+MOST_TERMS = 2**21
 
 
 class Fit(NamedTuple):
@@ -41,13 +46,13 @@ class Cause:
     """A cause that was found out by trying.
 
     name : "order of the sum", "fused multiply-add", ...; None where no way gives the bits
-    sentence : what each of the two does, in words
+    words : what each of the two does
     tried : how many ways were tried
     places, elsewhere : at how many places that differ, and others, they were tried
     """
 
     name: str | None
-    sentence: str
+    words: tuple[str, ...]
     tried: int
     places: int
     elsewhere: int
@@ -69,6 +74,12 @@ def find_cause(a: Recorded, b: Recorded, names: tuple[str, str]) -> Cause:
                 fit = _try(way, values, counted)
                 if fit is not None:
                     kept.append(fit)
+        if a.name in ("matmul", "sum"):
+            for recorded, values, kept in zip((a, b), found, fits, strict=True):
+                if not kept:
+                    revealed = list(list_revealed(recorded, places, values))
+                    tried += len(revealed)
+                    kept.extend(filter(None, (_try(way, values, counted) for way in revealed)))
         of_a, of_b = (max(kept, key=_goodness, default=None) for kept in fits)
         name = _name_cause(of_a, of_b)
         words = [
@@ -79,11 +90,48 @@ def find_cause(a: Recorded, b: Recorded, names: tuple[str, str]) -> Cause:
             name, words = _measure_own(a, places, found, names)
     return Cause(
         name=name,
-        sentence=f"{words[0]}; {words[1]}",
+        words=tuple(words),
         tried=tried,
         places=int(counted.sum()),
         elsewhere=int((~counted).sum()),
     )
+
+
+def choose_places(recorded: Recorded, differs: np.ndarray) -> np.ndarray:
+    """Choose places, as flat indices, at which ways are tried: all, or about as many of both kinds.
+
+    differs : where the results of two runs differ, flat
+    """
+    most = MOST_PLACES
+    if recorded.name in ("matmul", "sum"):
+        most = max(4, min(most, MOST_TERMS // max(1, _count_terms(recorded))))
+    if len(differs) <= most:
+        return np.arange(len(differs))
+    halves = [_thin(np.flatnonzero(kind), most // 2) for kind in (differs, ~differs)]
+    return np.sort(np.concatenate(halves))
+
+
+def _thin(x: np.ndarray, most: int) -> np.ndarray:
+    return x if len(x) <= most else x[np.linspace(0, len(x) - 1, most).astype("int64")]
+
+
+def _count_terms(recorded: Recorded) -> int:
+    x = recorded.arguments[0]
+    if recorded.name == "matmul":
+        return int(x.shape[-1])
+    return int(x.size // max(1, recorded.results[0].size))
+
+
+def list_ways(recorded: Recorded, places: np.ndarray) -> Iterator[Way]:
+    """List the ways that are tried at some places of an operation's first result."""
+    if recorded.name in ("matmul", "sum"):
+        yield from list_sums(recorded, places)
+    elif recorded.name in ELEMENTWISE:
+        yield from list_elementwise(recorded, places)
+    else:
+        yield from list_moves(recorded, places)
+    if recorded.results[0].dtype == np.float64:
+        yield Way(SINGLE, "gives numbers of float32", round_by("float32"))
 
 
 def _as_bits(x: np.ndarray) -> np.ndarray:

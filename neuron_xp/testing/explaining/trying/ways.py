@@ -17,7 +17,6 @@ from neuron_xp.testing.explaining.trying.rounding import (
     round_by,
     round_correctly,
 )
-from neuron_xp.testing.explaining.trying.sums import Terms, list_orders
 from neuron_xp.testing.explaining.watching import BINARY, COMPARISONS, NAMES, UNARY
 
 ORDER = "order of the sum"
@@ -39,8 +38,6 @@ ELEMENTWISE = {
     "floor", "ceil", "trunc", "round", "where", "maximum", "minimum", "copysign", "isnan",
     "isfinite", "isinf", "reciprocal", "clip", "hypot", "atan2", "logaddexp",
 } - {"matmul"}  # fmt: skip
-MOST_PLACES = 4096
-MOST_TERMS = 2**21
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,43 +52,6 @@ class Way:
     cause: str
     words: str
     compute: Callable[[np.ndarray], np.ndarray]
-
-
-def choose_places(recorded: Recorded, differs: np.ndarray) -> np.ndarray:
-    """Choose places, as flat indices, at which ways are tried: all, or about as many of both kinds.
-
-    differs : where the results of two runs differ, flat
-    """
-    most = MOST_PLACES
-    if recorded.name in ("matmul", "sum"):
-        most = max(4, min(most, MOST_TERMS // max(1, _count_terms(recorded))))
-    if len(differs) <= most:
-        return np.arange(len(differs))
-    halves = [_thin(np.flatnonzero(kind), most // 2) for kind in (differs, ~differs)]
-    return np.sort(np.concatenate(halves))
-
-
-def _thin(x: np.ndarray, most: int) -> np.ndarray:
-    return x if len(x) <= most else x[np.linspace(0, len(x) - 1, most).astype("int64")]
-
-
-def _count_terms(recorded: Recorded) -> int:
-    x = recorded.arguments[0]
-    if recorded.name == "matmul":
-        return int(x.shape[-1])
-    return int(x.size // max(1, recorded.results[0].size))
-
-
-def list_ways(recorded: Recorded, places: np.ndarray) -> Iterator[Way]:
-    """List the ways that are tried at some places of an operation's first result."""
-    if recorded.name in ("matmul", "sum"):
-        yield from _list_sums(recorded, places)
-    elif recorded.name in ELEMENTWISE:
-        yield from _list_elementwise(recorded, places)
-    else:
-        yield from _list_moves(recorded, places)
-    if recorded.results[0].dtype == np.float64:
-        yield Way(SINGLE, "gives numbers of float32", round_by("float32"))
 
 
 def on_host(recorded: Recorded) -> Callable[..., Any]:
@@ -125,7 +85,8 @@ def to_dtype(value: Any) -> Any:
 # --- operations on each element ------------------------------------------------------------
 
 
-def _list_elementwise(recorded: Recorded, places: np.ndarray) -> Iterator[Way]:
+def list_elementwise(recorded: Recorded, places: np.ndarray) -> Iterator[Way]:
+    """List ways of a function of each element, or of a pair of them."""
     shape = recorded.results[0].shape
 
     def pick(value: Any) -> Any:
@@ -217,7 +178,7 @@ def _refine(a: Any, b: Any, steps: int, fused: bool, found: np.ndarray) -> Any:
 # --- operations that move numbers ------------------------------------------------------------
 
 
-def _list_moves(recorded: Recorded, places: np.ndarray) -> Iterator[Way]:
+def list_moves(recorded: Recorded, places: np.ndarray) -> Iterator[Way]:
     """List ways of functions that are to give the numbers that they are given, or whole ones."""
 
     def compute(change: Callable[[Any], Any], found: np.ndarray) -> Any:
@@ -229,76 +190,3 @@ def _list_moves(recorded: Recorded, places: np.ndarray) -> Iterator[Way]:
     yield Way(FLUSHED, "takes subnormals for 0", partial(compute, flush_subnormals))
     if recorded.results[0].dtype == np.float64:
         yield Way(SINGLE, "rounds to float32", partial(compute, round_by("float32")))
-
-
-# --- sums ----------------------------------------------------------------------------------
-
-
-def _list_sums(recorded: Recorded, places: np.ndarray) -> Iterator[Way]:
-    terms, dtype = _find_terms(recorded, places), recorded.results[0].dtype
-    for order in list_orders(terms):
-        fused = ", with fused multiply-add" if order.fused else ""
-        yield Way(
-            FUSED if order.fused else ORDER, f"adds {order.words}{fused}",
-            lambda found, add=order.add: add(),  # type: ignore[misc]
-        )  # fmt: skip
-    single = terms.change(lambda x: x.astype("float32"))
-    if dtype == np.float64:
-        for order in (o for o in list_orders(single) if not o.words.startswith("exactly")):
-            if order.fused or "lanes" in order.words or "blocks" in order.words:
-                continue
-            yield Way(SINGLE, f"adds in float32, {order.words}",
-                      lambda found, add=order.add: add().astype(found.dtype))  # type: ignore[misc]  # fmt: skip
-        yield Way(SINGLE, "rounds the sum to float32",
-                  lambda _: round_by("float32")(terms.values().sum(axis=0)))  # fmt: skip
-    flushed = terms.change(flush_subnormals)
-
-    def add_flushed(found: np.ndarray) -> np.ndarray:
-        return flush_subnormals(flush_subnormals(flushed.values()).sum(axis=0))
-
-    yield Way(FLUSHED, "takes subnormal terms for 0", add_flushed)
-    if recorded.name == "matmul":
-        a, b = recorded.arguments
-        yield from _list_blas(a, b, places)
-
-
-def _find_terms(recorded: Recorded, places: np.ndarray) -> Terms:
-    """Return the terms of the sums at some places."""
-    if recorded.name == "matmul":
-        a, b = recorded.arguments
-        columns = b.shape[1]
-        return Terms(np.ascontiguousarray(a[places // columns].T),
-                     np.ascontiguousarray(b[:, places % columns]))  # fmt: skip
-    x, axis = recorded.arguments[0], recorded.options.get("axis")
-    factors = recorded.products.get(0)
-    if factors is None:
-        return Terms(_move_terms(x, axis)[:, places])
-    left, right = (np.broadcast_to(np.asarray(f, dtype=x.dtype), x.shape) for f in factors)
-    return Terms(_move_terms(left, axis)[:, places], _move_terms(right, axis)[:, places])
-
-
-def _move_terms(x: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
-    """Return x as (terms, sums), where the terms lie along one or several axes."""
-    given = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    axes = sorted(number % x.ndim for number in given)
-    moved = np.moveaxis(x, axes, range(len(axes)))
-    count = int(np.prod(moved.shape[: len(axes)]))
-    return np.ascontiguousarray(moved.reshape(count, -1))
-
-
-def _list_blas(a: np.ndarray, b: np.ndarray, places: np.ndarray) -> Iterator[Way]:
-    """List NumPy's matmul, whose order is that of its BLAS: it depends on the layout."""
-
-    def columns_alone() -> np.ndarray:
-        return np.stack([a @ np.ascontiguousarray(column) for column in b.T], axis=1)
-
-    layouts: dict[str, Callable[[], np.ndarray]] = {
-        "as numpy's matmul does here": lambda: a @ b,
-        "as numpy's matmul does of rows": lambda: np.ascontiguousarray(a) @ np.ascontiguousarray(b),
-        "as numpy's matmul does of columns": lambda: np.asfortranarray(a) @ np.asfortranarray(b),
-        "as numpy's matmul does of a column at a time": columns_alone,
-        "as numpy's einsum does": lambda: np.einsum("ij,jk->ik", a, b),
-    }
-    for words, compute in layouts.items():
-        yield Way(ORDER, f"adds {words}",
-                  lambda _, compute=compute: compute().reshape(-1)[places])  # type: ignore[misc]  # fmt: skip
