@@ -67,8 +67,8 @@ def explain(
             raise unknown_keyword_error("explain", name, known)
     if settings.get("optimizer", "gradient_descent") != "gradient_descent":
         raise ValueError(
-            f"explain follows gradient descent, got optimizer={settings['optimizer']!r}; leave it "
-            "out: the other optimizers sum their gradients by the same operations"
+            f"optimizer={settings['optimizer']!r} does not go with explain, which follows gradient "
+            "descent: leave it out; all of them sum their gradients by the same operations"
         )
     checked = check_settings(**{"iterations": ITERATIONS} | settings)
     if inputs is None and targets is None:

@@ -81,7 +81,7 @@ class Recorder:
             self.recorded = Recorded(
                 name=operation.name,
                 arguments=map_nested(self._bring, operation.arguments),
-                options=dict(operation.options),
+                options={k: self._bring(value) for k, value in operation.options.items()},
                 products={n: (self._bring(x), self._bring(y))
                           for n, (x, y) in operation.products.items()},
                 results=results,
@@ -103,13 +103,15 @@ class Recorder:
             return value
         return np.array(self.backend.to_host(value))
 
-    def _do_again(self, operation: Operation, *arrays: np.ndarray) -> np.ndarray:
+    def _do_again(self, operation: Operation, *arrays: Any) -> np.ndarray:
         """Do an operation on other arrays, each in the layout that it has."""
         with self.backend.context(), np.errstate(all="ignore"):
             given = map(self._send, arrays)
             return np.array(self.backend.to_host(operation.function(*given, **operation.options)))
 
-    def _send(self, array: np.ndarray) -> Any:
+    def _send(self, array: Any) -> Any:
+        if not isinstance(array, np.ndarray):
+            return array
         if array.flags.f_contiguous and not array.flags.c_contiguous:
             return self.backend.from_host(array.T).T
         return self.backend.from_host(array)

@@ -16,27 +16,46 @@ from neuron_xp.testing.explaining.trying.ways import (
     OWN,
     PLAIN,
     SINGLE,
+    WITH_FUSED,
     Way,
     list_elementwise,
     list_moves,
 )
-from neuron_xp.testing.explaining.trying.ways_of_sums import list_revealed, list_sums
+from neuron_xp.testing.explaining.trying.ways_of_sums import (
+    count_terms,
+    is_sum,
+    list_revealed,
+    list_sums,
+)
 
 MOST_ULP_OF_OWN = 16
 """Of a function that is still called another one, and no mistake."""
 ENOUGH = 0.9
-MOST_PLACES = 4096
+"""The share of the places at which a way must give the bits."""
+MOST_WAYS_TOGETHER = 4
+LEAST_PLACES_OF_A_WAY = 8
+MOST_PLACES = 1024
 MOST_TERMS = 2**21
 
 
-class Fit(NamedTuple):
-    """How well a way gives the bits that were recorded.
+class Match(NamedTuple):
+    """A way, and where it gives the bits that were recorded."""
 
+    way: Way
+    at: np.ndarray
+
+
+class Fit(NamedTuple):
+    """Ways that give the bits that were recorded, each at some of the places.
+
+    cause : of the way that does so at most of the places at which the runs differ
+    words : what they do
     same : at how many of the places at which the runs differ
     same_elsewhere : at how many of the others that were looked at
     """
 
-    way: Way
+    cause: str
+    words: str
     same: int
     same_elsewhere: int
 
@@ -65,22 +84,19 @@ def find_cause(a: Recorded, b: Recorded, names: tuple[str, str]) -> Cause:
     places = choose_places(a, differs)
     counted = differs[places]
     found = first[places], second[places]
-    fits: list[list[Fit]] = [[], []]
+    matches: tuple[list[Match], list[Match]] = ([], [])
     tried = 0
     with np.errstate(all="ignore"):
         for way in list_ways(a, places):
             tried += 1
-            for values, kept in zip(found, fits, strict=True):
-                fit = _try(way, values, counted)
-                if fit is not None:
-                    kept.append(fit)
-        if a.name in ("matmul", "sum"):
-            for recorded, values, kept in zip((a, b), found, fits, strict=True):
-                if not kept:
-                    revealed = list(list_revealed(recorded, places, values))
-                    tried += len(revealed)
-                    kept.extend(filter(None, (_try(way, values, counted) for way in revealed)))
-        of_a, of_b = (max(kept, key=_goodness, default=None) for kept in fits)
+            for values, kept in zip(found, matches, strict=True):
+                kept.extend(_try(way, values))
+        for recorded, values, kept in zip((a, b), found, matches, strict=True):
+            if is_sum(a) and _find_fit(kept, counted) is None:
+                for way in list_revealed(recorded, places, values):
+                    tried += 1
+                    kept.extend(_try(way, values))
+        of_a, of_b = (_find_fit(kept, counted) or _combine(kept, counted) for kept in matches)
         name = _name_cause(of_a, of_b)
         words = [
             f"{who} {_say(fit, int(counted.sum()))}"
@@ -103,8 +119,8 @@ def choose_places(recorded: Recorded, differs: np.ndarray) -> np.ndarray:
     differs : where the results of two runs differ, flat
     """
     most = MOST_PLACES
-    if recorded.name in ("matmul", "sum"):
-        most = max(4, min(most, MOST_TERMS // max(1, _count_terms(recorded))))
+    if is_sum(recorded):
+        most = max(4, min(most, MOST_TERMS // max(1, count_terms(recorded))))
     if len(differs) <= most:
         return np.arange(len(differs))
     halves = [_thin(np.flatnonzero(kind), most // 2) for kind in (differs, ~differs)]
@@ -115,16 +131,9 @@ def _thin(x: np.ndarray, most: int) -> np.ndarray:
     return x if len(x) <= most else x[np.linspace(0, len(x) - 1, most).astype("int64")]
 
 
-def _count_terms(recorded: Recorded) -> int:
-    x = recorded.arguments[0]
-    if recorded.name == "matmul":
-        return int(x.shape[-1])
-    return int(x.size // max(1, recorded.results[0].size))
-
-
 def list_ways(recorded: Recorded, places: np.ndarray) -> Iterator[Way]:
     """List the ways that are tried at some places of an operation's first result."""
-    if recorded.name in ("matmul", "sum"):
+    if is_sum(recorded):
         yield from list_sums(recorded, places)
     elif recorded.name in ELEMENTWISE:
         yield from list_elementwise(recorded, places)
@@ -138,31 +147,69 @@ def _as_bits(x: np.ndarray) -> np.ndarray:
     return x.view(f"u{x.dtype.itemsize}") if x.dtype.kind == "f" else x
 
 
-def _try(way: Way, found: np.ndarray, differs: np.ndarray) -> Fit | None:
-    """Compute by a way; None where that gives other bits at too many places, or fails."""
+def _try(way: Way, found: np.ndarray) -> Iterator[Match]:
+    """Compute by a way; yield where that gives the bits, nothing where NumPy cannot."""
     try:
         computed = normalize(np.asarray(way.compute(found)).astype(found.dtype).reshape(-1))
-    except (AttributeError, TypeError, ValueError, IndexError):  # NumPy has no such function
+    except (AttributeError, TypeError, ValueError, IndexError):
+        return
+    at = _as_bits(np.ascontiguousarray(computed)) == _as_bits(np.ascontiguousarray(found))
+    yield Match(way, at)
+
+
+def _find_fit(matches: list[Match], differs: np.ndarray) -> Fit | None:
+    """Return the way that gives most of the bits; None if it does not give nearly all."""
+    fits = (
+        Fit(way.cause, way.words, int((at & differs).sum()), int((at & ~differs).sum()))
+        for way, at in matches
+    )
+    enough = (fit for fit in fits if _is_enough(fit, differs))
+    return max(enough, key=lambda fit: (fit.same, fit.same_elsewhere), default=None)
+
+
+def _is_enough(fit: Fit, differs: np.ndarray) -> bool:
+    counts = int(differs.sum()), int((~differs).sum())
+    return fit.same >= ENOUGH * counts[0] and fit.same_elsewhere >= ENOUGH * counts[1]
+
+
+def _combine(matches: list[Match], differs: np.ndarray) -> Fit | None:
+    """Return several ways that together give nearly all of the bits: of a tile and its margin, say.
+
+    Each gives some that those before it do not, and if it is guessed, more than by chance.
+    """
+    missing = np.ones(len(differs), dtype=bool)
+    chosen: list[Match] = []
+    while matches and missing.any() and len(chosen) < MOST_WAYS_TOGETHER:
+        way, at = max(matches, key=lambda match: int((match.at & missing).sum()))
+        if (at & missing).sum() < (1 if way.is_shown else LEAST_PLACES_OF_A_WAY):
+            break
+        chosen.append(Match(way, at & missing))
+        missing &= ~at
+    if not chosen:
         return None
-    same = _as_bits(np.ascontiguousarray(computed)) == _as_bits(np.ascontiguousarray(found))
-    fit = Fit(way, int(same[differs].sum()), int(same[~differs].sum()))
-    enough = ENOUGH * differs.sum(), ENOUGH * (~differs).sum()
-    return fit if fit.same >= enough[0] and fit.same_elsewhere >= enough[1] else None
-
-
-def _goodness(fit: Fit) -> tuple[int, int]:
-    return fit.same, fit.same_elsewhere
+    main = max(chosen, key=lambda match: int((match.at & differs).sum()))
+    words = (f"{way.words} ({int(at.sum())} of {len(differs)} places)" for way, at in chosen)
+    fit = Fit(
+        cause=main.way.cause,
+        words=", and ".join(words),
+        same=int((~missing & differs).sum()),
+        same_elsewhere=int((~missing & ~differs).sum()),
+    )
+    return fit if _is_enough(fit, differs) else None
 
 
 def _name_cause(a: Fit | None, b: Fit | None) -> str | None:
     """Name the cause: what b does if that is not plain, else what a does."""
     if a is None or b is None:
-        known = [fit.way.cause for fit in (b, a) if fit is not None]
+        known = [fit.cause for fit in (b, a) if fit is not None]
         return known[0] if b is not None and known[0] != PLAIN else None
-    causes = [fit.way.cause for fit in (b, a)]
+    causes = [fit.cause for fit in (b, a)]
     sums = {ORDER, FUSED}
     if set(causes) <= sums:
-        return FUSED if causes[0] != causes[1] else ORDER
+        if causes[0] == causes[1]:
+            return ORDER
+        is_same_order = a.words.replace(WITH_FUSED, "") == b.words.replace(WITH_FUSED, "")
+        return FUSED if is_same_order else f"{ORDER}, and {FUSED}"
     special = [cause for cause in causes if cause not in (PLAIN, ORDER)]
     return special[0] if special else None
 
@@ -171,8 +218,8 @@ def _say(fit: Fit | None, places: int) -> str:
     if fit is None:
         return "gives bits that none of these ways gives"
     if fit.same == places:
-        return fit.way.words
-    return f"{fit.way.words}, at {fit.same} of {places} places"
+        return fit.words
+    return f"{fit.words}, at {fit.same} of {places} places"
 
 
 def _measure_own(

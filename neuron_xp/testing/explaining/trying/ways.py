@@ -29,6 +29,9 @@ TWICE = "rounded twice"
 OTHER_RULE = "another rule of rounding"
 PLAIN = ""
 
+WITH_FUSED = ", with fused multiply-add"
+"""The end of what a way does, where it does otherwise what another does."""
+
 OPERATORS = {
     NAMES.get(name, name): function for name, function in (BINARY | COMPARISONS | UNARY).items()
 }
@@ -47,11 +50,13 @@ class Way:
     cause : what it would be called as a cause; `PLAIN` for what IEEE 754 asks for
     words : what it does, after the name of whoever does it: "adds one after another"
     compute(found) : what it gives; `found` is what was recorded, for ways that only look at that
+    is_shown : whether the library has shown that it does so, and nobody has guessed it
     """
 
     cause: str
     words: str
     compute: Callable[[np.ndarray], np.ndarray]
+    is_shown: bool = False
 
 
 def on_host(recorded: Recorded) -> Callable[..., Any]:

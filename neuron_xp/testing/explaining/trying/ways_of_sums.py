@@ -1,7 +1,7 @@
 """Ways to compute a sum, or a product of matrices: orders, and roundings on the way."""
 
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 
@@ -15,17 +15,34 @@ from neuron_xp.testing.explaining.trying.revealing import (
 )
 from neuron_xp.testing.explaining.trying.rounding import flush_subnormals, round_by
 from neuron_xp.testing.explaining.trying.sums import Terms, list_orders
-from neuron_xp.testing.explaining.trying.ways import FLUSHED, FUSED, ORDER, SINGLE, Way
+from neuron_xp.testing.explaining.trying.ways import FLUSHED, FUSED, ORDER, SINGLE, WITH_FUSED, Way
 
 MOST_ORDERS = 4
 """Of the sums of one operation: a library may add the columns at the end in another."""
+
+
+def is_sum(recorded: Recorded) -> bool:
+    """Tell whether it is a sum of floats, or a product of two matrices of floats."""
+    if recorded.results[0].dtype.kind != "f":
+        return False
+    if recorded.name == "matmul":
+        return all(x.ndim == 2 for x in recorded.arguments)
+    return recorded.name == "sum"
+
+
+def count_terms(recorded: Recorded) -> int:
+    """Count the terms of each of its sums."""
+    x = recorded.arguments[0]
+    if recorded.name == "matmul":
+        return int(x.shape[-1])
+    return int(x.size // max(1, recorded.results[0].size))
 
 
 def list_sums(recorded: Recorded, places: np.ndarray) -> Iterator[Way]:
     """List ways of a sum, or of a product of matrices."""
     terms, dtype = find_terms(recorded, places), recorded.results[0].dtype
     for order in list_orders(terms):
-        fused = ", with fused multiply-add" if order.fused else ""
+        fused = WITH_FUSED if order.fused else ""
         yield Way(
             FUSED if order.fused else ORDER, f"adds {order.words}{fused}",
             lambda found, add=order.add: add(),  # type: ignore[misc]
@@ -57,27 +74,24 @@ def list_revealed(recorded: Recorded, places: np.ndarray, found: np.ndarray) -> 
         place may have another
     """
     terms = find_terms(recorded, places)
-
-    @cache
-    def reveal(number: int) -> Tree | None:
-        return reveal_order(partial(_add_probe, recorded, int(places[number])), len(terms.x))
-
-    for fused in (False, True) if terms.y is not None else (False,):
-        computed, missing = np.zeros_like(found), np.ones(len(found), dtype=bool)
-        spelled: list[str] = []
-        while missing.any() and len(spelled) < MOST_ORDERS:
-            tree = reveal(int(np.argmax(missing)))
-            if tree is None:
-                break
-            computed[missing] = add_in_order(tree, terms, fused=fused)[missing]
+    orders: dict[str, Tree] = {}
+    missing = np.ones(len(found), dtype=bool)
+    variants = (False, True) if terms.y is not None else (False,)
+    while missing.any() and len(orders) < MOST_ORDERS:
+        place = int(places[int(np.argmax(missing))])
+        tree = reveal_order(partial(_add_probe, recorded, place), len(terms.x))
+        spelled = "" if tree is None else spell_order(tree)
+        if tree is None or spelled in orders:
+            return
+        orders[spelled] = tree
+        for fused in variants:
+            computed = add_in_order(tree, terms, fused=fused)
             missing &= computed != found
-            spelled.append(show_text(spell_order(tree), 90))
-        if spelled:
-            words = f"adds its terms as {', or as '.join(dict.fromkeys(spelled))}"
-            more = ", with fused multiply-add" if fused else ""
+            more = WITH_FUSED if fused else ""
             yield Way(
-                FUSED if fused else ORDER, words + more,
+                FUSED if fused else ORDER, f"adds its terms as {show_text(spelled, 90)}{more}",
                 lambda _, computed=computed: computed,  # type: ignore[misc]
+                is_shown=True,
             )  # fmt: skip
 
 
@@ -88,7 +102,7 @@ def _add_probe(recorded: Recorded, place: int, values: np.ndarray) -> float:
         shaped = np.broadcast_to(values, x.shape)
         others = [np.ones_like(others[0])]
     else:
-        axes = _find_axes(x, recorded.options.get("axis"))
+        axes = _find_axes(recorded)
         lengths = [x.shape[axis] if axis in axes else 1 for axis in range(x.ndim)]
         shaped = np.broadcast_to(values.reshape(lengths), x.shape)
     probe = np.empty_like(x)  # in its layout
@@ -103,22 +117,24 @@ def find_terms(recorded: Recorded, places: np.ndarray) -> Terms:
         columns = b.shape[1]
         return Terms(np.ascontiguousarray(a[places // columns].T),
                      np.ascontiguousarray(b[:, places % columns]))  # fmt: skip
-    x, axis = recorded.arguments[0], recorded.options.get("axis")
+    x, axes = recorded.arguments[0], _find_axes(recorded)
     factors = recorded.products.get(0)
     if factors is None:
-        return Terms(_move_terms(x, axis)[:, places])
+        return Terms(_move_terms(x, axes)[:, places])
     left, right = (np.broadcast_to(np.asarray(f, dtype=x.dtype), x.shape) for f in factors)
-    return Terms(_move_terms(left, axis)[:, places], _move_terms(right, axis)[:, places])
+    return Terms(_move_terms(left, axes)[:, places], _move_terms(right, axes)[:, places])
 
 
-def _find_axes(x: np.ndarray, axis: int | tuple[int, ...] | None) -> list[int]:
+def _find_axes(recorded: Recorded) -> list[int]:
+    """Find the axes along which the terms of a sum lie."""
+    x, *others = recorded.arguments
+    axis = others[0] if others else recorded.options.get("axis")
     given = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
     return sorted(number % x.ndim for number in given)
 
 
-def _move_terms(x: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
+def _move_terms(x: np.ndarray, axes: list[int]) -> np.ndarray:
     """Return x as (terms, sums), where the terms lie along one or several axes."""
-    axes = _find_axes(x, axis)
     moved = np.moveaxis(x, axes, range(len(axes)))
     count = int(np.prod(moved.shape[: len(axes)]))
     return np.ascontiguousarray(moved.reshape(count, -1))
