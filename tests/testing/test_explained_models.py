@@ -89,7 +89,8 @@ def test_the_command_explains_a_table():
     line = [TABLE, "--target", "cultivar", "--arithmetic", "native"]
     run = command(*line, "--backend", "torch:cpu", "--against", "numpy")
     assert (run.returncode, run.stderr) == (1, "")
-    said = dict(line.split(None, 1) for line in run.stdout.splitlines())
+    lines = run.stdout.splitlines()
+    said = dict(line.split(None, 1) for line in reversed(lines))  # the first of a name counts
     assert run.stdout.startswith("numpy and torch part in the preparation")
     assert said["why"] == "order of the sum"
     assert float.fromhex(said["torch"].split()[0]) == float(said["torch"].split()[1])
@@ -107,7 +108,7 @@ def test_the_command_explains_a_table():
         (["--rows", "0"], "rows must be a whole number from 1"),
         (["--hidden", "0"], "give sizes of layers"),
         (["--iterations", "-1"], "iterations must be a whole number"),
-        ([TABLE, "--target", "colour"], "no column 'colour'"),
+        ([TABLE, "--target", "colour"], "no target 'colour'; choose from "),
         (["no.model", "other.model"], "'no.model': No such file or directory"),
         ([TABLE, TABLE], "is not a model file"),
     ],
