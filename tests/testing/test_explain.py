@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from planted_faults import exp_one_ulp_off, facts_of, learn, plant
 
 import neuron_xp
 from neuron_xp.backends.backend import map_arrays
@@ -12,10 +13,8 @@ from neuron_xp.backends.libraries import open_backend
 from neuron_xp.random_start import draw_start
 from neuron_xp.testing.explaining.explain import explain, explain_function
 from neuron_xp.testing.explaining.trying import ways
-from neuron_xp.testing.explaining.watching import watch
 
 LIBRARIES = ["numpy", "torch", "jax", "array_api_strict"]
-RATE = 2.0**-6
 
 
 @pytest.fixture(params=LIBRARIES)
@@ -23,35 +22,6 @@ def library(request):
     """A backend of each library that is installed."""
     pytest.importorskip(request.param)
     return open_backend(request.param)
-
-
-def plant(backend, **faults):
-    """Return the backend with other functions in place of some, by the names of operations.
-
-    A fault gets the operation and its arguments as NumPy arrays, and returns a NumPy array.
-    """
-
-    def to_host(x):
-        return np.array(backend.to_host(x)) if hasattr(x, "shape") else x
-
-    def intercept(operation):
-        if operation.name not in faults:
-            return operation.run()
-        found = faults[operation.name](operation, *map(to_host, operation.arguments))
-        return operation.run() if found is None else backend.from_host(np.asarray(found))
-
-    return watch(backend, intercept)
-
-
-def learn(a, b, *, arithmetic="native", scale=1.0, rows=70, **settings):
-    inputs, targets = draw_start([(rows, 5), (rows, 2)], seed=3)
-    settings = {"learning_rate": RATE, "bias": True, "iterations": 2} | settings
-    return explain(a, b, scale * inputs, abs(targets), arithmetic=arithmetic, **settings)
-
-
-def facts_of(found):
-    parting = found.parting
-    return parting.function, parting.operation, parting.cause.name
 
 
 def add_backwards(operation, x):
@@ -83,12 +53,6 @@ def round_once(operation, x, y):
         for p, q, r in zip(a.ravel(), b.ravel(), c.ravel(), strict=True)
     ]
     return np.reshape(exact, a.shape)
-
-
-def exp_one_ulp_off(operation, x):
-    found = np.exp(x)
-    found[::3] = np.nextafter(found[::3], np.inf)
-    return found
 
 
 def divide_by_reciprocal(operation, x, y):

@@ -43,11 +43,17 @@ def compare(runs: tuple[Run, Run]) -> tuple[Explanation, tuple[Any, Any]]:
         if number is not None or not are_same(*after):
             break
         states = after
+    parts = parting is not None or not are_same(*after)
+    unseen = (
+        f"what they give differs in {runs[0].name_stage(stage)}, and no operation does when each "
+        "is looked at: a library may put operations together, or give other bits each time"
+    )
     found = Explanation(
         names=names,
         compared=Compared(stage, operations, numbers),
         parting=parting,
-        parts=not are_same(*after) or parting is not None,
+        parts=parts,
+        notes=(unseen,) if parts and parting is None else (),
     )
     return found, after
 

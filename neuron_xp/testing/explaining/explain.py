@@ -80,7 +80,7 @@ def explain(
     given = Given(inputs=inputs, targets=targets, sample_weight=sample_weight)
     first, second, note = open_runs(backends, given, checked)
     found, ends = compare((first, second))
-    notes = [note] if note else []
+    notes = [*found.notes, note] if note else [*found.notes]
     if not found.parts:
         runs = first, second
         compiled = [run.finish_compiled() if run.backend.compiled else end
