@@ -164,7 +164,7 @@ def explain_difference(
     Without FILES on random inputs, with one on a table. Two FILES are models, whose numbers and
     settings are compared.
     """
-    from neuron_xp.testing.explaining import data, models  # pytest is not needed for these
+    from neuron_xp.testing.explaining import data, models  # which few commands need
 
     if len(files) > 2:
         raise click.UsageError(f"give no file, a table, or two models; got {len(files)} files")

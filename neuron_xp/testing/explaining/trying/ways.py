@@ -154,7 +154,7 @@ def _list_fused(recorded: Recorded, pick: Callable[[Any], Any]) -> Iterator[Way]
         if recorded.name == "subtract":
             factors[2 if number == 0 else 0] *= -1.0
         three = np.broadcast_arrays(*factors)
-        words = "does not round a product before it is added to"
+        words = "adds to a product that it has not rounded"
         yield Way(FUSED, words, lambda _, three=three: fuse(*three))  # type: ignore[misc]
 
 
@@ -162,7 +162,7 @@ def _list_reciprocals(a: Any, b: Any) -> Iterator[Way]:
     yield Way(RECIPROCAL, "multiplies by the reciprocal: a * (1 / b)", lambda _: a * (1.0 / b))
     for steps in (1, 2, 3):
         for fused in (False, True):
-            words = f"multiplies by a reciprocal of float32 and {steps} Newton steps"
+            words = f"multiplies by a reciprocal of float32 after {steps} of Newton's steps"
             yield Way(
                 RECIPROCAL, f"{words}, fused" if fused else words,
                 partial(_refine, a, b, steps, fused),
