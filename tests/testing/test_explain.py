@@ -113,6 +113,19 @@ def test_flushed_subnormals_are_named(library):
     assert "takes subnormal results for 0" in found.parting.cause.words[1]
 
 
+def test_subnormals_that_xla_flushes_are_named():
+    pytest.importorskip("jax")
+    inputs, targets = draw_start([(70, 5), (70, 2)], seed=3)
+    found = explain(
+        "numpy", "jax", inputs * 2.0**-500, abs(targets),
+        arithmetic="native", learning_rate=2.0**-530, iterations=1,
+    )  # fmt: skip
+    assert facts_of(found) == ("multiply", "multiply", ways.FLUSHED)
+    assert found.parting.cause.words == (
+        "numpy gives what IEEE 754 asks for", "jax takes subnormal results for 0",
+    )  # fmt: skip
+
+
 def test_float32_in_between_is_named(library):
     found = learn(library, plant(library, multiply=multiply_in_float32))
     assert facts_of(found) == ("multiply", "multiply", ways.SINGLE)
