@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": "on_backends",
     "backends": "on_backends",
     "matrix": "on_backends",
+    "explain": "on_backends",
     "bench": "bench",
     "train": "on_tables",
     "example": "on_tables",

@@ -1,4 +1,4 @@
-"""The commands on array libraries: demo, backends, matrix."""
+"""The commands on array libraries: demo, backends, matrix, explain."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,8 @@ from neuron_xp import checks
 from neuron_xp.article import ARTICLE_QUESTION
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.probe.status import describe_kernels, list_statuses
+from neuron_xp.cli.files import DATA
+from neuron_xp.cli.options import LayerSizes
 from neuron_xp.cli.output import (
     FORCE,
     JSON,
@@ -139,4 +141,44 @@ def _matrix_row(results: Sequence[matrix.Result]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-COMMANDS = (demo, list_backends, run_matrix)
+# --- why two differ --------------------------------------------------------------------
+
+
+@click.command("explain")
+@click.argument("files", nargs=-1, type=DATA)
+@click.option("--backend", default="torch", show_default=True, help="Such as torch:cuda:0.")
+@click.option("--against", default="numpy", show_default=True, help="The other one.")
+@click.option("--arithmetic", type=click.Choice(ARITHMETICS), default=ARITHMETICS[0],
+              show_default=True, help="Or the library's own.")  # fmt: skip
+@click.option("--target", help="The column of a table to learn: name, or number from 0.")
+@click.option("--rows", type=int, default=1000, show_default=True, help="Of random inputs.")
+@click.option("--features", type=int, default=20, show_default=True, help="Of random inputs.")
+@click.option("--hidden", type=LayerSizes(), default=(), help="Sizes of hidden layers: 16,8.")
+@click.option("--iterations", type=int, default=10, show_default=True, help="Of gradient descent.")
+def explain_difference(
+    files: tuple[Path | str, ...], backend: str, against: str, target: str | None, rows: int,
+    features: int, **settings: Any,
+) -> Outcome:  # fmt: skip
+    """Where and why two libraries, or two models, part. Status 0: they do not; 1: they do.
+
+    Without FILES on random inputs, with one on a table. Two FILES are models, whose numbers and
+    settings are compared.
+    """
+    from neuron_xp.testing.explaining import data, models  # which few commands need
+
+    if len(files) > 2:
+        raise click.UsageError(f"give no file, a table, or two models; got {len(files)} files")
+    if len(files) == 2:
+        compared = models.explain_models(*files)
+        return Outcome(str(compared), status=int(compared.parts))
+    if files:
+        if target is None:
+            raise click.UsageError("a table needs --target, the column to learn")
+        column = int(target) if target.isdecimal() else target
+        found = data.explain_table(against, backend, files[0], target=column, **settings)
+    else:
+        found = data.explain_random(against, backend, rows=rows, features=features, **settings)
+    return Outcome(str(found), status=int(found.parts))
+
+
+COMMANDS = (demo, list_backends, run_matrix, explain_difference)

@@ -103,7 +103,7 @@ def _fit(
         if saving is not None:
             saving.write(_make_checkpoint(make_network(state), state))
 
-    parameters = _start_parameters(data, settings, checkpoint, start)
+    parameters = start_parameters(data, settings, checkpoint, start)
     if settings.standardize:
         weighted = settings.standardize == WEIGHTED
         data = data.with_scaling(find_scaling(data, weighted=weighted))
@@ -200,7 +200,7 @@ def _how_to_go_on(saving: Saving | None) -> str:
     return f"give resume=True to go on from {str(saving.path)!r}, on another cluster or without one"
 
 
-def _start_parameters(
+def start_parameters(
     data: TrainingSet, settings: Settings, checkpoint: Model | None, start: NeuralNetwork | None
 ) -> Parameters:
     """Return those of the checkpoint, or of `start`; else random weights, and biases of 0.

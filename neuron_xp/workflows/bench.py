@@ -115,7 +115,7 @@ def list_contenders(backends: Iterable[Backend]) -> list[Contender]:
 
 def run(workload: Workload, contenders: Iterable[Contender]) -> Iterator[Measurement]:
     """Measure the plain program, then each contender in turns with it."""
-    inputs, targets = _make_examples(workload)
+    inputs, targets = make_examples(workload)
     start, rate = start_weights(workload), workload.learning_rate
     plain = Clock(partial(plain_program, inputs, targets, start, rate), sets_up=False)
     yield measure(workload, Contender(open_backend("numpy"), "-"), plain, plain)
@@ -197,8 +197,8 @@ def start_weights(workload: Workload) -> list[np.ndarray]:
     return draw_start(pairwise(sizes), seed=START_SEED)
 
 
-def _make_examples(workload: Workload) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs in [-1, 1), targets 0 or 1, told by the first input."""
+def make_examples(workload: Workload) -> tuple[np.ndarray, np.ndarray]:
+    """Draw inputs in [-1, 1), and targets 0 or 1, told by the first input."""
     try:
         inputs = make_generator(DATA_SEED).random_sample((workload.rows, workload.features))
         inputs *= 2

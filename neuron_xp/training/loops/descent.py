@@ -21,7 +21,7 @@ def iterate_gradient_descent(
     data: TrainingSet, settings: Settings, state: State, pace: Pace
 ) -> Iterator[State]:
     """Yield the states of gradient descent; see `loop.iterate`."""
-    rate = _find_learning_rate(data, settings)
+    rate = find_learning_rate(data, settings)
 
     def advance(state: State, count: int) -> State:
         parameters = data.advance(state.parameters, state.iteration, count, rate)
@@ -30,7 +30,8 @@ def iterate_gradient_descent(
     return iterate(data, settings, state, advance=advance, learning_rate=rate, pace=pace)
 
 
-def _find_learning_rate(data: TrainingSet, settings: Settings) -> float:
+def find_learning_rate(data: TrainingSet, settings: Settings) -> float:
+    """Return the learning rate of the settings; for "auto" the safe one of the data."""
     if settings.learning_rate != AUTO:
         return float(settings.learning_rate or 0.0)
     return find_safe_learning_rate(data, rule=settings.rule, bias=settings.bias, l2=settings.l2)
