@@ -174,7 +174,7 @@ def open_torch(device: Any) -> Backend:
         version=torch.__version__,
         xp=xp,
         device=device,
-        to_host=lambda x: x.detach().cpu().resolve_neg().numpy(),
+        to_host=lambda x: x.detach().cpu().resolve_conj().resolve_neg().numpy(),
         context=torch.no_grad,
         make_kernels=kernels,
         block_elements=2**18 if device.type == "cpu" else 2**26,
