@@ -1,7 +1,7 @@
 """Assertions that two arrays, of any libraries, have the same bits, or nearly."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -101,9 +101,14 @@ def _compare(actual: Any, expected: Any, *, nan_bits: bool, anywhere: bool) -> D
 def _check_home(actual: Any, backend: Backend) -> None:
     __tracebackhide__ = True
     home = _name_home(actual)
-    if home != str(backend):
-        fell = ": something fell back to NumPy" if home.startswith("numpy ") else ""
-        raise AssertionError(f"actual is of {home}, but this test runs on {backend}{fell}")
+    if home == str(backend):
+        return
+    hint = ""
+    if home.startswith("numpy "):
+        hint = ": something fell back to NumPy"
+    elif home.startswith(f"{backend.name} ") and backend.default_device is nullcontext:
+        hint = "; it has no default device, so give device=backend.device"
+    raise AssertionError(f"actual is of {home}, but this test runs on {backend}{hint}")
 
 
 def _is_array(x: Any) -> bool:

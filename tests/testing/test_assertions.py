@@ -199,7 +199,8 @@ def test_in_a_test_of_a_backend_the_array_must_be_its_own():
             assert_same_bits(np.ones(1), [1.0])
         message = (
             "actual is of array_api_strict on device1, "
-            "but this test runs on array_api_strict on CPU_DEVICE"
+            "but this test runs on array_api_strict on CPU_DEVICE; "
+            "it has no default device, so give device=backend.device"
         )
         with fail_with(message):
             assert_within_ulp(device1.from_host(np.ones(1)), [1.0], 0)
