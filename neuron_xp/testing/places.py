@@ -1,9 +1,9 @@
 """Places: an array library on a device, on which a test runs, or the reason why it cannot."""
 
+import importlib.util
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 
 from neuron_xp.backends.backend import Backend
 from neuron_xp.backends.libraries import LIBRARIES, open_backend
@@ -89,7 +89,7 @@ def _open_library(library: str, asked: Collection[str], *, every: bool) -> Itera
         if any(place.matches(name) for name in asked):
             yield replace(place, named=True)
         elif every:  # who has not installed a library knows it: no test is skipped for that
-            yield replace(place, tested=find_spec(library) is not None)
+            yield replace(place, tested=importlib.util.find_spec(library) is not None)
         else:
             yield replace(place, tested=False, reason="not named")
     devices = ", ".join(place.device for place in found if place.device)
