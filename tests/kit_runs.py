@@ -45,7 +45,7 @@ def read_table(output):
     table = {}
     for line in lines[start + 1 :]:
         cells = line[counts:].split()
-        if len(cells) < 4:
+        if not all(cell == "-" or cell.isdigit() for cell in cells[:4]) or len(cells) < 4:
             break
         numbers = [0 if cell == "-" else int(cell) for cell in cells[:4]]
         table[" ".join(line[:place].split())] = numbers
