@@ -69,7 +69,7 @@ def find_differences(actual: np.ndarray, expected: np.ndarray, *, nan_bits: bool
     else:
         a, b = np.maximum(actual, expected), np.minimum(actual, expected)
         with np.errstate(over="ignore"):  # modulo 2^64 the difference is right: it is less
-            distances = np.expand_dims(a.astype("uint64") - b.astype("uint64"), -1).max(axis=-1)
+            distances = np.asarray(a.astype("uint64") - b.astype("uint64"))
     return Differences(
         actual=actual, expected=expected, differs=differs.any(axis=-1), distances=distances
     )

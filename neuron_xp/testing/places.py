@@ -67,9 +67,10 @@ def find_unknown(names: Iterable[str], *also: str) -> str:
 
 
 def list_places(names: Collection[str]) -> list[Place]:
-    """List every known library on each of its devices; those that are not to be tested unopened.
+    """List every known library: on each of its devices, or unopened if it is not to be tested.
 
-    names : what must be usable; nothing else is tested, but for `others`, or if there is no name
+    names : what must be usable, as libraries or devices; nothing else is tested, unless `others`
+        is among them or there are none
     """
     every = not names or OTHERS in names
     places: list[Place] = []
