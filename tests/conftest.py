@@ -18,7 +18,8 @@ from neuron_xp.testing.places import Place
 from neuron_xp.training.data import training_set
 from neuron_xp.training.data.npy_stream import open_npy_stream
 
-if not entry_points(group="pytest11", name="neuron_xp"):  # in a checkout that is not installed
+# in a checkout that is not installed; without --backends, as options come before conftests
+if not entry_points(group="pytest11", name="neuron_xp"):
     pytest_plugins = ["neuron_xp.testing.plugin"]
 
 collect_ignore = [] if find_spec("distributed") else ["cluster"]

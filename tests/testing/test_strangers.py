@@ -90,13 +90,13 @@ def xp(backend):
 
 def test_the_option_is_found_with_its_value_apart_and_with_testpaths(tmp_path):
     """pytest takes the value for a folder, before the conftests are read."""
-    (tmp_path / "tests").mkdir()
+    (tmp_path / "checks").mkdir()
     conftest = """
 def pytest_addoption(parser):
     parser.addoption("--mine", action="store_true")
 """
-    files = {"tests/conftest.py": conftest, "tests/test_it.py": "def test_it(xp):\n    pass\n"}
-    write_files(tmp_path, {**files, "pytest.ini": "[pytest]\ntestpaths = tests\n"})
+    files = {"checks/conftest.py": conftest, "checks/test_it.py": "def test_it(xp):\n    pass\n"}
+    write_files(tmp_path, {**files, "pytest.ini": "[pytest]\ntestpaths = checks\n"})
     run = run_pytest(tmp_path, "--mine", "--backends", "numpy")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "1 passed" in run.stdout
