@@ -50,9 +50,10 @@ class Place:
     def make_default(self) -> AbstractContextManager[object]:
         """Make the library put new arrays on this device, where it has such a setting."""
         assert self.backend is not None
-        if self.backend.xp.empty(0).device == self.backend.device:
+        backend = self.backend
+        if backend.device is None or backend.xp.empty(0).device == backend.device:
             return nullcontext()  # as it does by itself
-        return self.backend.default_device()
+        return backend.default_device()
 
 
 def find_unknown(names: Iterable[str], *also: str) -> str:
