@@ -1,64 +1,29 @@
-"""The matrix of backends: one parametrised fixture, and a table at the end of the run.
+"""The matrix of backends, in this project's own variants, and the slow tests.
 
-NEURON_XP_TEST_BACKENDS=numpy,torch names what must be usable: a missing one fails. Tests marked
-slow are left out, and counted, unless --all or a -m of one's own is given.
+NEURON_XP_TEST_BACKENDS=numpy,torch names what must be usable: see neuron_xp/testing/README.md.
+Tests marked slow are left out, and counted, unless --all or a -m of one's own is given.
 """
 
-import os
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from functools import partial
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
-from neuron_xp.backends import libraries as backends
 from neuron_xp.backends.backend import Backend
-from neuron_xp.backends.probe.status import list_statuses
-from neuron_xp.errors import did_you_mean
+from neuron_xp.testing.places import Place
 from neuron_xp.training.data import training_set
 from neuron_xp.training.data.npy_stream import open_npy_stream
 
+# in a checkout that is not installed; without --backends, as options come before conftests
+if not entry_points(group="pytest11", name="neuron_xp"):
+    pytest_plugins = ["neuron_xp.testing.plugin"]
+
 collect_ignore = [] if find_spec("distributed") else ["cluster"]
 LEFT_OUT = pytest.StashKey[int]()
-
-
-@dataclass(frozen=True)
-class Place:
-    """A library on a device, or the reason why it cannot be used."""
-
-    name: str
-    device: str
-    version: str
-    reason: str = ""
-    mode: str = ""
-
-    def __str__(self) -> str:
-        return ":".join(filter(None, [self.name, self.device, self.mode]))
-
-    def open(self) -> Backend:
-        backend = backends.open_backend(self.name, self.device)
-        if self.mode == "arrays":
-            return backend.without_kernels()
-        return backend.eager() if self.mode == "eager" else backend
-
-
-def _places() -> list[Place]:
-    places = []
-    for status in list_statuses():
-        place = Place(status.name, status.device, status.version, status.reason)
-        places.append(place)
-        if status.usable and place.open().compiled:
-            places.append(replace(place, mode="eager"))
-        if status.usable and place.open().make_kernels is not None:
-            places.append(replace(place, mode="arrays"))
-    return places
-
-
-PLACES = _places()
-REQUIRED = frozenset(filter(None, os.environ.get("NEURON_XP_TEST_BACKENDS", "").split(",")))
-_results: dict[str, Counter[str]] = {str(place): Counter() for place in PLACES}
 _other_skips: Counter[str] = Counter()
 
 
@@ -68,41 +33,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LEFT_OUT] = 0
-    for name in REQUIRED - set(backends.LIBRARIES):
-        hint = did_you_mean(name, backends.LIBRARIES)
-        raise pytest.UsageError(f"NEURON_XP_TEST_BACKENDS names the unknown backend {name!r}{hint}")
 
 
-def _open(place: Place) -> Backend:
-    if place.reason and place.name in REQUIRED:
-        pytest.fail(f"{place} is required but {place.reason}")
-    if place.reason:
-        pytest.skip(f"{place}: {place.reason}")
-    return place.open()
-
-
-# the same operations one by one: each test takes ten times as long
-EVERY_PLACE = [
-    pytest.param(place, marks=[pytest.mark.slow] if place.mode == "eager" else [])
-    for place in PLACES
-]
-
-
-@pytest.fixture(params=EVERY_PLACE, ids=str)
-def backend(request: pytest.FixtureRequest) -> Backend:
+def pytest_neuron_xp_places(metafunc: pytest.Metafunc, places: list[Place]) -> list[Place]:
     """Each library on each device: with kernels or compiled where it can be, and without."""
-    return _open(request.param)
+    ways = [way for place in places for way in _list_ways(place)]
+    return [way for way in ways if "library" not in metafunc.fixturenames or _is_own(way)]
+
+
+def _list_ways(place: Place) -> Iterator[Place]:
+    yield place
+    if place.backend is not None and place.backend.compiled:
+        yield place.vary("eager", place.backend.eager())
+    if place.backend is not None and place.backend.make_kernels is not None:
+        yield place.vary("arrays", place.backend.without_kernels())
 
 
 def _is_own(place: Place) -> bool:
     """Tell whether the place is a library as `train` uses it, or has kernels that it lends."""
-    return place.mode == "" or (place.mode == "arrays" and place.name in {"numpy", "cupy"})
+    return place.variant == "" or (place.variant == "arrays" and place.name in {"numpy", "cupy"})
 
 
-@pytest.fixture(params=[place for place in PLACES if _is_own(place)], ids=str)
-def library(request: pytest.FixtureRequest) -> Backend:
+@pytest.fixture
+def library(backend: Backend) -> Backend:
     """Each library on each device, as `train` uses it, and the lenders of kernels without them."""
-    return _open(request.param)
+    return backend
 
 
 @pytest.fixture
@@ -114,9 +69,11 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     callspec = getattr(item, "callspec", None)  # of a test with parameters
-    values = [] if callspec is None else callspec.params.values()
-    names = {value.name for value in values if isinstance(value, Place)}
-    if any(names.intersection(mark.args) for mark in item.iter_markers("slow_on")):
+    place = None if callspec is None else callspec.params.get("neuron_xp_place")
+    if place is None:
+        return
+    slow = any(place.name in mark.args for mark in item.iter_markers("slow_on"))
+    if slow or place.variant == "eager":  # one operation after the other takes ten times as long
         item.add_marker("slow")
 
 
@@ -145,36 +102,17 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.when == "call" or report.outcome != "passed":
-        found = [p for p in _results if f"[{p}]" in report.nodeid or f"[{p}-" in report.nodeid]
-        for place in found:
-            _results[place][report.outcome] += 1
-        if report.skipped and not found and isinstance(report.longrepr, tuple):
-            _other_skips[report.longrepr[2].removeprefix("Skipped: ")] += 1
+    other = not hasattr(report, "neuron_xp_place")  # the table has those
+    if report.skipped and other and isinstance(report.longrepr, tuple):
+        _other_skips[report.longrepr[2].removeprefix("Skipped: ")] += 1
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    _write_backends(terminalreporter)
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
+    for name in collect_ignore:
+        terminalreporter.line(f"left out, as dask.distributed is not installed: tests/{name}")
     for reason, count in sorted(_other_skips.items()):
         terminalreporter.line(f"{count} more skipped: {reason}")
     if slow := terminalreporter.config.stash[LEFT_OUT]:
         tests = "test" if slow == 1 else "tests"
         line = f"{slow} slow {tests} left out; to run them type: python3 ci/test --all"
         terminalreporter.line(line)
-
-
-def _write_backends(terminalreporter: pytest.TerminalReporter) -> None:
-    header = ("backend", "device", "mode", "version", "result", "reason")
-    rows = [header]
-    for place in PLACES:
-        counts = _results[str(place)]
-        result = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
-        place_ = (place.name, place.device, place.mode, place.version)
-        rows.append((*place_, result or "no test", place.reason))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for name in collect_ignore:
-        terminalreporter.line(f"left out, as dask.distributed is not installed: tests/{name}")
-    terminalreporter.section("backends")
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        terminalreporter.line("  ".join(cells).rstrip())

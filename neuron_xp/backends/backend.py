@@ -105,6 +105,8 @@ class Backend:
         The array as a NumPy array.
     context()
         What must be in force, in every thread, while its arrays are worked on.
+    default_device()
+        What makes the library put new arrays on the device, where it has such a setting.
     compile(function), loop(step)
         The function compiled; and `run(count, weights, *data)`, which repeats
         `weights = step(weights, *data)`. Plain Python for a library that does not compile.
@@ -133,6 +135,7 @@ class Backend:
     device: Any
     to_host: Callable[[Array], np.ndarray]
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
+    default_device: Callable[[], AbstractContextManager[Any]] = nullcontext
     compile: Callable[[Callable[..., Any]], Callable[..., Any]] = _unchanged
     loop: Callable[[Callable[..., Any]], Loop] = _python_loop
     put: Callable[[np.ndarray], Array] | None = None

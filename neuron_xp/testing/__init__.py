@@ -1,1 +1,33 @@
-"""The kit for those who test array code: it comes after the workflows, and alone names pytest."""
+"""The kit for those who test array code: it comes after the workflows, and alone names pytest.
+
+Its public names are handed on from here, each imported when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neuron_xp.testing.assertions import assert_same_bits, assert_within_ulp
+
+_HOMES = {
+    "assert_same_bits": "assertions",
+    "assert_within_ulp": "assertions",
+    "explain": "explaining.explain",
+}
+"""Names, and the modules that have them."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for by its name."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted({*globals(), *__all__})
+
+
+__all__ = ["assert_same_bits", "assert_within_ulp"]

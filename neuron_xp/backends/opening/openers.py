@@ -71,6 +71,7 @@ def open_cupy(device: Any) -> Backend:
         device=cupy.cuda.Device(number),
         to_host=cupy.asnumpy,
         context=lambda: cupy.cuda.Device(number),
+        default_device=lambda: cupy.cuda.Device(number),
         block_elements=2**26,
         free_bytes=free_bytes,
         rounds_sqrt=True,  # CUDA's sqrt of float64 is
@@ -174,8 +175,9 @@ def open_torch(device: Any) -> Backend:
         version=torch.__version__,
         xp=xp,
         device=device,
-        to_host=lambda x: x.detach().cpu().resolve_neg().numpy(),
+        to_host=lambda x: x.detach().cpu().resolve_conj().resolve_neg().numpy(),
         context=torch.no_grad,
+        default_device=lambda: device,  # which is such a context
         make_kernels=kernels,
         block_elements=2**18 if device.type == "cpu" else 2**26,
         free_bytes=free_bytes if device.type == "cuda" else None,
@@ -229,6 +231,7 @@ def open_jax(device: Any) -> Backend:
         device=device,
         to_host=np.asarray,
         context=context,
+        default_device=partial(jax.default_device, device),
         compile=compile_,
         loop=loop,
         put=partial(jax.device_put, device=device),  # its asarray compiles for every shape

@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from neuron_xp.backends.backend import name_device
@@ -21,9 +21,11 @@ class Status:
     reason: str
 
 
-def list_statuses() -> Iterator[Status]:
-    """Yield the status of every known library on each of its devices."""
+def list_statuses(names: Collection[str] | None = None) -> Iterator[Status]:
+    """Yield the status of every known library, or of those of these names, on each device."""
     for name, library in LIBRARIES.items():
+        if names is not None and name not in names:
+            continue
         try:
             open_library(name, None)
             devices = library.devices()
