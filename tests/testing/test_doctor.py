@@ -11,7 +11,7 @@ from faulty_libraries import FAULTS, NUMPY, WRONG, broken_by, with_fault
 
 from neuron_xp.backends.backend import name_device
 from neuron_xp.backends.probe.findings import check_guarantees
-from neuron_xp.backends.probe.guarantees import GUARANTEES
+from neuron_xp.backends.probe.guarantees import GUARANTEES, draw_samples, make_reproducible
 from neuron_xp.errors import UnusableBackendError
 from neuron_xp.testing.doctor import COMPARISONS, examine
 
@@ -60,6 +60,14 @@ def test_the_first_argument_of_the_first_length_is_shown():
     broken = broken_by("x/y is correctly rounded", lambda x, y, z: x / y + 1)
     [finding] = find_broken(broken)
     assert (finding.differ, finding.count) == (1, 1)
+
+
+def test_the_first_of_several_arguments_is_shown():
+    broken = broken_by("x/y is correctly rounded", lambda x, y, z: x / y + (x < 1.5))
+    [finding] = find_broken(broken)
+    low = [sample for sample in draw_samples(finding.count) if sample[0] < 1.5]
+    assert finding.differ == len(low) > 1
+    assert finding.arguments.startswith(f"x = {low[0][0].hex()}, y = {low[0][1].hex()}, z = ")
 
 
 def test_all_broken_guarantees_are_shown_where_training_names_one():
@@ -121,6 +129,17 @@ def test_a_function_of_its_own_is_measured():
     assert exp.ulp in (1, 2)
     assert exp.differ > 900
     assert f"  up to {exp.ulp} ulp; {exp.differ} of 1000 differ\n" in str(found)
+
+
+def test_a_function_that_is_the_reproducible_one_is_at_no_distance():
+    ours = make_reproducible(NUMPY, no_tiny_inputs=False)
+    for name, own in (("exp", ours.exp), ("log1p", ours.log1p)):
+        [found] = [
+            distance
+            for distance in examine(with_fault(**{name: own})).distances
+            if distance.function.startswith(f"{name}(")
+        ]
+        assert (found.ulp, found.differ, found.count) == (0, 0, 1000)
 
 
 def test_a_result_of_another_shape_is_named():
