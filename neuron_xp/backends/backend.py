@@ -156,6 +156,8 @@ class Backend:
         fresh = array.copy(order="C")
         if self.put is not None:
             return self.put(fresh)
+        if self.device is None:  # which a library need not know; and MLX makes float32 unless told
+            return self.xp.asarray(fresh, dtype=getattr(self.xp, fresh.dtype.name, None))
         return self.xp.asarray(fresh, device=self.device)
 
     def without_kernels(self) -> "Backend":

@@ -94,7 +94,8 @@ def convert_and_look(
         with source.context():
             on_host = source.to_host(floats)
         floats = backend.from_host(np.asarray(on_host, dtype=dtype))
-    rounded = backend.xp.astype(floats, getattr(backend.xp, dtype), copy=False)
+    wanted = getattr(backend.xp, dtype)
+    rounded = floats if floats.dtype == wanted else backend.xp.astype(floats, wanted)
     if dtype == "float32":
         _check_numbers(name, floats, ends, FITS_SINGLE, backend, first_row=first_row)
         return rounded, Extremes(*(end.astype(dtype).astype("float64") for end in found))
@@ -176,8 +177,10 @@ def as_plain_array(name: str, value: Any) -> Any:
     kind = type(value).__name__
     if getattr(value, "requires_grad", False):
         raise ValueError(f"{name} require grad; give {name}.detach()")
-    if hasattr(value, "mask") and hasattr(value, "filled"):
-        raise TypeError(f"{name} are a masked array; give {name}.filled(VALUE), or leave rows out")
+    mask = getattr(value, "mask", None)
+    if mask is not None and not callable(mask):  # as a data frame's is
+        cure = f"{name}.filled(VALUE)" if hasattr(value, "filled") else f"numbers for {name}.mask"
+        raise TypeError(f"{name} are a masked array; give {cure}, or leave rows out")
     flags = (getattr(value, flag, False) for flag in ("is_sparse", "is_sparse_csr"))
     if hasattr(value, "toarray") or any(flag is True for flag in flags):
         dense = "toarray()" if hasattr(value, "toarray") else "to_dense()"

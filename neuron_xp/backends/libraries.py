@@ -9,7 +9,9 @@ import copyreg
 import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -74,7 +76,7 @@ def open_backend(backend: str | ModuleType | Backend = "numpy", device: Any = No
             f"Array API standard; got {type(backend).__name__}"
         )
     name = _name_library(backend)
-    if name == "dask":
+    if name == "dask.array":
         raise UnusableBackendError("a dask array has no device: give it to train() or think()")
     return open_library(name, device) if name in LIBRARIES else _open_namespace(backend, device)
 
@@ -121,13 +123,33 @@ def _open_afresh(name: str, device: Any) -> Backend:
 def _open_namespace(xp: Namespace, device: Any) -> Backend:
     name = getattr(xp, "__name__", type(xp).__name__)
     release = str(getattr(xp, "__version__", ""))
-    return Backend(name=name, version=release, xp=xp, device=device, to_host=np.from_dlpack)
+    return Backend(name=name, version=release, xp=xp, device=device, to_host=_copy_to_host)
+
+
+def _copy_to_host(array: Array) -> np.ndarray:
+    """Return an array of any library as a NumPy array: by DLPack, or as the library converts it.
+
+    Raises what `__dlpack__` does if there is no other way.
+    """
+    ways: tuple[Callable[[Array], np.ndarray], ...] = (
+        partial(np.from_dlpack, device="cpu"),  # from another device; not all know the keyword
+        np.asarray,
+    )
+    try:
+        return np.from_dlpack(array)
+    except Exception:  # each library has its own
+        for convert in ways:
+            with suppress(Exception):
+                on_host = convert(array)
+                if on_host.dtype.kind != "O":  # it holds numbers, and not the array
+                    return on_host
+        raise
 
 
 def _name_library(xp: Namespace) -> str:
-    """Return 'torch' for array_api_compat.torch, 'jax' for jax.numpy."""
+    """Return 'torch' for array_api_compat.torch, 'jax' for jax.numpy; but 'numpy.ma' is its own."""
     name: str = getattr(xp, "__name__", "")
-    return name.removeprefix("array_api_compat.").partition(".")[0]
+    return name.removeprefix("array_api_compat.").removesuffix(".numpy")
 
 
 def is_array(x: object) -> bool:

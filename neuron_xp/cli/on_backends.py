@@ -62,8 +62,17 @@ def _on_host(network: neuron_xp.NeuralNetwork, array: Any) -> Any:
 
 
 @click.command("backends")
-def list_backends() -> Outcome:
-    """The array libraries: version, device, usable or why not; and the kernels."""
+@click.option("--probe", is_flag=True, help="Show all that each must keep, for a bug report.")
+@click.option("--backend", help="Probe this one only.")
+def list_backends(probe: bool, backend: str | None) -> Outcome:
+    """The array libraries: version, device, usable or why not; and the kernels.
+
+    With --probe, status 0: every usable one keeps every guarantee; 1: one does not.
+    """
+    if probe:
+        return _probe_backends(backend)
+    if backend is not None:
+        raise click.UsageError("--backend is for --probe; type: neuron-xp backends --probe")
     table = format_table(
         ("backend", "version", "device", "usable", "reason"),
         [
@@ -72,6 +81,18 @@ def list_backends() -> Outcome:
         ],
     )
     return Outcome(f"{table}\n{describe_kernels()}")
+
+
+def _probe_backends(name: str | None) -> Outcome:
+    """Examine the backend of a name on each of its devices, or all that are usable."""
+    from neuron_xp.testing.doctor import examine
+
+    if name is not None:
+        open_backend(name)  # or say why not
+    usable = [s for s in list_statuses() if s.usable and name in (None, s.name)]
+    found = [examine(s.name, s.device) for s in usable]
+    text = "\n\n".join([f"neuron_xp {neuron_xp.__version__}", *map(str, found)])
+    return Outcome(text, status=0 if all(examination.holds for examination in found) else 1)
 
 
 MATRIX_HEADER = (

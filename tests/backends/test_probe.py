@@ -5,15 +5,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from faulty_libraries import WRONG, broken_by
 
 import neuron_xp
 from neuron_xp.backends.libraries import open_backend
-from neuron_xp.backends.probe.guarantees import (
-    GUARANTEES,
-    _draw_samples,
-    check_guarantees,
-    find_guarantees,
-)
+from neuron_xp.backends.probe.findings import check_guarantees
+from neuron_xp.backends.probe.guarantees import GUARANTEES, draw_samples
 from neuron_xp.backends.probe.trust import check_backend
 
 NUMPY = open_backend("numpy")
@@ -27,40 +24,6 @@ def altered(**functions):
 
 def test_every_backend_here_passes(backend):
     check_backend.__wrapped__(backend)
-
-
-def broken_by(guarantee, function):
-    """NumPy compiled by a compiler that gets one guarantee wrong."""
-
-    def compile_(show):
-        def shown(*columns):
-            results = show(*columns)
-            names = [g.name for g in find_guarantees(len(columns[0]))]
-            if guarantee in names and len(results) == len(names):  # the probe was compiled
-                results[names.index(guarantee)] = function(*columns)
-            return results
-
-        return shown
-
-    return dataclasses.replace(NUMPY, name="altered", compile=compile_)
-
-
-WRONG = {
-    "numbers down to 2^-1022 are kept": lambda x, y, z: 0 * x,
-    "a product is rounded before it is added to (no fused multiply-add)": (
-        lambda x, y, z: x * y + z + 2.0**-53
-    ),
-    "sums keep the order in which they are written": lambda x, y, z: x * 2.0**-30 + z,
-    "1/x is correctly rounded": lambda x, y, z: np.nextafter(1 / (1 + x), 1),
-    "x/y is correctly rounded": lambda x, y, z: x * (1 / y),
-    "square roots are correctly rounded": lambda x, y, z: -z * (1 / np.sqrt(-z)),
-    "halves are rounded to even": lambda x, y, z: np.floor(np.round(z * 64) * 0.5 + 0.5),
-    "int64 and float64 are converted exactly, or rounded to nearest": (
-        lambda x, y, z: np.floor(x) * 2.0**61
-    ),
-    "shifts of negative integers round down": lambda x, y, z: np.trunc(z * 2.0**18),
-    "infinity and NaN are told from numbers": lambda x, y, z: 0 * x + 4,
-}
 
 
 @pytest.mark.parametrize("guarantee", [g.name for g in GUARANTEES])
@@ -88,10 +51,10 @@ def test_the_samples_tell_fused_from_rounded():
     """x y + z is 0 when rounded twice; the exact product's rest is not."""
     from fractions import Fraction
 
-    rests = [Fraction(x) * Fraction(y) + Fraction(z) for x, y, z in _draw_samples(1000)]
-    assert all(x * y + z == 0 for x, y, z in _draw_samples(1000))
+    rests = [Fraction(x) * Fraction(y) + Fraction(z) for x, y, z in draw_samples(1000)]
+    assert all(x * y + z == 0 for x, y, z in draw_samples(1000))
     assert sum(rest != 0 for rest in rests) > 990
-    assert all(1 <= v < 2 for x, y, _ in _draw_samples(1000) for v in (x, y))
+    assert all(1 <= v < 2 for x, y, _ in draw_samples(1000) for v in (x, y))
 
 
 def test_a_compiler_that_fuses_is_refused():

@@ -31,11 +31,11 @@ class Confidence:
 
     of_what : the kernels, in words
     on_host : whether they share the host's memory with array operations, which want more of it
-    is_lost : whether they have failed
+    is_lost, problem : whether they have failed, and how
     """
 
     def __init__(self, of_what: str, *, on_host: bool) -> None:
-        self.of_what, self.on_host, self.is_lost = of_what, on_host, False
+        self.of_what, self.on_host, self.is_lost, self.problem = of_what, on_host, False, ""
         self._lock = RLock()
 
     def call(
@@ -73,7 +73,7 @@ class Confidence:
                 RuntimeWarning,
                 stacklevel=4,
             )
-            self.is_lost = True
+            self.is_lost, self.problem = True, problem
 
 
 _in_backends: WeakKeyDictionary[Backend, Confidence] = WeakKeyDictionary()

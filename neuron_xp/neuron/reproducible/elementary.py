@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import isqrt
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from neuron_xp.neuron.types import Array, Namespace
 
@@ -48,6 +48,16 @@ class ExpTables:
     power: Array
 
 
+def make_floats(*, xp: Namespace, device: object = None) -> Callable[[list[Any]], Array]:
+    """Return a function that makes lists of floats float64 arrays on the device.
+
+    Without one, the library need not know the keyword.
+    """
+    if device is None:
+        return partial(xp.asarray, dtype=xp.float64)
+    return partial(xp.asarray, dtype=xp.float64, device=device)
+
+
 def exp_tables(*, xp: Namespace, device: object = None) -> ExpTables:
     """Make the tables of `exp` from integer square roots: no library's `exp` or `pow`."""
     bits = 2 * 160
@@ -60,7 +70,7 @@ def exp_tables(*, xp: Namespace, device: object = None) -> ExpTables:
         rest = value - int(high[-1] * 2.0**52) * (1 << (bits - 52))
         low.append(rest / (1 << bits))
         value = value * root >> bits
-    array = partial(xp.asarray, dtype=xp.float64, device=device)
+    array = make_floats(xp=xp, device=device)
     power = [2.0**m for m in range(MIN_POWER, 1)]
     return ExpTables(array(high), array(low), array(power))
 

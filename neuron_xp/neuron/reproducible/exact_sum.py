@@ -11,11 +11,10 @@ has the definition, the error bound and the rule for NaN.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from math import fsum, inf, isfinite
 from typing import NamedTuple
 
-from neuron_xp.neuron.reproducible.elementary import Products, ordered_sum
+from neuron_xp.neuron.reproducible.elementary import Products, make_floats, ordered_sum
 from neuron_xp.neuron.types import Array, Namespace
 
 LEAF = 64
@@ -54,7 +53,7 @@ class Grid:
 
 def grid(*, xp: Namespace, device: object = None) -> Grid:
     """Make the grid's tables."""
-    array = partial(xp.asarray, dtype=xp.float64, device=device)
+    array = make_floats(xp=xp, device=device)
     levels = range(BOTTOM, TOP + 1)
     signs = [(sign, digit) for sign in (1, -1) for digit in range(3)]
     return Grid(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from neuron_xp.neuron.reproducible.elementary import LN2_HIGH, LN2_LOW, multiply
+from neuron_xp.neuron.reproducible.elementary import LN2_HIGH, LN2_LOW, make_floats, multiply
 from neuron_xp.neuron.reproducible.elementary import STEPS as STEPS_OF_LN2
 from neuron_xp.neuron.types import Array, Namespace
 
@@ -29,7 +29,7 @@ def log_tables(*, xp: Namespace, device: object = None) -> LogTables:
         (value - int(h * 2.0**60) * (1 << (_BITS - 60))) / (1 << _BITS)
         for value, h in zip(values, high, strict=True)
     ]
-    array = partial(xp.asarray, dtype=xp.float64, device=device)
+    array = make_floats(xp=xp, device=device)
     return LogTables(array(high), array(low))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import isqrt
 
-from neuron_xp.neuron.reproducible.elementary import multiply
+from neuron_xp.neuron.reproducible.elementary import make_floats, multiply
 from neuron_xp.neuron.types import Array, Namespace
 
 STEPS = 64
@@ -34,7 +34,7 @@ class RootTables:
 
 def root_tables(*, xp: Namespace, device: object = None) -> RootTables:
     """Make the tables of `sqrt` from integer square roots."""
-    array = partial(xp.asarray, dtype=xp.float64, device=device)
+    array = make_floats(xp=xp, device=device)
     powers = range(SMALLEST_POWER, LARGEST_POWER + 1)
     one = STEPS << 2 * _BITS
     return RootTables(
