@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neuron_xp.testing.assertions import assert_same_bits, assert_within_ulp
+    from neuron_xp.testing.doctor import examine
+    from neuron_xp.testing.explaining.explain import explain, explain_function
+    from neuron_xp.testing.explaining.models import explain_models
 
 _HOMES = {
     "assert_same_bits": "assertions",
     "assert_within_ulp": "assertions",
+    "examine": "doctor",
     "explain": "explaining.explain",
+    "explain_function": "explaining.explain",
+    "explain_models": "explaining.models",
 }
 """Names, and the modules that have them."""
 
@@ -30,4 +36,11 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-__all__ = ["assert_same_bits", "assert_within_ulp"]
+__all__ = [
+    "assert_same_bits",
+    "assert_within_ulp",
+    "examine",
+    "explain",
+    "explain_function",
+    "explain_models",
+]
