@@ -13,7 +13,7 @@ from ci.benchmarks.processes import Process, WorkerError
 from ci.benchmarks.programs import PLAIN
 from ci.benchmarks.results import Contest, First, Way
 from ci.benchmarks.shapes import Shape
-from ci.benchmarks.timed import Pace, TimedProgram, Worker, run
+from ci.benchmarks.timed import Pace, TimedProgram, Worker, run, train_first
 from neuron_xp.workflows.clock import take_turns
 
 T = TypeVar("T")
@@ -72,13 +72,13 @@ def _take_turns(contest: Contest, processes: Mapping[str, Process[Worker]], pace
             left_out[name] = str(error)
             return None
 
-    def train_first(name: str) -> tuple[First, list[float]] | None:
+    def begin(name: str) -> tuple[First, list[float]] | None:
         say(f"{contest.title}: first call of {name}")
-        return ask(name, Worker.train_first)
+        return ask(name, train_first)
 
     for name in processes:
         ask(name, Worker.get_ready)
-    firsts = {name: train_first(name) for name in processes}
+    firsts = {name: begin(name) for name in processes}
     runs = take_turns(
         {name: partial(ask, name, run) for name in processes},
         pace.rounds,

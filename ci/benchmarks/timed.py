@@ -46,6 +46,11 @@ class Worker(AbstractContextManager["Worker"]):
         raise NotImplementedError
 
 
+def train_first(worker: Worker) -> tuple[First, list[float]]:
+    """Have a worker of any kind train for the first time: by its own method, not by Worker's."""
+    return worker.train_first()
+
+
 def run(worker: Worker) -> dict[str, Way]:
     """Have a worker of any kind measure one round."""
     return worker.run()

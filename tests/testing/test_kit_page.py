@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,9 @@ from kit_runs import run_pytest, write_files
 
 PAGE = Path(__file__).parents[2] / "neuron_xp" / "testing" / "README.md"
 TEXT = PAGE.read_text("utf-8")
-FILES = dict(re.findall(r"^`([\w.]+)`:\n\n```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL))
-CONSOLES = re.findall(r"^```console\n\$ pytest (.*?)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+FLAGS = re.MULTILINE | re.DOTALL
+FILES = dict(re.findall(r"^`([\w.]+)`:\n\n```python\n(.*?)^```$", TEXT, FLAGS))
+CONSOLES = re.findall(r"^```console\n\$ pytest (.*?)\n(.*?)^```$", TEXT, FLAGS)
 
 
 def simplify(text):
@@ -39,6 +42,14 @@ def test_a_command_gives_what_is_shown(tmp_path, options, shown):
     run = run_pytest(tmp_path, *shlex.split(options), CUDA_VISIBLE_DEVICES="")
     check_shown(shown, run.stdout)
     assert run.returncode == (1 if "FAILED" in run.stdout or "ERROR" in run.stdout else 0)
+
+
+def test_the_explanation_of_two_that_do_not_part(tmp_path):
+    pytest.importorskip("torch")
+    words, shown = re.search(r"\$ neuron-xp (explain[^\n]*numpy)\n(.*?)^```", TEXT, FLAGS).groups()
+    line = [sys.executable, "-m", "neuron_xp", *words.split()]
+    run = subprocess.run(line, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert run.stdout == shown
 
 
 def test_there_is_something_to_run():

@@ -208,6 +208,15 @@ def test_a_contender_that_fails_is_left_out():
     assert result.left_out == {"nobody": "KeyError: 'nobody'"}
 
 
+def test_runs_are_as_long_as_was_asked_for():
+    """Three iterations of so few rows would take a millisecond, and measure the clock."""
+    shape = shapes.random_shape(100, 3)
+    found = contest.measure(shape, [PLAIN], timed.Pace(1, 0.05))
+    way = found.ways[PLAIN]
+    assert way.iterations > 10 * clock.LEAST_ITERATIONS
+    assert way.iterations * way.median > 0.01
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"), [(2.5, "2.5 s"), (0.0123, "12.3 ms"), (4.4e-6, "4.4 us"), (0, "0 us")]
 )
