@@ -41,15 +41,21 @@ def test_more_threads_than_processors_change_nothing(threads, task):
     assert found == train(NUMPY.without_kernels(), 1, **settings).fingerprint()
 
 
-def test_a_small_training_is_shared():
+def test_threads_share_what_is_worth_starting_them():
     kernels = cpu.NumbaKernels("cross_entropy", no_tiny_inputs=True, threads=2)
     parameters = Parameters((np.zeros((20, 1)),))
     counts = {}
-    for rows in (100, 10_000, 1_000_000):
+    for rows, iterations in ((100, 10**6), (10_000, 1), (10_000, 100), (10**6, 1), (10**6, 100)):
         examples = Examples(np.zeros((rows, 20)), np.zeros((rows, 1)))
-        work = kernels._lay_out(examples, parameters, gradients=True, iterates=True)
-        counts[rows] = len(work.shared.sums), len(work.shared.ranges)
-    assert counts == {100: (1, 1), 10_000: (2, 10), 1_000_000: (2, 823)}
+        work = kernels._lay_out(examples, parameters, gradients=True, iterations=iterations)
+        counts[rows, iterations] = len(work.shared.sums), len(work.shared.ranges)
+    assert counts == {
+        (100, 10**6): (1, 1),
+        (10_000, 1): (1, 1),  # a batch, or a look at the loss
+        (10_000, 100): (2, 10),
+        (10**6, 1): (2, 823),
+        (10**6, 100): (2, 823),
+    }
 
 
 def test_a_thread_that_fails_is_not_waited_for(monkeypatch):

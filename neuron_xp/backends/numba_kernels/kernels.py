@@ -60,7 +60,7 @@ class NumbaKernels:
         l2: float | None,
     ) -> Parameters:
         """See `backend.Kernels`."""
-        work = self._lay_out(examples, parameters, gradients=True, iterates=True)
+        work = self._lay_out(examples, parameters, gradients=True, iterations=count)
         work.run(float(learning_rate), float(l2 or 0.0), count)
         layers = len(parameters.weights)
         arrays = work.cut(work.parameters)
@@ -139,7 +139,7 @@ class NumbaKernels:
         *,
         losses: bool = False,
         gradients: bool = False,
-        iterates: bool = False,
+        iterations: int = 1,
     ) -> "_Work":
         sizes = [len(parameters.weights[0]), *(w.shape[1] for w in parameters.weights)]
         plan = NetworkPlan(
@@ -154,7 +154,7 @@ class NumbaKernels:
         )
         of_parameters = [x.shape for arrays in parameters for x in arrays]
         shapes = [(sizes[-1],)] * losses + of_parameters * gradients
-        ranges = self._cut_rows(plan, len(examples.inputs), iterates=iterates)
+        ranges = self._cut_rows(plan, len(examples.inputs), iterations)
         sums = min(self.threads, len(ranges)), 4, sum(map(math.prod, shapes))
         return _Work(
             plan=plan,
@@ -164,16 +164,17 @@ class NumbaKernels:
             shared=kernel.Shared(ranges, np.zeros(sums, dtype="int64"), open_meeting()),
         )
 
-    def _cut_rows(self, plan: NetworkPlan, rows: int, *, iterates: bool) -> Array:
+    def _cut_rows(self, plan: NetworkPlan, rows: int, iterations: int) -> Array:
         """Cut the rows into (start, stop) of whole leaves, each about a task's work or less.
 
         Each thread gets as many, and a slow one leaves some to the others. There are fewer threads
-        where there is little to do: to start one takes as long as sixteen tasks; while iterations
-        go on, to wait for it less than one.
+        where there is little to do: to start one takes as long as sixteen tasks, and to wait for
+        it after an iteration less than one.
         """
         work = rows * (plan.weights + 8 * plan.neurons)  # a sigmoid costs about as 8
-        least = max(self.task_size // 2 if iterates else 16 * self.task_size, 1)
-        threads = max(min(self.threads, work // least), 1)
+        worth_waiting = work // max(self.task_size // 2, 1)
+        worth_starting = work * iterations // (16 * self.task_size)
+        threads = max(min(self.threads, worth_waiting, worth_starting), 1)
         tasks = math.ceil(work / (self.task_size * threads)) if threads > 1 else 1
         size = math.ceil(rows / (min(tasks * threads, math.ceil(rows / LEAF)) * LEAF)) * LEAF
         starts = np.arange(0, rows, size)
