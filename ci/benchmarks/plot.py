@@ -135,7 +135,8 @@ def _draw_growth(
     _finish(times, "rows", "seconds per iteration")
     ratios.axhline(1, color="black", linewidth=1.2)
     ratios.yaxis.set_major_formatter("{x:g}")
-    ratios.yaxis.set_minor_formatter("{x:g}")
+    ratios.set_yticks([0.05, 0.1, 0.2, 0.5, 1, 2, 5])
+    ratios.minorticks_off()
     ratios.set_title(f"Growth: time / {PLAIN}'s")
     _finish(ratios, "rows", "ratio")
 

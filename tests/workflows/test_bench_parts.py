@@ -210,7 +210,8 @@ def test_the_picture_is_drawn_from_the_figures(tmp_path, parts):
         record = replace(record, contests={**record.contests, "disk": (), "cluster": ()})
     titles = [axes.get_title().partition(",")[0] for axes in plot.make_figure(record).axes]
     assert titles[1:] == [
-        "Growth with rows", "Growth with threads", *["From disk", "Cluster", "Cluster"] * parts,
+        "Growth: full neuron_xp", "Growth: time / plain NumPy's", "Threads",
+        *["From disk", "Cluster", "Cluster"] * parts,
     ]  # fmt: skip
     plot.draw(record, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
