@@ -122,9 +122,8 @@ def _draw_growth(
         for name, style in ((PLAIN, "s:"), (KERNELS, "o-")):
             seconds = [contest.ways[name].median for contest in found]
             times.plot(rows, seconds, style, color=colour, markersize=4)
-        label = "1 feature" if features == 1 else f"{features:,}"
         found_ratios = [of.ratio(KERNELS) or 0.0 for of in found]
-        ratios.plot(rows, found_ratios, "o-", color=colour, label=label, markersize=4)
+        ratios.plot(rows, found_ratios, "o-", color=colour, label=f"{features:,}", markersize=4)
         for axes in (times, ratios):
             axes.axvline(memory_bytes / (features * BYTES), color=colour, linestyle=(0, (1, 4)))
     for axes in (times, ratios):
@@ -139,6 +138,8 @@ def _draw_growth(
     ratios.minorticks_off()
     ratios.set_title(f"Growth: time / {PLAIN}'s")
     _finish(ratios, "rows", "ratio")
+    ratios.set_ylim(0.05, 8)
+    ratios.legend(title="features", ncols=3, loc="upper center", fontsize=9, frameon=False)
 
 
 def _draw_threads(axes: "Axes", contests: Sequence[Contest]) -> None:
