@@ -12,6 +12,7 @@ from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.probe.confidence import has_right_kernels
 from neuron_xp.neuron.layers import Parameters
 from neuron_xp.neuron.losses import RULES
+from neuron_xp.neuron.reproducible import exact_sum
 from neuron_xp.neuron.step import (
     Examples,
     Scaling,
@@ -22,6 +23,8 @@ from neuron_xp.neuron.step import (
 
 pytest.importorskip("numba", reason="the kernels need the extra 'fast'")
 
+from neuron_xp.backends.numba_kernels import arithmetic as numba_arithmetic
+from neuron_xp.backends.numba_kernels import compiler as numba_compiler
 from neuron_xp.backends.numba_kernels import kernels as cpu
 
 NUMPY = open_backend("numpy")
@@ -177,3 +180,25 @@ def test_kernels_that_give_other_losses_are_not_used():
     broken = replace(NUMPY, make_kernels=WrongLoss)
     with pytest.warns(RuntimeWarning, match="kernels of numpy on cpu do not give the defined bits"):
         assert not has_right_kernels(broken)
+
+
+@numba_compiler.allocating
+def find_levels(x, levels):
+    for i in range(len(x)):
+        levels[i] = numba_arithmetic._find_level(x[i])
+
+
+def test_levels_are_those_of_the_definition():
+    """Found by the bits, and by a search in the limits: at each power of two and beside it."""
+    powers = 2.0 ** np.arange(-1074, 1024)
+    rng = np.random.RandomState(3)
+    spread = np.ldexp(1 + rng.random_sample(20_000), rng.randint(-1074, 1024, 20_000))
+    beside = [np.nextafter(powers, end) for end in (0, np.inf)]
+    nan = np.asarray([0x7FF0000000000001, 0x7FF8000000000000, 2**63 - 1], "uint64").view("float64")
+    x = np.concatenate([[0.0, np.inf], powers, *beside, spread, nan])
+    limits = exact_sum.grid(xp=np).limit
+    defined = np.where(x <= exact_sum.LARGEST, np.searchsorted(limits, x), exact_sum.BROKEN)
+    for sign in (1.0, -1.0):
+        levels = np.zeros(len(x), dtype="int64")
+        find_levels(np.copysign(x, sign), levels)
+        assert levels.tolist() == defined.tolist()

@@ -28,6 +28,8 @@ _ZERO, _ONE = (
 )  # typed: Numba compiles a function anew for each constant that it is given
 _BIAS = 1023
 """What the bits of a float64 add to its exponent."""
+_FRACTION = 2**52 - 1
+"""Those of its bits that are below the exponent."""
 
 
 # --- one leaf, 64 rows of a flat array, through one layer ------------------------------
@@ -212,7 +214,8 @@ def _find_level(x):
 
     It is told by e, where 2^e is the first power of two that |x| does not exceed.
     """
-    e = ((bits_of(abs(x)) + (2**52 - 1)) >> 52) - _BIAS
+    bits = bits_of(abs(x))
+    e = (bits >> 52) + ((bits & _FRACTION) != 0) - _BIAS  # adding to all bits might overflow
     return (max(e, BITS * BOTTOM) - BITS * BOTTOM) // BITS
 
 
