@@ -101,6 +101,7 @@ class Runner:
         log = self.folder / f"{stage.name}-{part.name}.log".replace(" ", "-")
         environment = {
             **os.environ, **part.environment, lines.FILE: str(self.file),
+            "PYTHONUNBUFFERED": "1",  # what it prints stands before the error that ends it
             lines.STAGE: stage.name, lines.PART: part.name,
         }  # fmt: skip
         started = time.monotonic()

@@ -104,7 +104,7 @@ def test_the_command_explains_a_table():
         ([TABLE], "a table needs --target, the column to learn"),
         (["a", "b", "c"], "give no file, a table, or two models; got 3 files"),
         (["--backend", "tosch"], "unknown backend 'tosch'; did you mean 'torch'?"),
-        (["--backend", "torch:tpu"], "cannot be used on device 'tpu'"),
+        (["--backend", "numpy:tpu"], "cannot be used on device 'tpu'"),
         (["--rows", "0"], "rows must be a whole number from 1"),
         (["--hidden", "0"], "give sizes of layers"),
         (["--iterations", "-1"], "iterations must be a whole number"),
