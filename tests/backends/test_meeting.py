@@ -56,6 +56,26 @@ def test_threads_share_what_is_worth_starting_them():
         (10**6, 1): (2, 823),
         (10**6, 100): (2, 823),
     }
+    many = replace(kernels, threads=64)
+    examples = Examples(np.zeros((40_000, 20)), np.zeros((40_000, 1)))
+    assert len(many._lay_out(examples, parameters, gradients=True).shared.sums) == 2
+
+
+def test_signals_are_looked_for_in_between(monkeypatch):
+    """An iteration of these is more than a call may take: each has one of its own."""
+    monkeypatch.setattr(cpu, "LONGEST_CALL", 1000)
+    counts = []
+    run = cpu._Work.run
+    monkeypatch.setattr(
+        cpu._Work, "run", lambda work, *how: counts.append(how[2]) or run(work, *how)
+    )
+    kernels = cpu.NumbaKernels("cross_entropy", no_tiny_inputs=True, threads=1)
+    start = Parameters((np.zeros((5, 1)),))
+    found = kernels.run(3, start, Examples(INPUTS, TARGETS), 0.001, None)
+    assert counts == [1, 1, 1]
+    monkeypatch.undo()
+    whole = kernels.run(3, start, Examples(INPUTS, TARGETS), 0.001, None)
+    assert whole.weights[0].tobytes() == found.weights[0].tobytes()
 
 
 def test_a_thread_that_fails_is_not_waited_for(monkeypatch):

@@ -34,6 +34,8 @@ from neuron_xp.neuron.types import Array
 from neuron_xp.threads import run_at_once
 
 NO_OUTPUTS = np.empty((0, 0))
+LONGEST_CALL = 2**30
+"""Multiplications of a call, about: half a second, in which Ctrl-C has to wait."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,10 @@ class NumbaKernels:
     ) -> Parameters:
         """See `backend.Kernels`."""
         work = self._lay_out(examples, parameters, gradients=True, iterations=count)
-        work.run(float(learning_rate), float(l2 or 0.0), count)
+        at_once = max(1, LONGEST_CALL // _count_work(work.plan, len(examples.inputs)))
+        for done in range(0, count, at_once):  # in between Python looks for signals
+            how_many = min(at_once, count - done)
+            work.run(float(learning_rate), float(l2 or 0.0), how_many)
         layers = len(parameters.weights)
         arrays = work.cut(work.parameters)
         return Parameters(arrays[:layers], arrays[layers:])
@@ -154,8 +159,8 @@ class NumbaKernels:
         )
         of_parameters = [x.shape for arrays in parameters for x in arrays]
         shapes = [(sizes[-1],)] * losses + of_parameters * gradients
-        ranges = self._cut_rows(plan, len(examples.inputs), iterations)
-        sums = min(self.threads, len(ranges)), 4, sum(map(math.prod, shapes))
+        ranges, threads = self._cut_rows(plan, len(examples.inputs), iterations)
+        sums = min(threads, len(ranges)), 4, sum(map(math.prod, shapes))
         return _Work(
             plan=plan,
             parameters=flatten(parameters, xp=np),
@@ -164,21 +169,29 @@ class NumbaKernels:
             shared=kernel.Shared(ranges, np.zeros(sums, dtype="int64"), open_meeting()),
         )
 
-    def _cut_rows(self, plan: NetworkPlan, rows: int, iterations: int) -> Array:
+    def _cut_rows(self, plan: NetworkPlan, rows: int, iterations: int) -> tuple[Array, int]:
         """Cut the rows into (start, stop) of whole leaves, each about a task's work or less.
+
+        Returns also how many threads are to share them.
 
         Each thread gets as many, and a slow one leaves some to the others. There are fewer threads
         where there is little to do: to start one takes as long as sixteen tasks, and to wait for
         it after an iteration less than one.
         """
-        work = rows * (plan.weights + 8 * plan.neurons)  # a sigmoid costs about as 8
+        work = _count_work(plan, rows)
         worth_waiting = work // max(self.task_size // 2, 1)
         worth_starting = work * iterations // (16 * self.task_size)
         threads = max(min(self.threads, worth_waiting, worth_starting), 1)
         tasks = math.ceil(work / (self.task_size * threads)) if threads > 1 else 1
-        size = math.ceil(rows / (min(tasks * threads, math.ceil(rows / LEAF)) * LEAF)) * LEAF
+        leaves = max(1, math.ceil(rows / LEAF))
+        size = math.ceil(leaves / min(tasks * threads, leaves)) * LEAF
         starts = np.arange(0, rows, size)
-        return np.stack([starts, np.minimum(starts + size, rows)], axis=1)
+        return np.stack([starts, np.minimum(starts + size, rows)], axis=1), threads
+
+
+def _count_work(plan: NetworkPlan, rows: int) -> int:
+    """Count the multiplications of an iteration, about: a sigmoid costs as many as 8."""
+    return max(1, rows * (plan.weights + 8 * plan.neurons))
 
 
 class _Work(NamedTuple):

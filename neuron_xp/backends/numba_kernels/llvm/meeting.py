@@ -8,7 +8,6 @@ A meeting is an array of int64, whose numbers are changed atomically: see the pl
 
 import ctypes
 import os
-import platform
 from functools import cache
 from typing import Any
 
@@ -29,7 +28,8 @@ failed so that the others need not wait, and the address of the function that le
 
 PAUSES = 300
 """How often a waiting thread looks before it lets others run: some ten microseconds."""
-_X86, _ARM = ("x86_64", "AMD64"), ("aarch64", "arm64", "ARM64")
+_X86, _ARM = ("x86_64", "amd64"), ("aarch64", "arm64")
+"""How the names of what is compiled for begin: not those of the machine, which may emulate it."""
 
 
 def open_meeting() -> np.ndarray:
@@ -129,9 +129,9 @@ def _pause(typing):
     """Leave the core to its other thread for a moment, on processors that have a word for it."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if platform.machine() in _X86:
+        if builder.module.triple.startswith(_X86):
             builder.call(_declare(builder, "llvm.x86.sse2.pause"), [])
-        elif platform.machine() in _ARM:
+        elif builder.module.triple.startswith(_ARM):
             builder.call(_declare(builder, "llvm.aarch64.hint", _I32), [_I32(1)])  # YIELD
         return context.get_dummy_value()
 
