@@ -38,6 +38,11 @@ DATA = AnyPath(path_type=Path, allow_dash=True)
 OUT = click.Path(dir_okay=False, path_type=Path)
 
 
+def read_column(text: str) -> str | int:
+    """Return the name of a table's column, or its number from 0."""
+    return int(text) if text.isdecimal() else text
+
+
 class TableCommand(click.Command):
     """A command whose last argument is DATA, which says what more than one may have meant."""
 

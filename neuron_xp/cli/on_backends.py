@@ -14,7 +14,7 @@ from neuron_xp import checks
 from neuron_xp.article import ARTICLE_QUESTION
 from neuron_xp.backends.libraries import open_backend
 from neuron_xp.backends.probe.status import describe_kernels, list_statuses
-from neuron_xp.cli.files import DATA
+from neuron_xp.cli.files import DATA, read_column
 from neuron_xp.cli.options import LayerSizes
 from neuron_xp.cli.output import (
     FORCE,
@@ -89,8 +89,8 @@ def _probe_backends(name: str | None) -> Outcome:
 
     if name is not None:
         open_backend(name)  # or say why not
-    usable = [s for s in list_statuses() if s.usable and name in (None, s.name)]
-    found = [examine(s.name, s.device) for s in usable]
+    statuses = list_statuses(None if name is None else [name])  # others are not imported for it
+    found = [examine(status.name, status.device) for status in statuses if status.usable]
     text = "\n\n".join([f"neuron_xp {neuron_xp.__version__}", *map(str, found)])
     return Outcome(text, status=0 if all(examination.holds for examination in found) else 1)
 
@@ -195,7 +195,7 @@ def explain_difference(
     if files:
         if target is None:
             raise click.UsageError("a table needs --target, the column to learn")
-        column = int(target) if target.isdecimal() else target
+        column = read_column(target)
         found = data.explain_table(against, backend, files[0], target=column, **settings)
     else:
         found = data.explain_random(against, backend, rows=rows, features=features, **settings)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from neuron_xp import checks
-from neuron_xp.cli.files import OUT
+from neuron_xp.cli.files import OUT, read_column
 from neuron_xp.errors import NO_DASK
 from neuron_xp.model.checkpoint import Saving
 from neuron_xp.model.settings import AUTO
@@ -213,7 +213,7 @@ def build_reading(
 ) -> Reading:  # fmt: skip
     """Return how to read a table."""
     return Reading(
-        target=int(target) if target.isdecimal() else target,
+        target=read_column(target),
         features=None if features is None else _split_names(features),
         categories=categories,
         delimiter=delimiter,

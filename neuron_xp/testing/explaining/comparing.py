@@ -34,7 +34,10 @@ def compare(runs: tuple[Run, Run]) -> tuple[Explanation, tuple[Any, Any]]:
                 states = after
                 continue
         recorders = Recorder(runs[0].backend.eager()), Recorder(runs[1].backend.eager())
-        after = tuple(map(_do_recorded, runs, [stage] * 2, states, recorders))
+        after = tuple(
+            run.do(stage, state, recorder)
+            for run, state, recorder in zip(runs, states, recorders, strict=True)
+        )
         number = _find_first_difference(*recorders)
         counted = recorders[0].count(number)
         operations, numbers = operations + counted[0], numbers + counted[1]
@@ -56,10 +59,6 @@ def compare(runs: tuple[Run, Run]) -> tuple[Explanation, tuple[Any, Any]]:
         notes=(unseen,) if parts and parting is None else (),
     )
     return found, after
-
-
-def _do_recorded(run: Run, stage: int, state: Any, recorder: Recorder) -> Any:
-    return run.do(stage, state, recorder)
 
 
 def _find_first_difference(a: Recorder, b: Recorder) -> int | None:

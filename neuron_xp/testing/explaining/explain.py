@@ -57,7 +57,7 @@ def explain(
 
     Examples
     --------
-    >>> from neuron_xp.testing.explaining.explain import explain
+    >>> from neuron_xp.testing import explain
     >>> explain("numpy", "array_api_strict", iterations=3).parts
     False
     """
@@ -105,7 +105,7 @@ def explain_function(function: Callable[..., Any], a: Any, b: Any, *arrays: Any)
     arrays : NumPy arrays, or what makes some
 
     >>> import numpy as np
-    >>> from neuron_xp.testing.explaining.explain import explain_function
+    >>> from neuron_xp.testing import explain_function
     >>> def normalize(xp, x):
     ...     return x / xp.sum(x, axis=1, keepdims=True)
     >>> x = np.ones((2, 3))
