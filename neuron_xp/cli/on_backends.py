@@ -172,13 +172,14 @@ def _matrix_row(results: Sequence[matrix.Result]) -> tuple[str, ...]:
 @click.option("--arithmetic", type=click.Choice(ARITHMETICS), default=ARITHMETICS[0],
               show_default=True, help="Or the library's own.")  # fmt: skip
 @click.option("--target", help="The column of a table to learn: name, or number from 0.")
+@click.option("--categories", multiple=True, help="A feature of words; may be repeated.")
 @click.option("--rows", type=int, default=1000, show_default=True, help="Of random inputs.")
 @click.option("--features", type=int, default=20, show_default=True, help="Of random inputs.")
 @click.option("--hidden", type=LayerSizes(), default=(), help="Sizes of hidden layers: 16,8.")
 @click.option("--iterations", type=int, default=10, show_default=True, help="Of gradient descent.")
 def explain_difference(
-    files: tuple[Path | str, ...], backend: str, against: str, target: str | None, rows: int,
-    features: int, **settings: Any,
+    files: tuple[Path | str, ...], backend: str, against: str, target: str | None,
+    categories: tuple[str, ...], rows: int, features: int, **settings: Any,
 ) -> Outcome:  # fmt: skip
     """Where and why two libraries, or two models, part. Status 0: they do not; 1: they do.
 
@@ -195,8 +196,10 @@ def explain_difference(
     if files:
         if target is None:
             raise click.UsageError("a table needs --target, the column to learn")
-        column = read_column(target)
-        found = data.explain_table(against, backend, files[0], target=column, **settings)
+        found = data.explain_table(
+            against, backend, files[0], target=read_column(target), categories=categories,
+            **settings,
+        )  # fmt: skip
     else:
         found = data.explain_random(against, backend, rows=rows, features=features, **settings)
     return Outcome(str(found), status=int(found.parts))

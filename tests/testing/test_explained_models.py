@@ -119,3 +119,14 @@ def test_a_mistake_is_answered_in_a_line(arguments, words):
     assert words in run.stderr
     assert run.stderr.startswith("neuron-xp: ")
     assert run.stderr.count("\n") == 1
+
+
+def test_a_table_with_words_is_read_as_the_advice_says(tmp_path):
+    (tmp_path / "rent.csv").write_text("city,rooms,late\nBern,2,yes\nZug,3,no\nZug,1,yes\n")
+    words = "rent.csv", "--target", "late", "--backend", "array_api_strict"
+    run = command(*words, folder=tmp_path)
+    assert run.returncode == 2
+    assert run.stderr.endswith("if the column holds categories type --categories city\n")
+    run = command(*words, "--categories", "city", folder=tmp_path)
+    assert run.returncode == 0
+    assert run.stdout.startswith("numpy and array_api_strict do not part\n")

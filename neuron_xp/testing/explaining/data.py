@@ -17,14 +17,20 @@ from neuron_xp.workflows.table_training import check_table_settings
 
 
 def explain_table(
-    a: Any, b: Any, path: str | PathLike[str], *, target: str | int, **settings: Any
+    a: Any,
+    b: Any,
+    path: str | PathLike[str],
+    *,
+    target: str | int,
+    categories: tuple[str, ...] = (),
+    **settings: Any,
 ) -> Explanation:
     """Do what `explain` does, on a table, with the settings of `train_on_table`.
 
     The optimizer is gradient descent: with hidden layers, at a rate of 1 / rows.
     """
     given = {"iterations": ITERATIONS, "optimizer": "gradient_descent"} | settings
-    reading = Reading(target=target)
+    reading = Reading(target=target, categories=categories)
     use = TableUse(reading, Columns((), "", None, ()), 0.0, Settings().seed)
     with open_table_data(path, use, known=False) as table:
         rows = table.training
